@@ -132,6 +132,8 @@ def task_of(output: Output, media: Sequence[MediaKind], *, edit: bool, control: 
     """The task that a plan's parts name: editing before control, image to video, reference, text alone."""
     if output == "text":
         return Task("video_understanding" if "video" in media else "image_understanding" if media else "text_understanding")
+    if frames and output == "image":
+        raise PlanError("frames", "first or last frame", "nothing in a plan for a picture")
     if frames and not (edit or control):
         return Task.IMAGE_TO_VIDEO
     if edit or control or reference:

@@ -1,0 +1,1 @@
+"""Stage one: an instruction in, a plan out."""

@@ -1,0 +1,222 @@
+"""What an instruction asks for: an answer, something new, an edit, or a picture set in motion.
+
+Every sentence gets a verdict from the verb that heads one of its clauses and from that verb's object. English puts
+the verb first and the head noun before "of"; Chinese puts the head noun last; the two are read by two functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ..tasks import Output
+from .language import Language, Text
+
+Kind = Literal["ask", "make", "edit", "animate", "transform"]
+
+_SENTENCE = re.compile(r"(?<=[.!?;\u3002])(?=\s|[^\d\s.])|\n")
+_CLAUSE = re.compile(r"[,:()\u3001]\s*| - |\b(?:and|then|to|so|but|by|also|please)\b\s*|(?<=[\ue000-\ue7ff])\s*")
+_LEADING = re.compile(r"^[\s,.:;!?()\-*\ue000-\ue7ff]+")
+_WORD = re.compile(r"[\w'-]+")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one sentence asks. `output` is None where it does not say; `firm` when a verb orders it outright."""
+
+    kind: Kind
+    output: Output | None = None
+    firm: bool = True
+
+
+def intent(text: Text, language: Language) -> Verdict | None:
+    """The verdict on the whole instruction; None when no sentence orders or asks anything."""
+    if language.search("text_limit", text.value):
+        return Verdict("ask", "text")
+    judge = _chinese if language.name == "zh" else _english
+    verdicts = [v for s in _SENTENCE.split(text.value) if s and s.strip() for v in judge(s, text, language)]
+    orders = [v for v in verdicts if v.kind != "ask" and v.firm]
+    asks = [v for v in verdicts if v.kind == "ask"]
+    if asks and asks[0].firm:
+        # Behind a question or a writing task only an outright order to make something new counts.
+        orders = [v for v in orders if v.kind in ("make", "animate") and v.output is not None]
+    if orders:
+        return _strongest(orders, verdicts, text, language)
+    if asks and (asks[0].firm or language.name == "zh" or not named_output(text.value, language)):
+        return asks[0]
+    loose = next((v for v in verdicts if v.kind != "ask"), None)
+    return Verdict("make", named_output(text.value, language) or loose.output, firm=False) if loose else None
+
+
+def _strongest(orders: list[Verdict], verdicts: list[Verdict], text: Text, language: Language) -> Verdict:
+    """Setting in motion before edit before make; an output said anywhere among the orders is kept."""
+    for kind in ("animate", "transform", "edit"):
+        found = next((v for v in orders if v.kind == kind), None)
+        made = next((v for v in orders if v.kind == "make" and v.output), None)
+        if found and not (made and kind != "animate"):
+            return found
+    outputs = [v.output for v in [*orders, *verdicts] if v.kind == "make" and v.output]
+    return Verdict("make", outputs[0] if outputs else named_output(text.value, language))
+
+
+def named_output(text: str, language: Language) -> Output | None:
+    """The medium that the result is said to be somewhere in the text ("as a short clip", "one image, horizontal")."""
+    found = [(m.start("noun"), noun_class(m.group("noun"), language)) for m in language.find("as_medium", text)]
+    return next((kind for _, kind in sorted(found, reverse=True) if kind in ("image", "video")), None)  # type: ignore[return-value]
+
+
+def noun_class(phrase: str, language: Language) -> Output | None:
+    """Whether the noun that ends `phrase` is a picture, a video or a piece of writing."""
+    phrase = phrase.strip()
+    for kind in ("text", "video", "image"):
+        if any(p.search(phrase) for p in language.patterns(f"{kind}_head")):
+            return kind  # type: ignore[return-value]
+    return None
+
+
+def _clauses(sentence: str) -> Iterator[str]:
+    yield sentence
+    for match in _CLAUSE.finditer(sentence):
+        yield sentence[match.end() :]
+
+
+def _strip_leads(clause: str, language: Language) -> str:
+    """`clause` without pads, punctuation and politeness in front of its verb."""
+    before = None
+    while clause != before:
+        before = clause
+        clause = _LEADING.sub("", clause)
+        if match := language.match("lead", clause):
+            clause = clause[match.end() :]
+    return clause
+
+
+def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]:
+    """The first clause that asks or orders decides; an order behind "and" adds to it."""
+    has_media = bool(text.kinds)
+    if has_media and "image" in text.kinds and language.search("animate", sentence) and not _asks_first(sentence, language):
+        yield Verdict("animate", "video")
+        return
+    for number, clause in enumerate(_clauses(sentence)):
+        rest = _strip_leads(clause, language)
+        before = _before_clause(sentence, clause)
+        opens = number == 0 or not _WORD.search(before)
+        opens = opens or before.rstrip().endswith((",", ":")) and language.match("adjunct", _LEADING.sub("", before)) is not None
+        if not opens and sentence.rstrip().endswith("?") and language.match("question_word", rest):
+            opens = True
+        if verdict := _english_clause(rest, opens, has_media, language):
+            yield verdict
+            if verdict.kind == "ask" or verdict.output:
+                return
+
+
+def _before_clause(sentence: str, clause: str) -> str:
+    return sentence[: len(sentence) - len(clause)]
+
+
+def _asks_first(sentence: str, language: Language) -> bool:
+    return language.match("ask_head", _strip_leads(sentence, language)) is not None
+
+
+def _english_clause(rest: str, opens: bool, has_media: bool, language: Language) -> Verdict | None:
+    if opens and any(language.match(key, rest) for key in ("ask_head", "np_text")):
+        return Verdict("ask", "text")
+    if verdict := _order(rest, has_media, language):
+        return verdict
+    if opens and language.match("aux_head", rest):
+        return Verdict("ask", "text", firm=False)
+    if opens and (match := language.match("np_start", rest)):
+        return Verdict("make", noun_class(match.group("noun"), language), firm=False)
+    return None
+
+
+def _order(rest: str, has_media: bool, language: Language) -> Verdict | None:
+    """The order that the verb at the start of `rest` gives."""
+    made = {key: language.match(key, rest) for key in ("make_any", "make_image", "make_video", "want")}
+    if any(made.values()):
+        key, verb = max(((k, m) for k, m in made.items() if m), key=lambda pair: pair[1].end())
+        if verdict := _made(key, verb, rest, has_media, language):
+            return verdict
+    if has_media and language.match("transform_head", rest):
+        return Verdict("transform")
+    if has_media and language.match("edit_head", rest):
+        return Verdict("edit")
+    return None
+
+
+def _made(key: str, verb: re.Match[str], rest: str, has_media: bool, language: Language) -> Verdict | None:
+    """The verdict on a making verb by its object."""
+    after = rest[verb.end() :]
+    determiner = language.match("determiner", after)
+    start = determiner.end() if determiner else 0
+    stop = language.search("np_stop", after[start:])
+    phrase = after[: start + stop.start()] if stop else after
+    kind = noun_class(phrase, language)
+    if kind == "text":
+        return Verdict("ask", "text")
+    if kind:
+        return Verdict("make", kind)
+    definite = language.match("definite", phrase.strip() or after.strip())
+    if has_media and language.match("make_edit", verb.group()) and definite and not language.match("measure_only", after.strip()):
+        return Verdict("edit")
+    if key == "want":
+        return None
+    inside = [m for m in language.find("medium_inside", phrase)]
+    if inside:
+        return Verdict("make", noun_class(inside[-1].group(), language))
+    default: dict[str, Output] = {"make_image": "image", "make_video": "video"}
+    if key in default:
+        return Verdict("make", default[key])
+    return Verdict("make") if phrase.strip() else None
+
+
+def _chinese(sentence: str, text: Text, language: Language) -> Iterator[Verdict]:
+    """Question words and writing verbs first, then setting in motion, editing, making, clause by clause."""
+    polite = language.search("polite", sentence)
+    if not polite and language.search("ask_any", sentence) or language.search("write", sentence):
+        yield Verdict("ask", "text")
+        return
+    if not polite and language.search("ask_weak", sentence):
+        yield Verdict("ask", "text", firm=False)
+    clauses = [c for c in re.split(r"[,;:!?\u3002\u3001]", sentence) if c.strip()]
+    if any(language.match("ask_head", _strip_leads(c, language)) for c in clauses):
+        yield Verdict("ask", "text")
+        return
+    if "image" in text.kinds and language.search("animate", sentence):
+        yield Verdict("animate", "video")
+        return
+    for clause in clauses:
+        yield from _chinese_clause(clause, bool(text.kinds), "video" in text.kinds, language)
+
+
+def _chinese_clause(clause: str, has_media: bool, has_video: bool, language: Language) -> Iterator[Verdict]:
+    if has_media and (match := language.search("transform", clause)):
+        becomes = _chinese_object(clause[match.start() :], language)
+        yield Verdict("make", "video") if becomes == "video" and not has_video else Verdict("transform")
+        return
+    if has_media and language.search("edit", clause):
+        yield Verdict("edit")
+        return
+    for key, default in (("make_video", "video"), ("make_image", "image"), ("make_any", None), ("want", None)):
+        match = language.search(key, clause)
+        if match is None:
+            continue
+        kind = _chinese_object(clause[match.end() :] or clause, language)
+        if kind == "text":
+            yield Verdict("ask", "text")
+        elif kind or default or key == "make_any":
+            yield Verdict("make", kind or default)  # type: ignore[arg-type]
+        if kind or default:
+            return
+    if language.match("np_start", _LEADING.sub("", clause)):
+        yield Verdict("make", _chinese_object(clause, language), firm=False)
+
+
+def _chinese_object(phrase: str, language: Language) -> Output | None:
+    """The head noun: right behind a measure word when a clause follows it, else the last medium noun."""
+    if match := language.search("measured", phrase):
+        return noun_class(match.group("noun"), language)
+    inside = sorted(language.find("medium_inside", phrase), key=lambda m: m.end())
+    return noun_class(inside[-1].group(), language) if inside else None

@@ -1,0 +1,126 @@
+"""What the rules planner knows of a language, read from `language/<name>.json`, and the text it is asked about.
+
+Patterns live in data because third-party checks refuse source that is not cp1252, and because a language is data.
+`<<name>>` in a pattern is a macro; media stand in the text as one private-use character each, quotations as one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from ..prompt import Medium, Prompt
+
+_IMAGE_BASE, _VIDEO_BASE, _QUOTE = 0xE000, 0xE400, "\ue800"
+_MEDIA_MACROS = {
+    "img": "[\ue000-\ue3ff]",
+    "vid": "[\ue400-\ue7ff]",
+    "pad": "[\ue000-\ue7ff]",
+    "quote": _QUOTE,
+}
+_MACRO = re.compile(r"<<(\w+)>>")
+_CJK = re.compile(r"[\u3400-\u9fff]")
+_PADS = re.compile(r"[\ue000-\ue7ff]")
+# A quotation is mentioned, not meant: its words are no orders and its numbers no sizes.
+_QUOTATIONS = re.compile(
+    r'"[^"\n]{1,400}"|\u201c[^\u201d\n]{1,400}\u201d|\u300c[^\u300d\n]{1,400}\u300d|\u300e[^\u300f\n]{1,400}\u300f'
+    r"|\u300a[^\u300b\n]{1,100}\u300b|\u2018[^\u2019\n]{1,200}\u2019(?!\w)|(?<![\w'])'[^'\n]{1,200}'(?![\w'])"
+)
+# The planner reads this much; orders stand near the ends of a text, and 100 kB of it must not take seconds.
+_MAX_READ = 6000
+
+
+@dataclass(frozen=True)
+class Text:
+    """An instruction made ready for patterns: lower case, compatibility characters unified, media as characters."""
+
+    value: str
+    kinds: tuple[str, ...]
+
+    @cached_property
+    def pads(self) -> tuple[tuple[int, int], ...]:
+        """(position in `value`, index of the medium) for each medium."""
+        return tuple((m.start(), index_of(m.group())) for m in _PADS.finditer(self.value))
+
+
+def index_of(character: str) -> int:
+    """The medium's index that a pad character stands for."""
+    code = ord(character)
+    return code - (_VIDEO_BASE if code >= _VIDEO_BASE else _IMAGE_BASE)
+
+
+def read(prompt: Prompt) -> tuple[Text, Language]:
+    """The prompt's text for patterns, and the language it is mostly written in."""
+    parts, count = [], 0
+    for segment in prompt.segments:
+        if isinstance(segment, Medium):
+            base = _VIDEO_BASE if segment.kind == "video" else _IMAGE_BASE
+            parts.append(chr(base + min(count, 0x3FF)))
+            count += 1
+        else:
+            parts.append(_PADS.sub(" ", segment))
+    raw = "".join(parts)
+    if len(raw) > _MAX_READ:
+        raw = raw[: _MAX_READ // 2] + "\n" + raw[-_MAX_READ // 2 :]
+    language = load("zh" if _CJK.search(raw) else "en")
+    text = _QUOTATIONS.sub(_QUOTE, raw)
+    text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("\u00d7", "x")
+    text = re.sub(r"[\u2013\u2014\u2015]+", " - ", text)
+    return Text(language.quiet(re.sub(r"[ \t]+", " ", text)), prompt.kinds), language
+
+
+class Language:
+    """Compiled patterns by name; every pattern is compiled when it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        data = json.loads((Path(__file__).parent / "language" / f"{name}.json").read_text(encoding="utf-8"))
+        self.name = name
+        self._macros: dict[str, str] = {**_MEDIA_MACROS, **data["macros"]}
+        self._sources: dict[str, list[str]] = data["patterns"]
+        self.numbers: dict[str, int] = data["numbers"]
+        self.units: dict[str, float] = data["units"]
+        self.ordinals: dict[str, int] = data["ordinals"]
+        self.signs: dict[str, str] = data.get("signs", {})
+        self._compiled: dict[str, list[re.Pattern[str]]] = {}
+
+    def patterns(self, key: str) -> list[re.Pattern[str]]:
+        if key not in self._compiled:
+            self._compiled[key] = [re.compile(self._expand(source)) for source in self._sources[key]]
+        return self._compiled[key]
+
+    def find(self, key: str, text: str, start: int = 0, end: int | None = None) -> Iterator[re.Match[str]]:
+        """Every match of every pattern under `key`, pattern by pattern."""
+        stop = len(text) if end is None else end
+        for pattern in self.patterns(key):
+            yield from pattern.finditer(text, start, stop)
+
+    def search(self, key: str, text: str) -> re.Match[str] | None:
+        """The earliest match of any pattern under `key`."""
+        return min(self.find(key, text), key=lambda m: m.start(), default=None)
+
+    def match(self, key: str, text: str) -> re.Match[str] | None:
+        """The longest match of any pattern under `key` at the start of `text`."""
+        found = [m for pattern in self.patterns(key) if (m := pattern.match(text))]
+        return max(found, key=lambda m: m.end(), default=None)
+
+    def quiet(self, text: str) -> str:
+        """`text` with words that only look like orders ("video game", "depth of field") made harmless."""
+        for pattern in self.patterns("noise"):
+            text = pattern.sub(lambda m: "*" * len(m.group()), text)
+        return text
+
+    def _expand(self, source: str) -> str:
+        while _MACRO.search(source):
+            source = _MACRO.sub(lambda m: self._macros[m.group(1)], source)
+        return source
+
+
+@lru_cache(maxsize=4)
+def load(name: str) -> Language:
+    """The language `name`; a file is read and its patterns compiled once a process."""
+    return Language(name)
