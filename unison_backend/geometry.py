@@ -76,7 +76,9 @@ def fit_to_source(width: int, height: int, num_frames: int, area: int) -> tuple[
     budget = token_budget(area)
     rows, columns = height // SIDE_MULTIPLE, width // SIDE_MULTIPLE
     # A source thinner than one cell still gets one; the reference would divide by zero.
-    cells: Fraction = max(Fraction(1), min(Fraction(budget), Fraction(area, SIDE_MULTIPLE**2), Fraction(rows * columns)))
+    cells: Fraction = max(
+        Fraction(1), min(Fraction(budget), Fraction(area, SIDE_MULTIPLE**2), Fraction(rows * columns))
+    )
     latent_frames = max(1, min((num_frames - 1) // FRAME_MULTIPLE + 1, int(budget / cells)))
     cells = min(cells, Fraction(max(1, budget // latent_frames)))
     out_rows = max(1, round(math.sqrt(cells * Fraction(height, width))))

@@ -42,7 +42,9 @@ class PlanError(InputError):
     def __init__(self, field: str, value: object, allowed: str, raw: str = "") -> None:
         self.field, self.value, self.allowed, self.raw = field, value, allowed, raw
         shown = raw if len(raw) <= 200 else raw[:200] + "..."
-        super().__init__(f"plan: {field} is {value!r}; allowed is {allowed}" + (f" (plan text: {shown!r})" if raw else ""))
+        super().__init__(
+            f"plan: {field} is {value!r}; allowed is {allowed}" + (f" (plan text: {shown!r})" if raw else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -121,17 +123,21 @@ class Plan:
         if self.num_frames is not None:
             parts.append(f"<BONF>{self.num_frames}<EONF>")
         if spoken := [f for f in self.frames if isinstance(f.place, str)]:
-            parts.append(f"<BOFIDX>{','.join(str(PLACE_VALUES[f.place]) for f in spoken)}<EOFIDX>")
+            parts.append(f"<BOFIDX>{','.join(str(PLACE_VALUES[str(f.place)]) for f in spoken)}<EOFIDX>")
         if self.source is not None:
             parts.append(f"<BOEDIT>{'' if self.mask is None else f'{self.mask},'}{self.source}<EOEDIT>")
         parts += ["<REF>"] * bool(self.references) + ["<CTRL>"] * (self.control is not None)
         return "".join([*parts, "<CFI>" if self.output == "image" else "<CFV>"])
 
 
-def task_of(output: Output, media: Sequence[MediaKind], *, edit: bool, control: bool, frames: bool, reference: bool) -> Task:
+def task_of(
+    output: Output, media: Sequence[MediaKind], *, edit: bool, control: bool, frames: bool, reference: bool
+) -> Task:
     """The task that a plan's parts name: editing before control, image to video, reference, text alone."""
     if output == "text":
-        return Task("video_understanding" if "video" in media else "image_understanding" if media else "text_understanding")
+        return Task(
+            "video_understanding" if "video" in media else "image_understanding" if media else "text_understanding"
+        )
     if frames and output == "image":
         raise PlanError("frames", "first or last frame", "nothing in a plan for a picture")
     if frames and not (edit or control):
@@ -151,7 +157,8 @@ def _check_numbers(plan: Plan) -> None:
         raise PlanError("num_frames", plan.num_frames, f"{MIN_FRAMES} to {MAX_FRAMES} frames (100 seconds)")
     places = [f.place for f in plan.frames]
     for place in places:
-        if place not in PLACE_VALUES and not (_is_int(place) and 0 <= place < MAX_FRAMES):
+        number = place if isinstance(place, int) and _is_int(place) else -1
+        if not (isinstance(place, str) and place in PLACE_VALUES) and not 0 <= number < MAX_FRAMES:
             raise PlanError("frames", place, f"first, last or a frame number from 0 to {MAX_FRAMES - 1}")
     if len(set(places)) != len(places):
         raise PlanError("frames", places, "each place once")

@@ -130,9 +130,7 @@ def bind_names(text: str, media: Mapping[str, Medium]) -> Prompt:
     return Prompt(_merge([*before, *segments, *after]))
 
 
-def _split(
-    pattern: re.Pattern[str], text: str, medium: Callable[[re.Match[str]], Medium]
-) -> tuple[str | Medium, ...]:
+def _split(pattern: re.Pattern[str], text: str, medium: Callable[[re.Match[str]], Medium]) -> tuple[str | Medium, ...]:
     """Text cut at every match of `pattern`, each match replaced by `medium(match)`."""
     if len(text) > MAX_TEXT:
         raise PromptError(f"the instruction has {len(text)} characters; at most {MAX_TEXT} are read")

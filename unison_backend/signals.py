@@ -44,7 +44,9 @@ def _scan(text: str) -> dict[str, tuple[int, ...]]:
         if token in _CLOSERS:
             closing = _SIGNALS.search(text, position)
             if closing is None or closing.group() != _CLOSERS[token]:
-                raise PlanError(_FIELDS[token], text[position : position + 20], f"numbers closed by {_CLOSERS[token]}", text)
+                raise PlanError(
+                    _FIELDS[token], text[position : position + 20], f"numbers closed by {_CLOSERS[token]}", text
+                )
             numbers = _integers(_FIELDS[token], text[position : closing.start()], text)
             position = closing.end()
         elif token in _CLOSERS.values():
@@ -62,7 +64,9 @@ def _integers(field: str, payload: str, raw: str) -> tuple[int, ...]:
     return tuple(int(number) for number in payload.split(","))
 
 
-def _assemble(found: dict[str, tuple[int, ...]], output: Output, prompt: str, media: tuple[MediaKind, ...], raw: str) -> Plan:
+def _assemble(
+    found: dict[str, tuple[int, ...]], output: Output, prompt: str, media: tuple[MediaKind, ...], raw: str
+) -> Plan:
     """Roles by the design's rule: edit names its media, frames take the next pictures, control the next fitting
     medium, references all the pictures that are left."""
     width, height = _counted("size", found.get("<BORES>"), 2, "width,height") or (None, None)
@@ -81,7 +85,9 @@ def _assemble(found: dict[str, tuple[int, ...]], output: Output, prompt: str, me
     references = tuple(i for i in pictures if i not in taken) if "<REF>" in found else ()
     if "<REF>" in found and not references:
         raise PlanError("references", "<REF>", "a picture without another role among the media")
-    task = task_of(output, media, edit=edit is not None, control="<CTRL>" in found, frames=bool(frames), reference=bool(references))
+    task = task_of(
+        output, media, edit=edit is not None, control="<CTRL>" in found, frames=bool(frames), reference=bool(references)
+    )
     return Plan(task, width, height, num_frames, frames, mask, source, references,
                 "map" if "<CTRL>" in found else None, None, None, prompt, media, raw)  # fmt: skip
 

@@ -64,7 +64,7 @@ class GenerationSpec:
 def resolve(
     plan: Plan,
     media: Sequence[MediaInfo | None] = (),
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    limits: Limits = Limits(),
     fps: Fraction | None = None,
 ) -> GenerationSpec:
     """The specification of `plan`.
@@ -83,7 +83,11 @@ def resolve(
         spec = _free(plan, limits, reasons)
     else:
         info = known[decider]
-        spec = _unknown(plan, decider, limits, reasons) if info is None else _from_medium(plan, decider, info, limits, reasons)
+        spec = (
+            _unknown(plan, decider, limits, reasons)
+            if info is None
+            else _from_medium(plan, decider, info, limits, reasons)
+        )
     return _with_fps(spec, fps, reasons)
 
 
@@ -103,7 +107,11 @@ def _free(plan: Plan, limits: Limits, reasons: list[Reason]) -> GenerationSpec:
     said = (plan.width or limits.width, plan.height or limits.height)
     width, height = (geometry.round_side(side) for side in said)
     if (width, height) != said:
-        reasons.append(Reason("size", f"{said[0]}x{said[1]} is made {width}x{height}: sides are multiples of {geometry.SIDE_MULTIPLE}"))
+        reasons.append(
+            Reason(
+                "size", f"{said[0]}x{said[1]} is made {width}x{height}: sides are multiples of {geometry.SIDE_MULTIPLE}"
+            )
+        )
     return GenerationSpec(plan.task, width, height, _spoken_length(plan, limits, reasons), _default_fps(plan, limits))
 
 
@@ -117,21 +125,36 @@ def _from_medium(plan: Plan, index: int, info: MediaInfo, limits: Limits, reason
     return GenerationSpec(plan.task, width, height, num_frames, _default_fps(plan, limits))
 
 
-def _from_video(plan: Plan, index: int, info: MediaInfo, area: int, limits: Limits, reasons: list[Reason]) -> GenerationSpec:
+def _from_video(
+    plan: Plan, index: int, info: MediaInfo, area: int, limits: Limits, reasons: list[Reason]
+) -> GenerationSpec:
     """A source video: cut to the spoken length, never stretched, sampled down to what the model holds."""
     kept, duration = info.num_frames, info.duration
     if plan.num_frames is not None:
         spoken = Fraction(plan.num_frames, PLAN_FPS)
         if spoken < duration:
             kept, duration = geometry.frames_within(info.starts, spoken), spoken
-            reasons.append(Reason("num_frames", f"medium {index} is cut to its first {_seconds(spoken)}: {kept} frames"))
+            reasons.append(
+                Reason("num_frames", f"medium {index} is cut to its first {_seconds(spoken)}: {kept} frames")
+            )
         elif spoken > duration:
-            reasons.append(Reason("num_frames", f"{_seconds(spoken)} said, but medium {index} lasts {_seconds(duration)}: it is not stretched"))
+            reasons.append(
+                Reason(
+                    "num_frames",
+                    f"{_seconds(spoken)} said, but medium {index} lasts {_seconds(duration)}: it is not stretched",
+                )
+            )
     width, height, num_frames = geometry.fit_to_source(info.width, info.height, kept, area)
     _size_reason(plan, index, info, (width, height), limits, reasons)
     if num_frames != kept:
-        why = "more than the model holds at this size" if kept - num_frames >= geometry.FRAME_MULTIPLE else "not a multiple of 4 plus 1"
-        reasons.append(Reason("num_frames", f"medium {index} gives {kept} frames, {why}: {num_frames} are taken evenly"))
+        why = (
+            "more than the model holds at this size"
+            if kept - num_frames >= geometry.FRAME_MULTIPLE
+            else "not a multiple of 4 plus 1"
+        )
+        reasons.append(
+            Reason("num_frames", f"medium {index} gives {kept} frames, {why}: {num_frames} are taken evenly")
+        )
     frames = geometry.pick_frames(info.starts[:kept], duration, num_frames)
     fps = Fraction(num_frames) / duration if duration > 0 else Fraction(limits.fps)
     reasons.append(Reason("fps", f"{num_frames} frames over the {_seconds(duration)} of medium {index}"))
@@ -159,7 +182,9 @@ def _spoken_length(plan: Plan, limits: Limits, reasons: list[Reason]) -> int:
     if length != plan.num_frames:
         reasons.append(Reason("num_frames", f"{plan.num_frames} is made {length}: lengths are a multiple of 4 plus 1"))
     if length > limits.num_frames:
-        reasons.append(Reason("num_frames", f"longer than the {limits.num_frames} frames that the model was trained on"))
+        reasons.append(
+            Reason("num_frames", f"longer than the {limits.num_frames} frames that the model was trained on")
+        )
     return length
 
 
@@ -182,7 +207,9 @@ def _size_reason(
 ) -> None:
     budget = f"{plan.width}x{plan.height} said" if plan.width else f"default {limits.width}x{limits.height}"
     if size != (info.width, info.height) or plan.width:
-        made = f"medium {index} is {info.width}x{info.height}: its aspect within the area of {budget} gives {size[0]}x{size[1]}"
+        made = (
+            f"medium {index} is {info.width}x{info.height}: its aspect in the area of {budget} is {size[0]}x{size[1]}"
+        )
     else:
         made = f"as medium {index}"
     reasons.append(Reason("size", made))
@@ -190,4 +217,3 @@ def _size_reason(
 
 def _seconds(duration: Fraction) -> str:
     return f"{float(duration):g} s" if duration.denominator == 1 else f"{float(duration):.3g} s"
-

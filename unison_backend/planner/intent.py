@@ -19,6 +19,7 @@ Kind = Literal["ask", "make", "edit", "animate", "transform"]
 _SENTENCE = re.compile(r"(?<=[.!?;\u3002])(?=\s|[^\d\s.])|\n")
 _CLAUSE = re.compile(r"[,:()\u3001]\s*| - |\b(?:and|then|to|so|but|by|also|please)\b\s*|(?<=[\ue000-\ue7ff])\s*")
 _LEADING = re.compile(r"^[\s,.:;!?()\-*\ue000-\ue7ff]+")
+_FIRST_PAD = "\ue000"
 _WORD = re.compile(r"[\w'-]+")
 
 
@@ -38,6 +39,8 @@ def intent(text: Text, language: Language) -> Verdict | None:
     judge = _chinese if language.name == "zh" else _english
     verdicts = [v for s in _SENTENCE.split(text.value) if s and s.strip() for v in judge(s, text, language)]
     orders = [v for v in verdicts if v.kind != "ask" and v.firm]
+    if text.kinds and (new := language.search("new_medium", text.value)) and not any(v.kind == "ask" for v in verdicts):
+        return Verdict("make", noun_class(new.group("noun"), language))
     asks = [v for v in verdicts if v.kind == "ask"]
     if asks and asks[0].firm:
         # Behind a question or a writing task only an outright order to make something new counts.
@@ -63,8 +66,11 @@ def _strongest(orders: list[Verdict], verdicts: list[Verdict], text: Text, langu
 
 def named_output(text: str, language: Language) -> Output | None:
     """The medium that the result is said to be somewhere in the text ("as a short clip", "one image, horizontal")."""
-    found = [(m.start("noun"), noun_class(m.group("noun"), language)) for m in language.find("as_medium", text)]
-    return next((kind for _, kind in sorted(found, reverse=True) if kind in ("image", "video")), None)  # type: ignore[return-value]
+    for pattern in language.patterns("as_medium"):
+        kinds = [noun_class(m.group("noun"), language) for m in pattern.finditer(text)]
+        if named := [kind for kind in kinds if kind in ("image", "video")]:
+            return named[-1]
+    return None
 
 
 def noun_class(phrase: str, language: Language) -> Output | None:
@@ -96,17 +102,28 @@ def _strip_leads(clause: str, language: Language) -> str:
 def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]:
     """The first clause that asks or orders decides; an order behind "and" adds to it."""
     has_media = bool(text.kinds)
-    if has_media and "image" in text.kinds and language.search("animate", sentence) and not _asks_first(sentence, language):
+    if (
+        has_media
+        and "image" in text.kinds
+        and language.search("animate", sentence)
+        and not _asks_first(sentence, language)
+    ):
         yield Verdict("animate", "video")
         return
+    # "<pad> is the mask" says what a medium is; with a question mark it asks.
+    labels = sentence.lstrip()[:1] >= _FIRST_PAD and not sentence.rstrip().endswith("?")
     for number, clause in enumerate(_clauses(sentence)):
         rest = _strip_leads(clause, language)
         before = _before_clause(sentence, clause)
         opens = number == 0 or not _WORD.search(before)
-        opens = opens or before.rstrip().endswith((",", ":")) and language.match("adjunct", _LEADING.sub("", before)) is not None
+        opens = opens or (
+            before.rstrip().endswith((",", ":")) and language.match("adjunct", _LEADING.sub("", before)) is not None
+        )
         if not opens and sentence.rstrip().endswith("?") and language.match("question_word", rest):
             opens = True
-        if verdict := _english_clause(rest, opens, has_media, language):
+        if labels and language.match("ask_aux", rest):
+            opens = False
+        if verdict := _english_clause(rest, opens or before.rstrip().endswith(":"), has_media, language):
             yield verdict
             if verdict.kind == "ask" or verdict.output:
                 return
@@ -117,11 +134,12 @@ def _before_clause(sentence: str, clause: str) -> str:
 
 
 def _asks_first(sentence: str, language: Language) -> bool:
-    return language.match("ask_head", _strip_leads(sentence, language)) is not None
+    rest = _strip_leads(sentence, language)
+    return any(language.match(key, rest) for key in ("ask_head", "ask_aux"))
 
 
 def _english_clause(rest: str, opens: bool, has_media: bool, language: Language) -> Verdict | None:
-    if opens and any(language.match(key, rest) for key in ("ask_head", "np_text")):
+    if opens and any(language.match(key, rest) for key in ("ask_head", "ask_aux", "np_text")):
         return Verdict("ask", "text")
     if verdict := _order(rest, has_media, language):
         return verdict
@@ -159,7 +177,12 @@ def _made(key: str, verb: re.Match[str], rest: str, has_media: bool, language: L
     if kind:
         return Verdict("make", kind)
     definite = language.match("definite", phrase.strip() or after.strip())
-    if has_media and language.match("make_edit", verb.group()) and definite and not language.match("measure_only", after.strip()):
+    if (
+        has_media
+        and language.match("make_edit", verb.group())
+        and definite
+        and not language.match("measure_only", after.strip())
+    ):
         return Verdict("edit")
     if key == "want":
         return None
@@ -175,26 +198,33 @@ def _made(key: str, verb: re.Match[str], rest: str, has_media: bool, language: L
 def _chinese(sentence: str, text: Text, language: Language) -> Iterator[Verdict]:
     """Question words and writing verbs first, then setting in motion, editing, making, clause by clause."""
     polite = language.search("polite", sentence)
-    if not polite and language.search("ask_any", sentence) or language.search("write", sentence):
+    if not polite and language.search("ask_any", sentence):
         yield Verdict("ask", "text")
         return
     if not polite and language.search("ask_weak", sentence):
         yield Verdict("ask", "text", firm=False)
-    clauses = [c for c in re.split(r"[,;:!?\u3002\u3001]", sentence) if c.strip()]
-    if any(language.match("ask_head", _strip_leads(c, language)) for c in clauses):
-        yield Verdict("ask", "text")
-        return
-    if "image" in text.kinds and language.search("animate", sentence):
+    if (
+        "image" in text.kinds
+        and language.search("animate", sentence)
+        and not language.match("ask_head", _strip_leads(sentence, language))
+    ):
         yield Verdict("animate", "video")
         return
-    for clause in clauses:
-        yield from _chinese_clause(clause, bool(text.kinds), "video" in text.kinds, language)
+    for clause in re.split(r"[,;:!?\u3002\u3001]", sentence):
+        verdicts = list(_chinese_clause(clause, text, language))
+        yield from verdicts
+        if any(v.kind == "ask" or (v.output and v.firm) for v in verdicts):
+            return
 
 
-def _chinese_clause(clause: str, has_media: bool, has_video: bool, language: Language) -> Iterator[Verdict]:
+def _chinese_clause(clause: str, text: Text, language: Language) -> Iterator[Verdict]:
+    if language.search("write", clause) or language.match("ask_head", _strip_leads(clause, language)):
+        yield Verdict("ask", "text")
+        return
+    has_media = bool(text.kinds)
     if has_media and (match := language.search("transform", clause)):
         becomes = _chinese_object(clause[match.start() :], language)
-        yield Verdict("make", "video") if becomes == "video" and not has_video else Verdict("transform")
+        yield Verdict("make", "video") if becomes == "video" and "video" not in text.kinds else Verdict("transform")
         return
     if has_media and language.search("edit", clause):
         yield Verdict("edit")

@@ -111,7 +111,7 @@ class Language:
     def quiet(self, text: str) -> str:
         """`text` with words that only look like orders ("video game", "depth of field") made harmless."""
         for pattern in self.patterns("noise"):
-            text = pattern.sub(lambda m: "*" * len(m.group()), text)
+            text = pattern.sub(lambda m: "x" * len(m.group()), text)
         return text
 
     def _expand(self, source: str) -> str:

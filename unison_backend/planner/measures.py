@@ -62,8 +62,8 @@ def _side(word: str, language: Language) -> int | None:
 
 
 def _ratio(text: str, language: Language) -> tuple[int, int] | None:
-    for match in _RATIO.finditer(text):
-        sides = (match.group("w"), match.group("h"))
+    for match in [*_RATIO.finditer(text), *language.find("ratio_words", text)]:
+        sides = (str(_side(match.group("w"), language)), str(_side(match.group("h"), language)))
         rejected = language.search("ratio_reject", text[max(0, match.start() - 40) : match.start()])
         if sides in RATIOS and not rejected and not language.match("ratio_reject_after", text[match.end() :]):
             return RATIOS[sides]

@@ -15,17 +15,16 @@ _BOUNDARY = re.compile(r"[.!?;\u3002\n](?=\s|$|[^\d\s.])")
 _PAD = re.compile("[\ue000-\ue7ff]")
 # A lone medium is labelled from the sentence before it when that stands this near.
 _NEXT_SENTENCE = 30
-_NEXT_PAD = re.compile("[^\ue000-\ue7ff]*")
 
 
 def linked(key: str, text: Text, language: Language) -> list[tuple[int, re.Match[str]]]:
     """(medium index, match) for every word of role `key` that labels a medium, in order of the words."""
     found = [(medium, match) for match in language.find(key, text.value)
-             if (medium := _labelled(match, text, language)) is not None]  # fmt: skip
+             if (medium := labelled(match, text, language)) is not None]  # fmt: skip
     return sorted(found, key=lambda pair: pair[1].start())
 
 
-def _labelled(match: re.Match[str], text: Text, language: Language) -> int | None:
+def labelled(match: re.Match[str], text: Text, language: Language) -> int | None:
     """The medium that the role word at `match` labels, None when no medium stands in reach."""
     if inside := _PAD.search(match.group()):
         return index_of(inside.group())
@@ -44,7 +43,7 @@ def _labelled(match: re.Match[str], text: Text, language: Language) -> int | Non
         return left[1]
     if right and not _BOUNDARY.search(after) and not language.search("breaks", after):
         return right[1]
-    if left and (not _BOUNDARY.search(before) or not _BOUNDARY.search(before.strip()[:-1]) and len(before) < 80):
+    if left and (not _BOUNDARY.search(before) or (not _BOUNDARY.search(before.strip()[:-1]) and len(before) < 80)):
         return left[1]
     if right and language.match("colon", after):
         return right[1]
@@ -54,7 +53,7 @@ def _labelled(match: re.Match[str], text: Text, language: Language) -> int | Non
 
 
 def _ordinal(match: re.Match[str], text: Text, language: Language) -> int | None:
-    """"the second one is the mask", "the former the source": media counted in words."""
+    """ "the second one is the mask", "the former the source": media counted in words."""
     before = text.value[max(0, match.start() - 60) : match.start()]
     for found in language.find("ordinal", before):
         index = language.ordinals.get(found.group("n"))
@@ -67,13 +66,11 @@ def _ordinal(match: re.Match[str], text: Text, language: Language) -> int | None
 def around(text: Text, position: int) -> tuple[str, str]:
     """The words before and behind the medium at `position`, up to the next medium or the end of the sentence."""
     start = 0
-    for boundary in [*_BOUNDARY.finditer(text.value, 0, position), *_PAD.finditer(text.value, 0, position)]:
-        start = max(start, boundary.end())
-    rest = text.value[position + 1 :]
-    gap = _NEXT_PAD.match(rest)
-    behind = gap.group() if gap else rest
-    boundary = _BOUNDARY.search(behind)
-    return text.value[start:position], behind[: boundary.start()] if boundary else behind
+    for stop in [*_BOUNDARY.finditer(text.value, 0, position), *_PAD.finditer(text.value, 0, position)]:
+        start = max(start, stop.end())
+    behind = re.split(_PAD, text.value[position + 1 :], maxsplit=1)[0]
+    end = _BOUNDARY.search(behind)
+    return text.value[start:position], behind[: end.start()] if end else behind
 
 
 def media_of(kind: str, text: Text, taken: set[int]) -> Iterator[int]:

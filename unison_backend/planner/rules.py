@@ -6,9 +6,10 @@ said (`measures`); this file puts the three together under the grammar of plans.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-from ..plan import Control, Frame, Plan, Place, task_of
+from ..plan import Control, Frame, Place, Plan, task_of
 from ..prompt import Prompt
 from ..tasks import Output
 from . import measures, roles
@@ -17,6 +18,10 @@ from .language import Language, Text, read
 
 # Characters behind a medium in which a noun still names what it shows ("<pad> this cartoon figure").
 _NEAR = 12
+# Characters before a control word in which "into a" makes it the result and not the input.
+_INTO = 30
+# What each pattern of the language's "control" list is about, in its order.
+_CONTROL_PATTERNS: tuple[Control, ...] = ("pose", "depth", "canny", "scribble", "flow", "grey", "map")
 
 
 @dataclass
@@ -43,11 +48,11 @@ def plan(prompt: Prompt) -> Plan:
     found = _Roles()
     output = _assign(found, verdict, text, language)
     if output == "text":
-        return Plan(task_of("text", text.kinds, edit=False, control=False, frames=False, reference=False),
+        return Plan(task_of("text", prompt.kinds, edit=False, control=False, frames=False, reference=False),
                     prompt=prompt.text, media=prompt.kinds)  # fmt: skip
     size = measures.size(text.value, language)
     length = measures.length(text.value, language) if output == "video" else None
-    task = task_of(output, text.kinds, edit=found.source is not None, control=found.control is not None,
+    task = task_of(output, prompt.kinds, edit=found.source is not None, control=found.control is not None,
                    frames=bool(found.frames), reference=bool(found.references))  # fmt: skip
     width, height = size or (None, None)
     return Plan(task, width, height, length, tuple(found.frames), found.mask, found.source, tuple(found.references),
@@ -72,7 +77,11 @@ def _assign(found: _Roles, verdict: Verdict | None, text: Text, language: Langua
     if verdict and verdict.kind in ("edit", "transform") and (found.control is None or verdict.kind == "edit"):
         found.control = found.control_kind = None
         return _edit(found, text, language)
-    output = "video" if found.frames else output or named_output(text.value, language) or _output_of_media(found, verdict, text, language)
+    output = (
+        "video"
+        if found.frames
+        else output or named_output(text.value, language) or _output_of_media(found, verdict, text, language)
+    )
     if output == "video":
         _frames(found, verdict, text, language)
         _free_video(found, text, language)
@@ -116,7 +125,7 @@ def _mask(found: _Roles, verdict: Verdict | None, text: Text, language: Language
 
 
 def _edit_output(found: _Roles, text: Text) -> Output:
-    assert found.source is not None  # noqa: S101 (both callers have just set it)
+    assert found.source is not None
     return "video" if text.kinds[found.source] == "video" else "image"
 
 
@@ -146,29 +155,41 @@ def _target(candidates: list[int], text: Text, language: Language) -> int:
 def _control(found: _Roles, verdict: Verdict | None, output: Output | None, text: Text, language: Language) -> None:
     """A control map, or footage whose pose, depth, edges or motion is to be followed."""
     for index, match in roles.linked("control", text, language):
-        kind = text.kinds[index]
-        before = text.value[max(0, match.start() - 30) : match.start()]
-        if (output and kind != output) or language.search("into", before):
-            continue
-        found.control = index
-        found.control_kind = _control_kind(match, text, language)
-        return
+        before = text.value[max(0, match.start() - _INTO) : match.start()]
+        if (output is None or text.kinds[index] == output) and _is_given(match, index, before, text, language):
+            found.control, found.control_kind = index, _control_kind(index, text, language)
+            return
     if verdict and verdict.kind in ("edit", "transform"):
         return
     videos = list(roles.media_of("video", text, found.taken))
     follows = language.search("motion", text.value) and language.search("motion_follow", text.value)
     if output in ("video", None) and videos and follows:
         found.control, found.control_kind = videos[0], "pose"
-        return
-    if output in ("image", None) and "video" not in text.kinds:
-        for index, _ in roles.linked("follow_picture", text, language):
-            if text.kinds[index] == "image":
-                found.control, found.control_kind = index, "pose"
-                return
+    elif output in ("image", None) and "video" not in text.kinds:
+        posed = [i for i, _ in roles.linked("follow_picture", text, language) if text.kinds[i] == "image"]
+        if posed:
+            found.control, found.control_kind = posed[0], "pose"
 
 
-def _control_kind(match: object, text: Text, language: Language) -> Control:
-    return "map"
+def _is_given(match: re.Match[str], index: int, before: str, text: Text, language: Language) -> bool:
+    """False for a word that names the result ("into a sketch") or only describes it ("striking a victory pose")."""
+    position = next(p for p, i in text.pads if i == index)
+    described = position < match.start() and language.search("indefinite", before)
+    linked = language.match("post", text.value[position + 1 : match.start()])
+    return not language.search("into", before) and (not described or linked is not None)
+
+
+def _control_kind(index: int, text: Text, language: Language) -> Control:
+    """ "map" when the words call the medium a map ("pose video", "sketch"), else what is to be drawn from it."""
+    named: list[Control] = []
+    for kind, pattern in zip(_CONTROL_PATTERNS, language.patterns("control"), strict=True):
+        for match in pattern.finditer(text.value):
+            if roles.labelled(match, text, language) != index:
+                continue
+            if language.match("is_map", match.group()) or language.match("map_noun", text.value[match.end() :]):
+                return "map"
+            named.append(kind)
+    return named[0] if named else "map"
 
 
 def _frames(found: _Roles, verdict: Verdict | None, text: Text, language: Language) -> bool:
@@ -184,7 +205,7 @@ def _frames(found: _Roles, verdict: Verdict | None, text: Text, language: Langua
     if language.search("both", text.value) and len(pictures) >= 2:
         places = {pictures[0]: "first", pictures[1]: "last"}
     moved = verdict is not None and (verdict.kind == "animate" or verdict.output == "video")
-    if not places and pictures and moved and _is_scene(verdict, pictures[0], text, language):
+    if not places and len(pictures) == 1 and moved and _is_scene(verdict, pictures[0], text, language):
         places = {pictures[0]: "first"}
     found.frames = [Frame(index, places[index]) for index in sorted(places)]
     return bool(places)
@@ -192,7 +213,9 @@ def _frames(found: _Roles, verdict: Verdict | None, text: Text, language: Langua
 
 def _said_frames(text: Text, language: Language) -> bool:
     """True when words call a picture the first or last frame of something."""
-    return any(text.kinds[index] == "image" for place in ("first", "last") for index, _ in roles.linked(place, text, language))
+    return any(
+        text.kinds[index] == "image" for place in ("first", "last") for index, _ in roles.linked(place, text, language)
+    )
 
 
 def _is_scene(verdict: Verdict | None, index: int, text: Text, language: Language) -> bool:

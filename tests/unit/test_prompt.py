@@ -1,0 +1,101 @@
+"""The instruction split into text and media."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unison_backend.errors import PromptError
+from unison_backend.prompt import MAX_TEXT, Medium, bind_names, kind_of, parse_pads, parse_paths
+
+
+def test_paths_become_pads_in_order():
+    prompt = parse_paths("Here is the mask ###a/m.PNG###. Change ###b.mp4### there.")
+    assert prompt.text == "Here is the mask <IMGPAD>. Change <VIDPAD> there."
+    assert [(m.kind, m.path) for m in prompt.media] == [("image", "a/m.PNG"), ("video", "b.mp4")]
+
+
+def test_a_path_used_twice_is_two_media():
+    assert len(parse_paths("###a.png### and ###a.png###").media) == 2
+
+
+def test_typed_pads_are_text_except_in_data_files():
+    assert parse_paths("a <IMGPAD> b").media == ()
+    assert parse_pads("a <IMGPAD> b <VIDPAD>").kinds == ("image", "video")
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t", "\x00\x07"])
+def test_empty_instruction_is_refused(text):
+    with pytest.raises(PromptError, match="empty"):
+        parse_paths(text)
+
+
+@pytest.mark.parametrize("path", ["a.txt", "noise", "a.png.exe", "a.gguf"])
+def test_unknown_suffix_names_the_known_ones(path):
+    with pytest.raises(PromptError, match=r"\.png.*\.mp4"):
+        parse_paths(f"look at ###{path}###")
+
+
+def test_empty_path_is_refused():
+    with pytest.raises(PromptError, match="names no file"):
+        parse_paths("look at ######")
+
+
+def test_headings_over_lines_are_no_paths():
+    assert parse_paths("### Title\nsome text\n### Next").media == ()
+
+
+def test_suffixes_in_any_case():
+    assert kind_of("X.JPeG") == "image"
+    assert kind_of("X.MOV") == "video"
+
+
+MEDIA = {
+    "image1": Medium("image", name="image1"),
+    "image2": Medium("image", name="image2"),
+    "video1": Medium("video", name="video1"),
+    "mask1": Medium("image", name="mask1", is_mask=True),
+}
+
+
+def test_named_media_stand_where_they_are_named():
+    prompt = bind_names("Put <image2> next to <IMAGE1>", {k: MEDIA[k] for k in ("image1", "image2")})
+    assert [m.name for m in prompt.media] == ["image2", "image1"]
+    assert prompt.text == "Put <IMGPAD> next to <IMGPAD>"
+
+
+def test_unnamed_media_stand_before_the_text_and_masks_behind_it():
+    prompt = bind_names("Make it white.", {k: MEDIA[k] for k in ("video1", "mask1")})
+    assert prompt.text == "<VIDPAD> Make it white. Here is the mask <IMGPAD>."
+    assert [m.name for m in prompt.media] == ["video1", "mask1"]
+
+
+def test_a_name_without_input_is_refused():
+    with pytest.raises(PromptError, match="image2.*not connected; connected: image1"):
+        bind_names("Animate <image2>", {"image1": MEDIA["image1"]})
+
+
+def test_too_long_an_instruction_is_refused():
+    with pytest.raises(PromptError, match="characters"):
+        parse_paths("x" * (MAX_TEXT + 1))
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_prompt_or_a_prompt_error(text):
+    for parse in (parse_paths, parse_pads):
+        try:
+            prompt = parse(text)
+        except PromptError:
+            continue
+        assert len(prompt.kinds) == len(prompt.media)
+        assert all(
+            a == "" or not (isinstance(a, str) and isinstance(b, str))
+            for a, b in zip(prompt.segments, prompt.segments[1:], strict=False)
+        )
+
+
+@given(st.lists(st.sampled_from(["###a.png###", "###b.mp4###", "word ", " and ", ". "]), min_size=1, max_size=12))
+def test_text_with_pads_reads_back_the_same(parts):
+    prompt = parse_paths("".join(parts) + "x")
+    again = parse_pads(prompt.text)
+    assert again.kinds == prompt.kinds
+    assert again.text == prompt.text

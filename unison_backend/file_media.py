@@ -1,0 +1,55 @@
+"""Media of an instruction as files on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .geometry import MediaInfo
+from .progress import Cancel
+from .prompt import Prompt
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class FileMedia:
+    """The prompt's media by index. Files are probed once and decoded when asked for."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self._media = prompt.media
+
+    @cached_property
+    def infos(self) -> tuple[MediaInfo | None, ...]:
+        """What is known of each medium; None for a pad without a file. Raises MediaError for any other file."""
+        from .media import probe
+
+        return tuple(None if m.path is None else probe(Path(m.path), m.kind) for m in self._media)
+
+    def info(self, index: int) -> MediaInfo:
+        info = self.infos[index]
+        if info is None:
+            raise ValueError(f"medium {index} has no file")
+        return info
+
+    def path(self, index: int) -> Path:
+        return Path(self._media[index].path or "")
+
+    def label(self, index: int) -> str:
+        return self._media[index].label
+
+    def picture(self, index: int, *, as_mask: bool = False) -> Tensor:
+        import torch
+
+        from .media import load_image
+
+        return torch.from_numpy(load_image(self.path(index), as_mask=as_mask))
+
+    def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
+        import torch
+
+        from .media import iter_video
+
+        return (torch.from_numpy(frame) for frame in iter_video(self.path(index), indices, cancel))

@@ -1,0 +1,260 @@
+"""One instruction from words to a file: plan, sources, text context, engine, file.
+
+Each stage loads what it needs and lets it go before the next one, so that the text encoder and the transformer are
+never in memory together. Everything that can be refused is refused before a model is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from . import overrides
+from .errors import InputError, ResourceError, UnsupportedError
+from .file_media import FileMedia
+from .media_write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
+from .models import ModelPaths
+from .plan import Plan, to_json
+from .progress import Cancel, Progress, check, never, silent
+from .prompt import Prompt
+from .spec import GenerationSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .engine_diffusers import SamplingSettings
+
+METADATA_KEY = "unison"
+BYTES_PER_VALUE = 4
+# Frames as source, as both halves of the split and as output are in memory together.
+COPIES_IN_MEMORY = 4
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An instruction's plan with its media and what will be made of it."""
+
+    prompt: Prompt
+    plan: Plan
+    spec: GenerationSpec
+    media: FileMedia
+
+
+@dataclass(frozen=True)
+class Made:
+    """The file of a run, what there is to say about it, and seconds by stage."""
+
+    path: Path
+    notices: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def make_plan(
+    prompt: Prompt, settings: dict[str, Any] | None = None, planner: Callable[[Prompt], Plan] | None = None
+) -> Planned:
+    """Plan `prompt`, put the person's own `settings` over it and resolve it against its files.
+
+    planner: the rules planner by default. Raises PlanError, PromptError and MediaError.
+    """
+    from .planner.rules import plan as plan_by_rules
+
+    settings = settings or {}
+    media = FileMedia(prompt)
+    infos = media.infos
+    plan = overrides.apply((planner or plan_by_rules)(prompt), settings)
+    return Planned(prompt, plan, plan.resolve(infos, fps=settings.get("fps")), media)
+
+
+def check_runnable(planned: Planned, out: Path) -> Path:
+    """The file that will be written; raises before any work when the plan cannot be run or the file does not fit."""
+    plan, spec = planned.plan, planned.spec
+    if not plan.task.is_generation:
+        raise UnsupportedError(
+            f"this asks for an answer ({plan.task}); answering needs the Qwen2.5-VL planner, which is not built yet. "
+            "To make a picture or video of it, say so in the instruction or give --set output=image"
+        )
+    if not spec.is_complete:
+        raise InputError("the instruction holds media without files; write them as ###path###")
+    from .sources import check_possible
+
+    check_possible(plan, planned.media)
+    path = output_path(out, plan)
+    for index in range(len(plan.media)):
+        if path.exists() and planned.media.path(index).resolve() == path.resolve():
+            raise InputError(f"--out {path} is also an input of this instruction; choose another name")
+    check_memory(spec)
+    return path
+
+
+def output_path(out: Path, plan: Plan) -> Path:
+    """`out` when it is a file name that fits what is made; in a folder the next free `unison_0001.png` / `.mp4`."""
+    suffixes = IMAGE_WRITE_SUFFIXES if plan.output == "image" else VIDEO_WRITE_SUFFIXES
+    if out.is_dir() or not out.suffix:
+        taken = {p.stem for p in out.glob("unison_*")} if out.is_dir() else set()
+        number = next(n for n in range(1, 1_000_000) if f"unison_{n:04d}" not in taken)
+        return out / f"unison_{number:04d}{suffixes[0]}"
+    if out.suffix.lower() not in suffixes:
+        made = "a picture" if plan.output == "image" else "a video"
+        raise InputError(
+            f"--out {out}: {made} is made here ({plan.task}); the name must end in {', '.join(suffixes)}"
+        )
+    return out
+
+
+def check_memory(spec: GenerationSpec) -> None:
+    """Raise ResourceError when the frames alone cannot fit into the memory that is free."""
+    import psutil
+
+    values = (spec.width or 0) * (spec.height or 0) * (spec.num_frames or 0) * 3
+    needed, free = values * BYTES_PER_VALUE * COPIES_IN_MEMORY, psutil.virtual_memory().available
+    if needed > free:
+        raise ResourceError(
+            f"{spec.num_frames} frames of {spec.width}x{spec.height} need about {needed / 2**30:.0f} GB for the frames "
+            f"alone, {free / 2**30:.0f} GB are free: lower size or length (--set width=.. height=.. num_frames=..)"
+        )
+
+
+def run(
+    planned: Planned,
+    out: Path,
+    models: ModelPaths,
+    settings: SamplingSettings,
+    *,
+    negative: str | None = None,
+    device: str = "auto",
+    progress: Progress = silent,
+    cancel: Cancel = never,
+) -> Made:
+    """Make what `planned` says and write it to `out` (from `check_runnable`), whole or not at all.
+
+    Raises UnisonError of every kind; memory that runs out becomes ResourceError.
+    """
+    from .engine_diffusers import Engine, pick_device
+    from .sources import prepare
+
+    seconds: dict[str, float] = {}
+    with _memory_errors(planned.spec):
+        place = pick_device(device)
+        with _timed("sources", seconds):
+            sources = prepare(planned.plan, planned.spec, planned.media, progress, cancel)
+        with _timed("text", seconds):
+            positive, negative_context = encode_texts(planned.prompt, models, negative, place, progress, cancel)
+        with _timed("load engine", seconds):
+            check(cancel, "loading")
+            progress("loading the engine", 0, 1)
+            engine = Engine.load(_path(models.vace), _path(models.vae), place)
+            progress("loading the engine", 1, 1)
+        with _timed("generate", seconds):
+            frames = engine.generate(sources, positive, negative_context, settings, progress, cancel)
+    with _timed("write", seconds):
+        notices = write(out, frames, planned, settings, progress, cancel)
+    return Made(out, (*models.notices, *sources.notices, *notices), seconds)
+
+
+def encode_texts(
+    prompt: Prompt, models: ModelPaths, negative: str | None, device: torch.device, progress: Progress, cancel: Cancel
+) -> tuple[Tensor, Tensor]:
+    """Both contexts [1, 2048, D]: T5 rows of the text with pads, on the positive side the projected tokens too."""
+    from .conditioning import clean_text, negative_prompt, text_context
+    from .wan import load_text_encoder
+
+    check(cancel, "reading the instruction")
+    progress("reading the instruction", 0, 3)
+    projected = project_features(prompt, models, device)
+    check(cancel, "reading the instruction")
+    progress("reading the instruction", 1, 3)
+    encoder = load_text_encoder(_path(models.text_encoder), dtype=_text_dtype(models, device), device=device)
+    progress("reading the instruction", 2, 3)
+    check(cancel, "reading the instruction")
+    positive = text_context(encoder.encode(clean_text(prompt.text)).cpu(), projected)
+    other = text_context(encoder.encode(clean_text(negative_prompt() if negative is None else negative)).cpu())
+    progress("reading the instruction", 3, 3)
+    return positive, other
+
+
+def project_features(prompt: Prompt, models: ModelPaths, device: torch.device) -> Tensor | None:
+    """The projected tokens [1, 4, 4096] on the CPU; None where there is no projector or planner to feed it."""
+    if models.projector is None or models.planner is None:
+        return None
+    from .planner.features import features
+    from .projector import load_projector, project
+
+    return project(
+        load_projector(models.projector, device=device), features(models.planner, prompt, device=device)
+    ).cpu()
+
+
+def write(
+    path: Path, frames: Tensor, planned: Planned, settings: SamplingSettings, progress: Progress, cancel: Cancel
+) -> tuple[str, ...]:
+    """Write a still or a video with its plan inside, and the source's sound where the length is kept."""
+    from .media_write import write_image, write_video
+
+    plan, spec = planned.plan, planned.spec
+    record = {"prompt": plan.prompt, "plan": to_json(plan), "settings": vars(settings)}
+    metadata = {METADATA_KEY: json.dumps(record, ensure_ascii=False)}
+    if plan.output == "image":
+        write_image(path, frames[0].numpy(), metadata=metadata)
+        return ()
+    sound = _sound_of(planned)
+    if spec.fps is None:
+        raise ValueError("a video needs a frame rate")
+    write_video(path, frames.numpy(), spec.fps, audio_from=sound if spec.keeps_length else None,
+                metadata=metadata, progress=progress, cancel=cancel)  # fmt: skip
+    return ("the sound of the source is left out: the length changed",) if sound and not spec.keeps_length else ()
+
+
+def _sound_of(planned: Planned) -> Path | None:
+    """The file of the video that decides the length, if it has sound."""
+    index = planned.plan.source if planned.plan.source is not None else planned.plan.control_medium
+    if index is None or not planned.media.info(index).has_audio:
+        return None
+    return planned.media.path(index)
+
+
+def _path(path: Path | None) -> Path:
+    if path is None:
+        raise InputError("a model file is missing; `unison doctor` says which")
+    return path
+
+
+def _text_dtype(models: ModelPaths, device: torch.device) -> torch.dtype:
+    """T5 runs in bfloat16 as in the reference; the small demo encoder in float32, which costs nothing."""
+    import torch
+
+    return torch.float32 if models.demo else torch.bfloat16
+
+
+@contextmanager
+def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+    start = perf_counter()
+    yield
+    seconds[stage] = perf_counter() - start
+
+
+@contextmanager
+def _memory_errors(spec: GenerationSpec) -> Iterator[None]:
+    """Memory that runs out, as every library says it, in words that tell what to lower."""
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _out_of_memory(spec) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+            raise _out_of_memory(spec) from error
+        raise
+
+
+def _out_of_memory(spec: GenerationSpec) -> ResourceError:
+    return ResourceError(
+        f"out of memory while making {spec.num_frames} frames of {spec.width}x{spec.height}: lower size or length "
+        "(--set width=.. height=.. num_frames=..) or use another --device"
+    )
