@@ -21,6 +21,7 @@ DONE, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
+    _take_text_from_set(options)
     for stream in (sys.stdout, sys.stderr):
         # Instructions are in any language, whatever the terminal's own encoding is.
         if hasattr(stream, "reconfigure"):
@@ -96,22 +97,21 @@ def _prompt_of(line: str, number: int) -> str:
 
 def _run(options: argparse.Namespace) -> int:
     from .models import resolve_models
-    from .pipeline import check_runnable, make_plan
+    from .pipeline import check_runnable, make_plan, run
     from .report import as_lines
     from .terminal import Bar, stop_signal
 
     planned = make_plan(_prompt(options.text), _settings(options))
     out = check_runnable(planned, options.out)
+    from .engine_diffusers import SamplingSettings  # imports torch, so it waits until the plan is known to be good
+
+    settings = SamplingSettings(options.steps, options.cfg, options.shift, options.seed)
     _note("\n".join(as_lines(planned.plan, planned.spec)))
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         given = {key: getattr(options, key) for key in ("vace", "vae", "text_encoder", "projector")}
         models = resolve_models(options.models, given, progress)
         for notice in models.notices:
             _note(f"note: {notice}")
-        from .engine_diffusers import SamplingSettings
-        from .pipeline import run
-
-        settings = SamplingSettings(options.steps, options.cfg, options.shift, options.seed)
         made = run(planned, out, models, settings, negative=options.negative, device=options.device,
                    progress=progress, cancel=cancel)  # fmt: skip
     for notice in made.notices[len(models.notices) :]:
@@ -140,6 +140,13 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     from .overrides import parse_settings
 
     return parse_settings([part for group in options.set for part in group])
+
+
+def _take_text_from_set(options: argparse.Namespace) -> None:
+    """`--set width=64 "Draw a fox"`: what follows the settings and is none of them is the instruction."""
+    groups = getattr(options, "set", [])
+    if groups and options.text is None and "=" not in groups[-1][-1]:
+        options.text = groups[-1].pop()
 
 
 def _say(text: str) -> None:
@@ -193,7 +200,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", metavar="TEXT", help="the instruction, media as ###path###; - reads it from stdin")
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="the instruction, media as ###path###; - reads stdin")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE_OR_DIR", help="where the result goes")
     _add_planning(parser)
     parser.add_argument("--seed", type=int, default=0)

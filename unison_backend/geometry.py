@@ -1,4 +1,4 @@
-"""Sizes, lengths and frames as exact integers and fractions (reference: preprocessor.py; notes in docs/reference.md).
+"""Sizes, lengths and frames as exact integers and fractions (reference: VACE, preprocessor.py).
 
 Nothing here touches pixels. `MediaInfo` is what the rest of the package knows about a medium before decoding it.
 """

@@ -6,6 +6,7 @@ Probing a picture imports only Pillow, probing a video only PyAV.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +79,10 @@ def open_image(path: Path) -> Iterator[Image]:
 
     too_large = f"{path} is too large: scale it down to at most {MAX_SIDE} pixels a side"
     try:
-        with Image.open(path, formats=PILLOW_FORMATS) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at twice that size it is an error
+            image = Image.open(path, formats=PILLOW_FORMATS)
+        with image:
             if max(image.size) > MAX_SIDE:
                 raise MediaError(too_large)
             yield image

@@ -153,9 +153,7 @@ def probe_video(path: Path) -> MediaInfo:
     """Size as shown, frame times and sound of a video; decodes its first frame only. Raises MediaError."""
     with open_clip(path) as clip:
         _, first = next(clip.frames())
-        width, height = _turn_of(first, clip.stream).size(*_square_pixels(first, clip.stream))
-        if max(width, height) > MAX_SIDE:
-            raise MediaError(f"{path} is {width}x{height}: scale it down to at most {MAX_SIDE} pixels a side")
+        width, height = _turn_of(first, clip.stream).size(*_square_pixels(first, clip))
         for _ in clip.packets:
             pass
         if clip.cut_short:
@@ -197,21 +195,23 @@ def _turn_of(frame: VideoFrame, stream: VideoStream) -> Turn:
     return Turn(True, c < 0, b < 0) if abs(b) > abs(a) else Turn(False, a < 0, d < 0)
 
 
-def _square_pixels(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
+def _square_pixels(frame: VideoFrame, clip: Clip) -> tuple[int, int]:
     """A frame's width and height with square pixels (old camera and disc formats store narrow or wide ones)."""
-    aspect = stream.sample_aspect_ratio
-    if not aspect or abs(aspect - 1) < Fraction(1, 100):
-        return frame.width, frame.height
-    return max(1, round(frame.width * aspect)), frame.height
+    width, height, aspect = frame.width, frame.height, clip.stream.sample_aspect_ratio
+    if aspect and abs(aspect - 1) >= Fraction(1, 100):
+        width = max(1, round(width * aspect))
+    if max(width, height) > MAX_SIDE:
+        raise MediaError(f"{clip.path} is too large: scale it down to at most {MAX_SIDE} pixels a side")
+    return width, height
 
 
 class _Shown:
     """Makes decoded frames float32 `[H, W, 3]` in 0..1, as a viewer shows them, all of the first one's size."""
 
-    def __init__(self, stream: VideoStream, first: VideoFrame) -> None:
-        self._time_base = stream.time_base
-        self._size = _square_pixels(first, stream)
-        self._turn = _turn_of(first, stream)
+    def __init__(self, clip: Clip, first: VideoFrame) -> None:
+        self._time_base = clip.stream.time_base
+        self._size = _square_pixels(first, clip)
+        self._turn = _turn_of(first, clip.stream)
         self._source: tuple[object, ...] = ()
         self._graph: Graph
 
@@ -279,7 +279,7 @@ def iter_video(path: Path, indices: Sequence[int] | None = None, cancel: Cancel 
         shown: _Shown | None = None
         for number, frame in clip.frames():
             check(cancel, "reading video")
-            shown = shown or _Shown(clip.stream, frame)
+            shown = shown or _Shown(clip, frame)
             if index is not None and index <= number:
                 pixels = shown(frame)
                 while index is not None and index <= number:

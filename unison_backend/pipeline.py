@@ -101,9 +101,7 @@ def output_path(out: Path, plan: Plan) -> Path:
         return out / f"unison_{number:04d}{suffixes[0]}"
     if out.suffix.lower() not in suffixes:
         made = "a picture" if plan.output == "image" else "a video"
-        raise InputError(
-            f"--out {out}: {made} is made here ({plan.task}); the name must end in {', '.join(suffixes)}"
-        )
+        raise InputError(f"--out {out}: {made} is made here ({plan.task}); the name must end in {', '.join(suffixes)}")
     return out
 
 

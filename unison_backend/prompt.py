@@ -15,17 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from .errors import PromptError
+from .media_file import kind_of
 from .tasks import MediaKind
 
 IMGPAD = "<IMGPAD>"
 VIDPAD = "<VIDPAD>"
 PADS: dict[MediaKind, str] = {"image": IMGPAD, "video": VIDPAD}
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"})
 
 # More text than any planner or text encoder reads (both stop after hundreds of tokens).
 MAX_TEXT = 1_000_000
@@ -78,17 +75,6 @@ class Prompt:
     def text(self) -> str:
         """The instruction with a pad for each medium: what planner and text encoder read."""
         return "".join(PADS[s.kind] if isinstance(s, Medium) else s for s in self.segments)
-
-
-def kind_of(path: str) -> MediaKind:
-    """The kind of medium that a file name says, by its suffix; raises `PromptError` for any other suffix."""
-    suffix = PurePath(path).suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        return "image"
-    if suffix in VIDEO_SUFFIXES:
-        return "video"
-    known = " ".join(sorted(IMAGE_SUFFIXES)) + " (picture), " + " ".join(sorted(VIDEO_SUFFIXES)) + " (video)"
-    raise PromptError(f"{path!r} has no suffix of a picture or video; known are {known}")
 
 
 def parse_paths(text: str) -> Prompt:

@@ -115,10 +115,10 @@ def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
     for number, clause in enumerate(_clauses(sentence)):
         rest = _strip_leads(clause, language)
         before = _before_clause(sentence, clause)
+        if before.rstrip().endswith(" to") and not language.match("purpose", _LEADING.sub("", before)):
+            continue
         opens = number == 0 or not _WORD.search(before)
-        opens = opens or (
-            before.rstrip().endswith((",", ":")) and language.match("adjunct", _LEADING.sub("", before)) is not None
-        )
+        opens = opens or _is_adjunct(before, language)
         if not opens and sentence.rstrip().endswith("?") and language.match("question_word", rest):
             opens = True
         if labels and language.match("ask_aux", rest):
@@ -131,6 +131,12 @@ def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
 
 def _before_clause(sentence: str, clause: str) -> str:
     return sentence[: len(sentence) - len(clause)]
+
+
+def _is_adjunct(before: str, language: Language) -> bool:
+    """True when `before` is one preposition phrase or condition up to its comma, so that the main clause follows."""
+    before = _LEADING.sub("", before).rstrip()
+    return before.count(",") <= 1 and before.endswith((",", ":")) and language.match("adjunct", before) is not None
 
 
 def _asks_first(sentence: str, language: Language) -> bool:
@@ -198,19 +204,20 @@ def _made(key: str, verb: re.Match[str], rest: str, has_media: bool, language: L
 def _chinese(sentence: str, text: Text, language: Language) -> Iterator[Verdict]:
     """Question words and writing verbs first, then setting in motion, editing, making, clause by clause."""
     polite = language.search("polite", sentence)
-    if not polite and language.search("ask_any", sentence):
+    asks_outright = sentence.rstrip().endswith("?") and not polite
+    if asks_outright or (not polite and language.match("ask_head", _strip_leads(sentence, language))):
         yield Verdict("ask", "text")
         return
     if not polite and language.search("ask_weak", sentence):
         yield Verdict("ask", "text", firm=False)
-    if (
-        "image" in text.kinds
-        and language.search("animate", sentence)
-        and not language.match("ask_head", _strip_leads(sentence, language))
-    ):
+    if "image" in text.kinds and language.search("animate", sentence):
         yield Verdict("animate", "video")
         return
     for clause in re.split(r"[,;:!?\u3002\u3001]", sentence):
+        # A question word behind an order belongs to the scene ("..., then he asks what her name is").
+        if not polite and language.search("ask_any", clause):
+            yield Verdict("ask", "text")
+            return
         verdicts = list(_chinese_clause(clause, text, language))
         yield from verdicts
         if any(v.kind == "ask" or (v.output and v.firm) for v in verdicts):

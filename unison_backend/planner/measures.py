@@ -37,7 +37,8 @@ def size(text: str, language: Language) -> tuple[int, int] | None:
     if explicit := _explicit(text, language):
         return explicit
     shape = _shape(text, language)
-    if match := _LINES.search(text):
+    lines = (m for m in _LINES.finditer(text) if not language.match("lines_reject_after", text[m.end() :]))
+    if match := next(lines, None):
         width, height = RESOLUTIONS[match.group("n")]
         return (height, width) if shape == SHAPES["vertical"] else (width, height)
     return _ratio(text, language) or shape

@@ -13,14 +13,19 @@ from .language import Language, Text, index_of
 
 _BOUNDARY = re.compile(r"[.!?;\u3002\n](?=\s|$|[^\d\s.])")
 _PAD = re.compile("[\ue000-\ue7ff]")
+# Characters before a role word in which "not as" denies it.
+_DENIAL = 16
 # A lone medium is labelled from the sentence before it when that stands this near.
 _NEXT_SENTENCE = 30
 
 
 def linked(key: str, text: Text, language: Language) -> list[tuple[int, re.Match[str]]]:
     """(medium index, match) for every word of role `key` that labels a medium, in order of the words."""
-    found = [(medium, match) for match in language.find(key, text.value)
-             if (medium := labelled(match, text, language)) is not None]  # fmt: skip
+    found = []
+    for match in language.find(key, text.value):
+        denied = language.search("not", text.value[max(0, match.start() - _DENIAL) : match.start()])
+        if not denied and (medium := labelled(match, text, language)) is not None:
+            found.append((medium, match))
     return sorted(found, key=lambda pair: pair[1].start())
 
 

@@ -1,0 +1,171 @@
+"""`unison run` on the embedded models: all nine generation tasks, from words to a file that is opened again."""
+
+import json
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from unison_backend.engine_diffusers import Engine
+from unison_backend.media import load_image, load_video, probe
+from unison_backend.media_write import read_metadata, write_video
+from unison_backend.prompt import parse_pads
+
+from .conftest import examples, scene
+
+SMALL = ("--steps", 1, "--quiet", "--device", "cpu")
+DATA = Path(__file__).parent / "data" / "instructions.jsonl"
+OWN = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
+FOLDER = examples()
+THEIRS = [json.loads(line) for line in (FOLDER / "planning.jsonl").read_text("utf-8").splitlines()] if FOLDER else []
+
+
+def with_files(record, draw):
+    """The instruction with a file at each pad: the example's own where it exists, else a drawn one."""
+    prompt = parse_pads(record["prompt"])
+    masks = re.search(r"<BOEDIT>(\d+),", record["tokens"])
+    paths = []
+    for index, kind in enumerate(prompt.kinds):
+        named = (record.get("media") or [None] * 9)[index]
+        suffix = "mp4" if kind == "video" else "png"
+        drawn = draw(f"medium{index}.{suffix}", mask=bool(masks) and int(masks.group(1)) == index)
+        paths.append(FOLDER / named if named and FOLDER else drawn)
+    left = iter(paths)
+    return re.sub("<IMGPAD>|<VIDPAD>", lambda _: f"###{next(left)}###", record["prompt"]), paths
+
+
+@pytest.fixture
+def received(monkeypatch):
+    """The sources that the engine is given, the real engine running on."""
+    seen = []
+    real = Engine.generate
+
+    def generate(self, sources, *arguments):
+        seen.append(sources)
+        return real(self, sources, *arguments)
+
+    monkeypatch.setattr(Engine, "generate", generate)
+    return seen
+
+
+def run_and_check(record, draw, unison, tmp_path, received):
+    text, paths = with_files(record, draw)
+    image = record["tokens"].endswith("<CFI>")
+    out = tmp_path / ("out.png" if image else "out.mp4")
+    settings = ["--set", "width=96", "height=64"] + ([] if image else ["num_frames=8"])
+    status, planned, errors = unison("plan", text, "--json", *settings)
+    assert status == 0, errors
+    planned = json.loads(planned)
+    assert planned["task"] == record["task"]
+    status, printed, errors = unison("run", text, "--out", out, *SMALL, *settings)
+    assert status == 0, errors
+    assert printed.strip() == str(out)
+    info = probe(out, "image" if image else "video")
+    assert (info.width, info.height, info.num_frames) == (planned["width"], planned["height"], planned["num_frames"])
+    if not image:
+        assert float(info.fps) == pytest.approx(planned["fps"], rel=1e-4)
+    assert json.loads(read_metadata(out)["unison"])["plan"]["task"] == record["task"]
+    check_sources(planned, received[-1], paths)
+
+
+def check_sources(planned, sources, paths):
+    """Outside the mask the engine is given the source's own pixels."""
+    assert sources.video.shape[:3] == sources.mask.shape == (planned["num_frames"], planned["height"], planned["width"])
+    assert len(sources.references) == len(planned["references"])
+    if planned["source"] is None:
+        return
+    kept = sources.mask <= 0.5
+    assert kept.any() and not kept.all()
+    assert (sources.video[~kept] == 0.5).all()
+    source = paths[planned["source"]]
+    info = probe(source, "video" if source.suffix == ".mp4" else "image")
+    if (info.width, info.height, info.num_frames) == (planned["width"], planned["height"], planned["num_frames"]):
+        pixels = torch.from_numpy(load_video(source) if info.kind == "video" else load_image(source)[None])
+        assert torch.equal(sources.video[kept], pixels[kept])
+
+
+@pytest.mark.parametrize("record", OWN, ids=lambda r: f"{r['task']}-{len(r['prompt'])}")
+def test_own_instructions(record, draw, unison, tmp_path, received):
+    run_and_check(record, draw, unison, tmp_path, received)
+
+
+def test_all_nine_tasks_are_among_them():
+    assert len({record["task"] for record in OWN}) == 9
+
+
+@pytest.mark.skipif(not THEIRS, reason="the paper's instructions are not here (UNISON_EXAMPLES names their folder)")
+@pytest.mark.parametrize("record", [r for r in THEIRS if r["tokens"]], ids=lambda r: f"{r['task']}-{len(r['prompt'])}")
+def test_the_papers_instructions(record, draw, unison, tmp_path, received):
+    run_and_check(record, draw, unison, tmp_path, received)
+
+
+@pytest.mark.skipif(not THEIRS, reason="the paper's instructions are not here (UNISON_EXAMPLES names their folder)")
+@pytest.mark.parametrize("record", THEIRS, ids=lambda r: f"{r['task']}-{len(r['prompt'])}")
+def test_the_papers_plans(record, unison, tmp_path):
+    (tmp_path / "one.jsonl").write_text(json.dumps({"prompt": record["prompt"]}), encoding="utf-8")
+    status, printed, _ = unison("plan", "--jsonl", tmp_path / "one.jsonl")
+    planned = json.loads(printed)
+    assert (status, planned["task"], planned["tokens"]) == (0, record["task"], record["tokens"])
+
+
+def test_the_readmes_main_job(unison, tmp_path):
+    text = (
+        "Please create a video with a width of 128 pixels and a height of 96 pixels, that is 1 seconds long, "
+        "of a lion walking around in its habitat."
+    )
+    status, _, errors = unison("run", text, "--out", tmp_path / "lion.mp4", "--device", "cpu")
+    assert status == 0
+    info = probe(tmp_path / "lion.mp4", "video")
+    assert (info.width, info.height, info.num_frames, info.fps) == (128, 96, 25, 24)
+    assert "NOISE" in errors and "sampling" in errors
+    clip = load_video(tmp_path / "lion.mp4")
+    assert np.isfinite(clip).all() and clip.std() > 0.02
+
+
+def test_an_edit_of_an_unresized_video_is_exact_and_keeps_its_sound(unison, tmp_path, received, draw):
+    source, mask = draw("clip.mp4", width=96, height=64), draw("mask.mp4", mask=True, width=96, height=64)
+    status, _, errors = unison("run", f"Paint the square in ###{source}### blue. Here is the mask ###{mask}###.",
+                               "--out", tmp_path / "out.mp4", *SMALL)  # fmt: skip
+    assert status == 0, errors
+    pixels, kept = torch.from_numpy(load_video(source)), received[0].mask <= 0.5
+    assert torch.equal(received[0].video[kept], pixels[kept])
+    # The mask moves: its left edge is not the same in the first and the last frame.
+    edges = [int(np.flatnonzero((received[0].mask[t] > 0.5).any(0).numpy())[0]) for t in (0, -1)]
+    assert edges[0] < 8 and edges[1] > 48
+
+
+def test_seed_makes_the_same_picture(unison, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert (
+            unison("run", "Draw a fox, 32x32 pixels.", "--out", tmp_path / f"{name}.png", "--seed", seed, *SMALL)[0]
+            == 0
+        )
+    a, b, c = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "abc")
+    assert (a == b).all() and (a != c).any()
+
+
+def test_a_folder_takes_numbered_files(unison, tmp_path):
+    for _ in range(2):
+        assert unison("run", "Draw a fox, 32x32 pixels.", "--out", tmp_path, *SMALL)[0] == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["unison_0001.png", "unison_0002.png"]
+
+
+def test_explicit_fps_and_names_with_spaces(unison, tmp_path):
+    out = tmp_path / "with space" / "clip.mp4"
+    assert unison("run", "Film a fox, 32x32 pixels, 0.2 seconds.", "--out", out, "--set", "fps=12", *SMALL)[0] == 0
+    assert probe(out, "video").fps == 12
+
+
+def test_a_source_of_fractional_rate(unison, tmp_path, draw):
+    source = tmp_path / "film.mp4"
+    write_video(source, scene(96, 64, 13), Fraction(24000, 1001))
+    mask = draw("mask.png", mask=True)
+    out = tmp_path / "out.mp4"
+    assert (
+        unison("run", f"The mask is ###{mask}###. Remove the square from ###{source}###.", "--out", out, *SMALL)[0] == 0
+    )
+    assert float(probe(out, "video").fps) == pytest.approx(24000 / 1001, rel=1e-5)
