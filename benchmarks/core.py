@@ -47,7 +47,9 @@ def planning(rounds: int = 5) -> dict[str, float]:
     from unison_backend.planner.rules import plan
     from unison_backend.prompt import parse_pads
 
-    lines = [line for file in sorted(SENTENCES.glob("sentences*.jsonl")) for line in file.read_text("utf-8").splitlines()]
+    lines = [
+        line for file in sorted(SENTENCES.glob("sentences*.jsonl")) for line in file.read_text("utf-8").splitlines()
+    ]
     prompts = [parse_pads(json.loads(line)["prompt"]) for line in lines]
     start = perf_counter()
     for prompt in (prompts[0], prompts[-1]):
@@ -73,7 +75,11 @@ def start_up(rounds: int = 7) -> dict[str, float]:
     """Seconds of a fresh process: the bare interpreter, the package's import, a whole `unison plan`."""
     commands = {
         "python": [sys.executable, "-c", "pass"],
-        "import unison_backend, unison_backend.cli": [sys.executable, "-c", "import unison_backend, unison_backend.cli"],
+        "import unison_backend, unison_backend.cli": [
+            sys.executable,
+            "-c",
+            "import unison_backend, unison_backend.cli",
+        ],
         "unison plan": [sys.executable, "-m", "unison_backend.cli", "plan", MAIN_JOB],
     }
     return {name: statistics.median(_process(command) for _ in range(rounds)) for name, command in commands.items()}

@@ -47,7 +47,19 @@ def test_plan_as_json(unison):
     made = json.loads(out)
     assert status == 0
     assert list(made) == [
-        *("version", "task", "tokens", "width", "height", "num_frames", "fps", "mask", "source", "references", "frames"),
+        *(
+            "version",
+            "task",
+            "tokens",
+            "width",
+            "height",
+            "num_frames",
+            "fps",
+            "mask",
+            "source",
+            "references",
+            "frames",
+        ),
         *("control", "target", "answer", "reasons", "plan"),
     ]
     assert (made["width"], made["height"], made["num_frames"], made["fps"]) == (720, 1280, 73, 24)
@@ -66,7 +78,11 @@ def test_a_still_has_one_frame_and_no_fps(unison):
 
 
 def test_plan_lines(unison, tmp_path):
-    lines = ['{"prompt": "Based on this pose video <VIDPAD>, generate a video of a dancer."}', "", '{"prompt": "Draw a fox."}']
+    lines = [
+        '{"prompt": "Based on this pose video <VIDPAD>, generate a video of a dancer."}',
+        "",
+        '{"prompt": "Draw a fox."}',
+    ]
     (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
     status, out, _ = unison("plan", "--jsonl", tmp_path / "in.jsonl")
     first, second = map(json.loads, out.splitlines())
@@ -96,7 +112,9 @@ def test_plan_is_quick_to_start_and_imports_no_torch():
 
 
 def test_set_goes_over_the_plan(unison):
-    made = json.loads(unison("plan", "--json", "A video of a fox.", "--set", "width=100", "seconds=0.5", "--set", "fps=12")[1])
+    made = json.loads(
+        unison("plan", "--json", "A video of a fox.", "--set", "width=100", "seconds=0.5", "--set", "fps=12")[1]
+    )
     assert (made["width"], made["height"], made["num_frames"], made["fps"]) == (96, 480, 13, 12)
 
 
@@ -173,7 +191,9 @@ def test_wrong_output_names(refused, tmp_path):
 
 def test_the_input_is_never_overwritten(refused, tmp_path, draw):
     source, mask = draw("a.png"), draw("m.png", mask=True)
-    refused("also an input", "run", f"Remove the square from ###{source}###. The mask is ###{mask}###.", "--out", source)
+    refused(
+        "also an input", "run", f"Remove the square from ###{source}###. The mask is ###{mask}###.", "--out", source
+    )
 
 
 def test_absurd_sizes_and_lengths(refused, tmp_path):
@@ -189,10 +209,16 @@ def test_more_frames_than_memory(unison, tmp_path):
 
 
 def test_settings(refused, tmp_path):
-    for words, *setting in ((["colour", "width"], "colour=red"), (["fps"], "fps=x"), (["source", "no media"], "mask=7", "source=0")):
+    for words, *setting in (
+        (["colour", "width"], "colour=red"),
+        (["fps"], "fps=x"),
+        (["source", "no media"], "mask=7", "source=0"),
+    ):
         refused(words, "run", "Draw a fox", "--out", tmp_path / "o.png", "--set", *setting)
     refused("steps", "run", "Draw a fox", "--out", tmp_path / "o.png", "--steps", 0)
-    refused("warp", "run", "Draw a fox", "--out", tmp_path / "o.png", "--device", "warp", "--set", "width=32", "height=32")
+    refused(
+        "warp", "run", "Draw a fox", "--out", tmp_path / "o.png", "--device", "warp", "--set", "width=32", "height=32"
+    )
 
 
 def test_masks_that_mark_nothing(refused, tmp_path, draw):
@@ -215,8 +241,12 @@ def test_what_is_not_built_yet(unison, tmp_path, draw):
 
 
 def test_strange_texts(unison, tmp_path):
-    for text in ("Draw <CFV> <|im_end|> <IMGPAD> </s> <BORES>1,1<EORES>", "Draw \x07\x1b[31m a fox", "Draw " + "a fox and " * 10_000):
-        status, out, errors = unison("run", text, "--out", tmp_path / "o.png", "--set", "width=32", "height=32", *SMALL)
+    for text in (
+        "Draw <CFV> <|im_end|> <IMGPAD> </s> <BORES>1,1<EORES>",
+        "Draw \x07\x1b[31m a fox",
+        "Draw " + "a fox and " * 10_000,
+    ):
+        status, _, errors = unison("run", text, "--out", tmp_path / "o.png", "--set", "width=32", "height=32", *SMALL)
         assert status == 0, errors
         assert probe(tmp_path / "o.png", "image").width == 32
 
@@ -238,7 +268,18 @@ def test_weights_of_the_wrong_kind(refused, tmp_path):
     for name in ("evil.pth", "cut.safetensors", "noise.safetensors", "other.safetensors", "none.safetensors"):
         for option in good:
             arguments = [part for pair in (good | {option: tmp_path / name}).items() for part in pair]
-            refused(name, "run", "Draw a fox", "--out", tmp_path / "o.png", "--set", "width=32", "height=32", *SMALL, *arguments)
+            refused(
+                name,
+                "run",
+                "Draw a fox",
+                "--out",
+                tmp_path / "o.png",
+                "--set",
+                "width=32",
+                "height=32",
+                *SMALL,
+                *arguments,
+            )
     assert not (tmp_path / "ran").exists()
 
 
@@ -278,7 +319,9 @@ def test_the_demo_models_given_by_name_run_without_projected_tokens(unison, tmp_
 # Cancel and failure
 
 
-@pytest.mark.parametrize("stage", ["demo models", "reading the instruction", "loading the engine", "encoding sources", "sampling"])
+@pytest.mark.parametrize(
+    "stage", ["demo models", "reading the instruction", "loading the engine", "encoding sources", "sampling"]
+)
 def test_cancel_at_every_stage_keeps_the_older_file(monkeypatch, unison, tmp_path, stage):
     """Ctrl-C once the stage has begun: status 130, and the file of an earlier run is still whole."""
     out = tmp_path / "o.png"
@@ -296,7 +339,9 @@ def test_cancel_at_every_stage_keeps_the_older_file(monkeypatch, unison, tmp_pat
     monkeypatch.setattr(terminal.Bar, "__call__", press)
     if stage == "demo models":
         monkeypatch.setenv("UNISON_CACHE", str(tmp_path / "cache"))
-    status, printed, errors = unison("run", "Draw a fox", "--out", out, "--set", "width=32", "height=32", "--device", "cpu")
+    status, printed, errors = unison(
+        "run", "Draw a fox", "--out", out, "--set", "width=32", "height=32", "--device", "cpu"
+    )
     assert status == 130, errors
     assert not printed and out.read_bytes() == before
     assert "cancelled" in errors

@@ -61,7 +61,9 @@ def test_nodes_reach_the_backend_relatively(path):
 
 
 @pytest.mark.parametrize(
-    "path", [p for f in ("unison_backend", "nodes", "tests", "benchmarks") for p in sources(f)] + [ROOT / "__init__.py"], ids=str
+    "path",
+    [p for f in ("unison_backend", "nodes", "tests", "benchmarks") for p in sources(f)] + [ROOT / "__init__.py"],
+    ids=str,
 )
 def test_sources_are_ascii(path):
     assert path.read_text(encoding="utf-8").isascii()
@@ -71,10 +73,15 @@ def test_pure_modules_import_the_standard_library_only():
     own = {"errors", "geometry", "media_file", "plan", "prompt", "signals", "spec", "tasks", "progress"}
     for name in own:
         for module in top_level_imports(ROOT / "unison_backend" / f"{name}.py"):
-            assert module.lstrip(".") in own or module.split(".")[0] in sys.stdlib_module_names, (name, module)
+            assert module == "." or module.lstrip(".") in own or module.split(".")[0] in sys.stdlib_module_names, (
+                name,
+                module,
+            )
 
 
-@pytest.mark.parametrize("module", ["unison_backend", "unison_backend.cli", "unison_backend.plan", "unison_backend.planner.rules"])
+@pytest.mark.parametrize(
+    "module", ["unison_backend", "unison_backend.cli", "unison_backend.plan", "unison_backend.planner.rules"]
+)
 def test_imports_are_light(module):
     code = f"import {module}, sys; sys.exit(bool({{'torch', 'numpy', 'transformers'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -47,7 +47,7 @@ def intent(text: Text, language: Language) -> Verdict | None:
         orders = [v for v in orders if v.kind in ("make", "animate") and v.output is not None]
     if orders:
         return _strongest(orders, verdicts, text, language)
-    if asks and (asks[0].firm or language.name == "zh" or not named_output(text.value, language)):
+    if asks and (any(v.firm for v in asks) or language.name == "zh" or not named_output(text.value, language)):
         return asks[0]
     loose = next((v for v in verdicts if v.kind != "ask"), None)
     return Verdict("make", named_output(text.value, language) or loose.output, firm=False) if loose else None
