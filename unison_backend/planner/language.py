@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 from ..prompt import Medium, Prompt
 
@@ -75,14 +76,26 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
     return Text(language.quiet(re.sub(r"[ \t]+", " ", text)), prompt.kinds), language
 
 
+def _joined(entry: Any) -> str:
+    """A pattern from its written form: text, a list of alternatives, or [what is before, alternatives, behind]."""
+    if isinstance(entry, str):
+        return entry
+    if len(entry) == 3 and isinstance(entry[1], list):
+        before, alternatives, behind = entry
+        return f"{before}(?:{'|'.join(alternatives)}){behind}"
+    return "|".join(entry)
+
+
 class Language:
     """Compiled patterns by name; every pattern is compiled when it is first asked for."""
 
     def __init__(self, name: str) -> None:
         data = json.loads((Path(__file__).parent / "language" / f"{name}.json").read_text(encoding="utf-8"))
         self.name = name
-        self._macros: dict[str, str] = {**_MEDIA_MACROS, **data["macros"]}
-        self._sources: dict[str, list[str]] = data["patterns"]
+        self._macros: dict[str, str] = _MEDIA_MACROS | {key: _joined(value) for key, value in data["macros"].items()}
+        self._sources: dict[str, list[str]] = {
+            key: [_joined(p) for p in value] for key, value in data["patterns"].items()
+        }
         self.numbers: dict[str, int] = data["numbers"]
         self.units: dict[str, float] = data["units"]
         self.ordinals: dict[str, int] = data["ordinals"]
