@@ -1,4 +1,4 @@
-"""The command line: `unison plan`, `unison run`, `unison doctor`.
+"""The command line: `unison plan`, `unison run`, `unison merge`, `unison doctor`.
 
 Exit status: 0 done, 2 bad input (one clear line on stderr), 130 cancelled, 1 anything else.
 """
@@ -10,17 +10,23 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import __version__
+from .cli_parser import make_parser
 from .errors import Cancelled, InputError, UnisonError
+from .progress import Cancel, Progress, silent
+
+if TYPE_CHECKING:
+    from .pipeline import Planned
+    from .planner.base import Planner
+    from .planner.choose import PlannerOptions
 
 DONE, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = make_parser(_plan, _run, _merge, _doctor).parse_args(arguments)
     _take_text_from_set(options)
     for stream in (sys.stdout, sys.stderr):
         # Instructions are in any language, whatever the terminal's own encoding is.
@@ -43,11 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from .terminal import Bar, stop_signal
+
     if options.jsonl is not None:
         return _plan_lines(options)
     from .pipeline import make_plan
 
-    planned = make_plan(_prompt(options.text), _settings(options))
+    with Bar(quiet=True) as progress, stop_signal() as cancel:
+        planner = _planner(options, progress)
+        planned = make_plan(_prompt(options.text), _settings(options), planner, progress, cancel)
     if options.json:
         from .report import as_json
 
@@ -62,14 +72,14 @@ def _plan(options: argparse.Namespace) -> int:
 def _plan_lines(options: argparse.Namespace) -> int:
     """One object a line, in order; a line that cannot be planned gets {"error": ...} and makes the status 2."""
     from .overrides import apply
-    from .planner.rules import plan as plan_by_rules
     from .prompt import parse_pads
     from .report import as_json
 
     settings, status = _settings(options), DONE
+    planner = _planner(options)
     for number, line in enumerate(_lines(options.jsonl), 1):
         try:
-            plan = apply(plan_by_rules(parse_pads(_prompt_of(line, number))), settings)
+            plan = apply(planner.plan(parse_pads(_prompt_of(line, number))).plan, settings)
             result = as_json(plan, plan.resolve(fps=settings.get("fps")))
         except InputError as error:
             result, status = {"error": str(error)}, BAD_INPUT
@@ -96,27 +106,117 @@ def _prompt_of(line: str, number: int) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .models import resolve_models
-    from .pipeline import check_runnable, make_plan, run
-    from .report import as_lines
+    from .pipeline import make_plan
     from .terminal import Bar, stop_signal
 
-    planned = make_plan(_prompt(options.text), _settings(options))
+    prompt, settings = _prompt(options.text), _settings(options)
+    with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
+        planner = _planner(options, progress)
+        planned = make_plan(prompt, settings, planner, progress, cancel)
+        if planned.plan.task.is_generation:
+            del planner  # its memory is wanted by what follows; the features are kept
+            return _make(options, planned, progress, cancel)
+        return _answer(options, planned, planner, progress, cancel)
+
+
+def _make(options: argparse.Namespace, planned: Planned, progress: Progress, cancel: Cancel) -> int:
+    """Make the picture or video of a plan."""
+    from .models import resolve_models
+    from .pipeline import check_runnable, run
+    from .report import as_lines
+
+    if options.out is None:
+        raise InputError("--out is missing: say where the picture or video goes")
     out = check_runnable(planned, options.out)
     from .engine_diffusers import SamplingSettings  # imports torch, so it waits until the plan is known to be good
 
-    settings = SamplingSettings(options.steps, options.cfg, options.shift, options.seed)
+    sampling = SamplingSettings(options.steps, options.cfg, options.shift, options.seed)
     _note("\n".join(as_lines(planned.plan, planned.spec)))
-    with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
-        given = {key: getattr(options, key) for key in ("vace", "vae", "text_encoder", "projector")}
-        models = resolve_models(options.models, given, progress)
-        for notice in models.notices:
-            _note(f"note: {notice}")
-        made = run(planned, out, models, settings, negative=options.negative, device=options.device,
-                   progress=progress, cancel=cancel)  # fmt: skip
+    models = resolve_models(options.models, _given(options), progress)
+    for notice in models.notices:
+        _note(f"note: {notice}")
+    made = run(
+        planned,
+        out,
+        models,
+        sampling,
+        negative=options.negative,
+        device=options.device,
+        progress=progress,
+        cancel=cancel,
+    )
     for notice in made.notices[len(models.notices) :]:
         _note(f"note: {notice}")
     _say(str(made.path))
+    return DONE
+
+
+def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, progress: Progress, cancel: Cancel) -> int:
+    """Stream the answer of an understanding task to stdout."""
+    from .models import find_planner
+    from .planner.choose import load_planner
+    from .planner.qwen import AnswerSettings, QwenPlanner
+
+    settings = AnswerSettings(options.max_new_tokens, options.temperature, options.seed, options.keep_lora)
+    if not isinstance(planner, QwenPlanner):
+        models = find_planner(options.models, options.planner_folder, progress)
+        for notice in models.notices:
+            _note(f"note: {notice}")
+        planner = load_planner(_planner_options(options), models, progress)
+    _note(f"task     {planned.plan.task}")
+
+    def stream(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    planner.answer(planned.prompt, planned.media, settings, stream=stream, progress=progress, cancel=cancel)
+    _say("")
+    return DONE
+
+
+def _planner(options: argparse.Namespace, progress: Progress = silent) -> Planner:
+    """The planner of the options. Without a word of models it is the rules, and nothing heavy is imported."""
+    from .models import find_planner, named_folder
+
+    named = options.models or options.planner_folder or named_folder()
+    if options.planner == "rules" or (options.planner == "auto" and not named):
+        from .planner.rules import RulesPlanner
+
+        return RulesPlanner()
+    from .planner.choose import choose_planner
+
+    found = find_planner(options.models, options.planner_folder, progress)
+    return choose_planner(_planner_options(options), found, progress)
+
+
+def _planner_options(options: argparse.Namespace) -> PlannerOptions:
+    from .planner.choose import PlannerOptions
+
+    return PlannerOptions(
+        name=options.planner,
+        folder=options.planner_folder,
+        lora=options.planner_lora,
+        dtype=options.dtype,
+        attention=options.attention,
+        quantize=options.quantize,
+        force_plan=options.force_plan,
+        device=options.device,
+    )
+
+
+def _given(options: argparse.Namespace) -> dict[str, Path | None]:
+    """Model files named one by one."""
+    files = {key: getattr(options, key) for key in ("vace", "vae", "text_encoder", "projector")}
+    return files | {"planner": options.planner_folder, "lora": options.planner_lora}
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from .planner.merging import merge
+    from .terminal import Bar
+
+    with Bar() as progress:
+        merge(options.base, options.lora, options.out, dtype=options.dtype, progress=progress)
+    _say(str(options.out))
     return DONE
 
 
@@ -159,71 +259,6 @@ def _note(text: str) -> None:
 
 def _complain(text: str) -> None:
     sys.stderr.write(f"unison: {text}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="unison", description="Unison: one instruction, planned and made into a picture or video."
-    )
-    parser.add_argument("--version", action="version", version=f"unison {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_plan(commands.add_parser("plan", help="show what an instruction means, without making anything"))
-    _add_run(commands.add_parser("run", help="make the picture or video that an instruction asks for"))
-    doctor = commands.add_parser("doctor", help="say what is installed, found and missing")
-    doctor.add_argument(
-        "--models", type=Path, metavar="DIR", help="a models folder to look into (default: UNISON_MODELS)"
-    )
-    doctor.set_defaults(command=_doctor)
-    return parser
-
-
-def _add_planning(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--planner", choices=("auto", "rules"), default="auto", help="who plans; auto takes the best one available"
-    )
-    parser.add_argument("--set", action="append", nargs="+", default=[], metavar="FIELD=VALUE",
-                        help="put your own value over the plan's: --set width=640 height=384 seconds=2")  # fmt: skip
-
-
-def _add_plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "text", nargs="?", metavar="TEXT", help="the instruction, media as ###path###; - reads it from stdin"
-    )
-    _add_planning(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--jsonl",
-        metavar="FILE",
-        help='plan every line {"prompt": ...} of FILE (- is stdin), media as <IMGPAD> / <VIDPAD>',
-    )
-    parser.set_defaults(command=_plan)
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="the instruction, media as ###path###; - reads stdin")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE_OR_DIR", help="where the result goes")
-    _add_planning(parser)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--cfg", type=float, default=5.0, help="guidance scale; 1 turns guidance off")
-    parser.add_argument("--shift", type=float, default=5.0, help="flow shift of the schedule")
-    parser.add_argument("--negative", metavar="TEXT", help="negative prompt (default: Wan's own)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument(
-        "--models",
-        type=Path,
-        metavar="DIR",
-        help="a models folder as ComfyUI's (default: UNISON_MODELS, else the embedded demo models)",
-    )
-    for name, what in (
-        ("vace", "Wan VACE transformer"),
-        ("vae", "Wan VAE"),
-        ("text-encoder", "UMT5-XXL"),
-        ("projector", "projector"),
-    ):
-        parser.add_argument(f"--{name}", type=Path, metavar="PATH", help=f"{what}: a file or a diffusers folder")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.set_defaults(command=_run)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from .models import MODELS_VARIABLE, NEEDS, describe, find
+from .models import MODELS_VARIABLE, NEEDS, describe, find, named_folder
 
 _PACKAGES = (
     "transformers",
@@ -70,8 +69,7 @@ def _encoder() -> str:
 
 
 def _models(folder: Path | None) -> list[str]:
-    named = os.environ.get(MODELS_VARIABLE)
-    folder = folder or (Path(named) if named else None)
+    folder = folder or named_folder()
     if folder is None:
         lines = [f"models: no folder given (--models DIR or {MODELS_VARIABLE}), so the embedded demo models are used."]
         return [*lines, "Real pictures take:", *(f"  {describe(need)}" for need in NEEDS)]
@@ -79,9 +77,10 @@ def _models(folder: Path | None) -> list[str]:
     lines = [f"models in {folder}:"]
     for need in NEEDS:
         path = getattr(found, need.key)
-        lines.append(
-            f"  found    {need.role}: {path}"
-            if path
-            else f"  {'MISSING ' if need.required else 'optional'} {describe(need)}"
-        )
+        mark = "found   " if path else "MISSING " if need.required else "optional"
+        lines.append(f"  {mark} {f'{need.role}: {path}' if path else describe(need)}")
+    if found.planner is not None and find_spec("torch") is not None:
+        from .planner.merging import check_planner_folder
+
+        lines += [f"    {finding}" for finding in check_planner_folder(found.planner)]
     return lines

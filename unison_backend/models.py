@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 from .progress import Progress, silent
 
 MODELS_VARIABLE = "UNISON_MODELS"
+PLANNER_TYPE = "qwen2_5_vl"
 _REPACKAGED = "https://huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged"
 _UNISON = "https://huggingface.co/ali-vilab/Unison"
 
@@ -70,7 +73,7 @@ NEEDS = (
     ),
     Need(
         key="planner",
-        role="Qwen2.5-VL with Unison's planning weights merged in",
+        role="Qwen2.5-VL, best with Unison's planning weights merged in",
         folders=("unison", "LLM"),
         pattern="config.json",
         file="a folder",
@@ -94,6 +97,7 @@ class ModelPaths:
     text_encoder: Path | None = None
     projector: Path | None = None
     planner: Path | None = None
+    lora: Path | None = None
     demo: bool = False
     notices: tuple[str, ...] = field(default=())
 
@@ -118,16 +122,39 @@ def find(folder: Path) -> ModelPaths:
 
 def _first(folder: Path, need: Need) -> Path | None:
     """The first match by name, whatever its case, in the folders of `need` and below them."""
-    for place in need.folders:
-        for file in sorted((folder / place).rglob("*")):
-            if not fnmatch(file.name.lower(), need.pattern):
-                continue
-            if need.key == "planner":
-                if has_planning_weights(file.parent):
-                    return file.parent
-            elif file.suffix.lower() in _SUFFIXES:
-                return file
-    return None
+    matches = [
+        file
+        for place in need.folders
+        for file in sorted(_files_below(folder / place))
+        if fnmatch(file.name.lower(), need.pattern)
+    ]
+    if need.key != "planner":
+        return next((file for file in matches if file.suffix.lower() in _SUFFIXES), None)
+    folders = [file.parent for file in matches if _model_type(file.parent) == PLANNER_TYPE]
+    return next((folder for folder in folders if has_planning_weights(folder)), next(iter(folders), None))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file below `folder`, through links too (models often lie on another disk); no loop is walked twice."""
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (Path(place) / file for file in files)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _model_type(folder: Path) -> object:
+    return _config(folder).get("model_type")
 
 
 def has_planning_weights(folder: Path) -> bool:
@@ -136,13 +163,17 @@ def has_planning_weights(folder: Path) -> bool:
     A plain Qwen2.5-VL has untrained rows there and must never be decoded into signal tokens.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         tokens = (folder / "tokenizer.json").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
-    return (
-        config.get("model_type") == "qwen2_5_vl" and "<BORES>" in tokens and not config.get("tie_word_embeddings", True)
-    )
+    config = _config(folder)
+    untied = not config.get("tie_word_embeddings", True)
+    return config.get("model_type") == PLANNER_TYPE and "<BORES>" in tokens and untied
+
+
+def named_folder() -> Path | None:
+    """The folder that UNISON_MODELS names, if it names one."""
+    return Path(os.environ[MODELS_VARIABLE]) if os.environ.get(MODELS_VARIABLE) else None
 
 
 def resolve_models(folder: Path | None, given: dict[str, Path | None], progress: Progress = silent) -> ModelPaths:
@@ -150,7 +181,7 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
 
     Raises InputError that lists file, folder, size and link of everything missing when only a part is there.
     """
-    folder = folder or (Path(os.environ[MODELS_VARIABLE]) if os.environ.get(MODELS_VARIABLE) else None)
+    folder = folder or named_folder()
     chosen = {key: path for key, path in given.items() if path is not None}
     for key, path in chosen.items():
         if not path.exists():
@@ -164,10 +195,27 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
             f"models are missing in {folder or 'the options given'}:\n{lines}\n"
             "Without --models the embedded demo models are used."
         )
-    if models.projector is None or models.planner is None:
-        absent = "projector" if models.projector is None else "planner with planning weights"
-        models = replace(models, projector=None, notices=(f"no {absent} found: making without projected tokens",))
-    return models
+    return _without_projector(models)
+
+
+def _without_projector(models: ModelPaths) -> ModelPaths:
+    """Projected tokens need a projector and a planner with planning weights; without them there are none, said once."""
+    plans = models.planner is not None and (models.lora is not None or has_planning_weights(models.planner))
+    if models.projector is not None and plans:
+        return models
+    absent = "projector" if models.projector is None else "planner with planning weights"
+    notice = f"no {absent} found: making without projected tokens"
+    return replace(models, projector=None, notices=(*models.notices, notice))
+
+
+def find_planner(folder: Path | None, given: Path | None, progress: Progress = silent) -> ModelPaths:
+    """Only the planner: `given`, else the one in `folder` (or UNISON_MODELS), else the embedded one."""
+    folder = folder or named_folder()
+    if given is not None and not given.is_dir():
+        raise InputError(f"--planner-folder: {given} is no folder; give a Qwen2.5-VL folder")
+    if given is not None:
+        return ModelPaths(planner=given)
+    return find(folder) if folder else demo_models(progress)
 
 
 def demo_models(progress: Progress = silent) -> ModelPaths:
@@ -176,8 +224,8 @@ def demo_models(progress: Progress = silent) -> ModelPaths:
 
     built = demo.ensure(progress=progress)
     notice = () if built.trained else (
-        "no model weights were given, so the embedded demo models are used; they are untrained and make NOISE. "
-        "Size, length, sources and sampling are real. `unison doctor` says what real pictures take.",
+        "no model weights were given, so the embedded demo models are used; they are untrained and make NOISE, in "
+        "pictures and in words. Plans, sizes, sources and sampling are real. `unison doctor` says what real ones take.",
     )  # fmt: skip
     return ModelPaths(
         built.vace, built.vae, built.text_encoder, built.projector, built.planner, demo=True, notices=notice

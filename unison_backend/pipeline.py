@@ -7,7 +7,7 @@ never in memory together. Everything that can be refused is refused before a mod
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from . import overrides
-from .errors import InputError, ResourceError, UnsupportedError
+from .errors import InputError, ResourceError
 from .file_media import FileMedia
 from .media_write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
+from .memory import memory_errors
 from .models import ModelPaths
 from .plan import Plan, to_json
 from .progress import Cancel, Progress, check, never, silent
@@ -29,21 +30,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .engine_diffusers import SamplingSettings
+    from .planner.base import Planner
 
 METADATA_KEY = "unison"
 BYTES_PER_VALUE = 4
 # Frames as source, as both halves of the split and as output are in memory together.
 COPIES_IN_MEMORY = 4
 
+_LOWER = "lower size or length (--set width=.. height=.. num_frames=..) or use another --device"
+
 
 @dataclass(frozen=True)
 class Planned:
-    """An instruction's plan with its media and what will be made of it."""
+    """An instruction's plan with its media, what will be made of it, and the planner's features if it has any."""
 
     prompt: Prompt
     plan: Plan
     spec: GenerationSpec
     media: FileMedia
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -56,29 +61,30 @@ class Made:
 
 
 def make_plan(
-    prompt: Prompt, settings: dict[str, Any] | None = None, planner: Callable[[Prompt], Plan] | None = None
+    prompt: Prompt,
+    settings: dict[str, Any] | None = None,
+    planner: Planner | None = None,
+    progress: Progress = silent,
+    cancel: Cancel = never,
 ) -> Planned:
     """Plan `prompt`, put the person's own `settings` over it and resolve it against its files.
 
-    planner: the rules planner by default. Raises PlanError, PromptError and MediaError.
+    planner: the rules planner by default. Raises PlanError, PromptError, MediaError, Cancelled.
     """
-    from .planner.rules import plan as plan_by_rules
+    from .planner.rules import RulesPlanner
 
     settings = settings or {}
     media = FileMedia(prompt)
+    # Files are looked at first: a planner that is a model must not run for an instruction that cannot be made.
     infos = media.infos
-    plan = overrides.apply((planner or plan_by_rules)(prompt), settings)
-    return Planned(prompt, plan, plan.resolve(infos, fps=settings.get("fps")), media)
+    result = (planner or RulesPlanner()).plan(prompt, progress=progress, cancel=cancel)
+    plan = overrides.apply(result.plan, settings)
+    return Planned(prompt, plan, plan.resolve(infos, fps=settings.get("fps")), media, result.features)
 
 
 def check_runnable(planned: Planned, out: Path) -> Path:
     """The file that will be written; raises before any work when the plan cannot be run or the file does not fit."""
     plan, spec = planned.plan, planned.spec
-    if not plan.task.is_generation:
-        raise UnsupportedError(
-            f"this asks for an answer ({plan.task}); answering needs the Qwen2.5-VL planner, which is not built yet. "
-            "To make a picture or video of it, say so in the instruction or give --set output=image"
-        )
     if not spec.is_complete:
         raise InputError("the instruction holds media without files; write them as ###path###")
     from .sources import check_possible
@@ -137,12 +143,13 @@ def run(
     from .sources import prepare
 
     seconds: dict[str, float] = {}
-    with _memory_errors(planned.spec):
+    spec = planned.spec
+    with memory_errors(f"making {spec.num_frames} frames of {spec.width}x{spec.height}", _LOWER):
         place = pick_device(device)
         with _timed("sources", seconds):
             sources = prepare(planned.plan, planned.spec, planned.media, progress, cancel)
         with _timed("text", seconds):
-            positive, negative_context = encode_texts(planned.prompt, models, negative, place, progress, cancel)
+            positive, negative_context = encode_texts(planned, models, negative, place, progress, cancel)
         with _timed("load engine", seconds):
             check(cancel, "loading")
             progress("loading the engine", 0, 1)
@@ -156,7 +163,7 @@ def run(
 
 
 def encode_texts(
-    prompt: Prompt, models: ModelPaths, negative: str | None, device: torch.device, progress: Progress, cancel: Cancel
+    planned: Planned, models: ModelPaths, negative: str | None, device: torch.device, progress: Progress, cancel: Cancel
 ) -> tuple[Tensor, Tensor]:
     """Both contexts [1, 2048, D]: T5 rows of the text with pads, on the positive side the projected tokens too."""
     from .conditioning import clean_text, negative_prompt, text_context
@@ -164,28 +171,34 @@ def encode_texts(
 
     check(cancel, "reading the instruction")
     progress("reading the instruction", 0, 3)
-    projected = project_features(prompt, models, device)
+    projected = project_features(planned, models, device, cancel)
     check(cancel, "reading the instruction")
     progress("reading the instruction", 1, 3)
     encoder = load_text_encoder(_path(models.text_encoder), dtype=_text_dtype(models, device), device=device)
     progress("reading the instruction", 2, 3)
     check(cancel, "reading the instruction")
-    positive = text_context(encoder.encode(clean_text(prompt.text)).cpu(), projected)
+    positive = text_context(encoder.encode(clean_text(planned.prompt.text)).cpu(), projected)
     other = text_context(encoder.encode(clean_text(negative_prompt() if negative is None else negative)).cpu())
     progress("reading the instruction", 3, 3)
     return positive, other
 
 
-def project_features(prompt: Prompt, models: ModelPaths, device: torch.device) -> Tensor | None:
-    """The projected tokens [1, 4, 4096] on the CPU; None where there is no projector or planner to feed it."""
+def project_features(planned: Planned, models: ModelPaths, device: torch.device, cancel: Cancel) -> Tensor | None:
+    """The projected tokens [1, 4, 4096] on the CPU; None where there is no projector or planner to feed it.
+
+    The planner's own features are used when it had any; after rules they come from the planner folder's prefill.
+    """
     if models.projector is None or models.planner is None:
         return None
-    from .planner.features import features
+    from .planner.loading import load_qwen
+    from .planner.qwen import QwenPlanner
     from .projector import load_projector, project
 
-    return project(
-        load_projector(models.projector, device=device), features(models.planner, prompt, device=device)
-    ).cpu()
+    features = planned.features
+    if features is None:
+        planner = QwenPlanner(load_qwen(models.planner, models.lora, device=device))
+        features = planner.features(planned.prompt, cancel=cancel)
+    return project(load_projector(models.projector, device=device), features).cpu()
 
 
 def write(
@@ -234,25 +247,3 @@ def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
     start = perf_counter()
     yield
     seconds[stage] = perf_counter() - start
-
-
-@contextmanager
-def _memory_errors(spec: GenerationSpec) -> Iterator[None]:
-    """Memory that runs out, as every library says it, in words that tell what to lower."""
-    import torch
-
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise _out_of_memory(spec) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "out of memory" in str(error):
-            raise _out_of_memory(spec) from error
-        raise
-
-
-def _out_of_memory(spec: GenerationSpec) -> ResourceError:
-    return ResourceError(
-        f"out of memory while making {spec.num_frames} frames of {spec.width}x{spec.height}: lower size or length "
-        "(--set width=.. height=.. num_frames=..) or use another --device"
-    )

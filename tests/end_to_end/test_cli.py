@@ -136,6 +136,16 @@ def test_doctor(unison):
     assert "wan2.1_vace_1.3B_fp16.safetensors (4.3 GB) in diffusion_models/" in out and "H.264" in out
 
 
+def test_doctor_looks_into_a_models_folder(unison, tmp_path):
+    built = demo.ensure()
+    (tmp_path / "LLM").mkdir()
+    (tmp_path / "LLM" / "small-qwen").symlink_to(built.planner, target_is_directory=True)
+    status, out, _ = unison("doctor", "--models", tmp_path)
+    assert status == 0
+    assert f"{tmp_path / 'LLM' / 'small-qwen'}" in out and "MISSING  Wan2.1-VACE-1.3B" in out
+    assert "plan" in out.split("small-qwen")[1]
+
+
 # Bad input: status 2, one line that names the input and the cure, nothing written
 
 
@@ -232,7 +242,6 @@ def test_what_is_not_built_yet(unison, tmp_path, draw):
     source = draw("a.png")
     cases = {
         f"Remove the square from ###{source}###.": "without a mask",
-        f"What is in ###{source}###?": "answer",
         f"Draw a dancer in the same pose as the man in ###{source}###.": "control=map",
     }
     for text, words in cases.items():
@@ -281,6 +290,71 @@ def test_weights_of_the_wrong_kind(refused, tmp_path):
                 *arguments,
             )
     assert not (tmp_path / "ran").exists()
+
+
+def test_answers_stream_to_stdout(unison, draw):
+    for text in (
+        "Why is the sky blue?",
+        f"What is in ###{draw('a.png')}###?",
+        f"Compare ###{draw('b.mp4')}### and ###{draw('c.png')}###.",
+    ):
+        status, out, errors = unison("run", text, "--max-new-tokens", 8, "--device", "cpu")
+        assert status == 0, errors
+        assert out.endswith("\n") and not any(token in out for token in ("<CFI>", "<BORES>", "<|im_end|>"))
+        assert "understanding" in errors and "NOISE" in errors
+
+
+def test_a_picture_needs_a_place(refused):
+    refused("--out is missing", "run", "Draw a fox.")
+
+
+def test_the_embedded_qwen_plans_when_asked_for_by_name(unison, tmp_path):
+    status, out, errors = unison(
+        "plan", "--json", "Draw a fox.", "--planner", "qwen", "--force-plan", "--device", "cpu"
+    )
+    assert status == 0, errors
+    assert json.loads(out)["tokens"].endswith(("<CFI>", "<CFV>"))
+    status, out, errors = unison("run", "Draw a fox.", "--planner", "qwen", "--force-plan", "--out", tmp_path, *SMALL,
+                                 "--set", "output=image", "width=32", "height=32", "frames=none")  # fmt: skip
+    assert status == 0, errors
+    assert probe(Path(out.strip()), "image").width == 32
+
+
+def test_auto_uses_a_qwen_with_planning_weights_and_its_features(unison, tmp_path, monkeypatch):
+    from unison_backend.planner.qwen import QwenPlanner
+
+    asked = []
+    real = QwenPlanner.plan
+    monkeypatch.setattr(QwenPlanner, "plan", lambda self, *a, **k: asked.append(1) or real(self, *a, **k))
+    monkeypatch.setattr(QwenPlanner, "features", lambda *a, **k: pytest.fail("the plan's own features are there"))
+    built = demo.ensure()
+    options = ("--planner-folder", built.planner, "--force-plan", "--device", "cpu")
+    assert unison("plan", "Draw a fox.", *options)[0] == 0 and asked
+    given = (
+        "--vace",
+        built.vace,
+        "--vae",
+        built.vae,
+        "--text-encoder",
+        built.text_encoder,
+        "--projector",
+        built.projector,
+    )
+    status, _, errors = unison("run", "Draw a fox.", *options, *given, "--steps", 1, "--quiet", "--out", tmp_path,
+                               "--set", "output=image", "width=32", "height=32")  # fmt: skip
+    assert status == 0 and "without projected tokens" not in errors, errors
+
+
+def test_a_planner_folder_that_is_none(refused, tmp_path):
+    refused("no folder", "plan", "Draw a fox.", "--planner-folder", tmp_path / "none")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "llama"}')
+    refused("llama", "plan", "Draw a fox.", "--planner", "qwen", "--planner-folder", tmp_path / "other")
+
+
+def test_merge_says_what_does_not_fit(refused, tmp_path):
+    built = demo.ensure()
+    refused("none", "merge", "--base", built.planner, "--lora", tmp_path / "none", "--out", tmp_path / "out")
 
 
 def test_a_part_of_the_models_lists_the_rest(refused, tmp_path):

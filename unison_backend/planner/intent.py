@@ -110,6 +110,9 @@ def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
     ):
         yield Verdict("animate", "video")
         return
+    if asked := language.search("asked_for", sentence):
+        yield Verdict("make", noun_class(asked.group("noun"), language))
+        return
     # "<pad> is the mask" says what a medium is; with a question mark it asks.
     labels = sentence.lstrip()[:1] >= _FIRST_PAD and not sentence.rstrip().endswith("?")
     for number, clause in enumerate(_clauses(sentence)):
@@ -145,8 +148,11 @@ def _asks_first(sentence: str, language: Language) -> bool:
 
 
 def _english_clause(rest: str, opens: bool, has_media: bool, language: Language) -> Verdict | None:
-    if opens and any(language.match(key, rest) for key in ("ask_head", "ask_aux", "np_text")):
+    if opens and any(language.match(key, rest) for key in ("ask_head", "np_text")):
         return Verdict("ask", "text")
+    if opens and language.match("ask_aux", rest):
+        # Without a question mark it may be a condition ("Were this a winter scene, ...").
+        return Verdict("ask", "text", firm="?" in rest)
     if verdict := _order(rest, has_media, language):
         return verdict
     if opens and language.match("aux_head", rest):
@@ -203,8 +209,11 @@ def _made(key: str, verb: re.Match[str], rest: str, has_media: bool, language: L
 
 def _chinese(sentence: str, text: Text, language: Language) -> Iterator[Verdict]:
     """Question words and writing verbs first, then setting in motion, editing, making, clause by clause."""
+    if asked := language.search("asked_for", sentence):
+        yield Verdict("make", noun_class(asked.group("noun"), language))
+        return
     polite = language.search("polite", sentence)
-    asks_outright = sentence.rstrip().endswith("?") and not polite
+    asks_outright = not polite and (sentence.rstrip().endswith("?") or language.search("ask_end", sentence))
     if asks_outright or (not polite and language.match("ask_head", _strip_leads(sentence, language))):
         yield Verdict("ask", "text")
         return

@@ -71,6 +71,7 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
     language = load("zh" if _CJK.search(raw) else "en")
     text = _QUOTATIONS.sub(_QUOTE, raw)
     text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("\u00d7", "x")
+    text = text.replace("-and-a-half", " and a half")
     text = re.sub(r"(?<=\d) (?:by|times) (?=\d)", "x", text)
     text = re.sub(r"[\u2013\u2014\u2015]+", " - ", text)
     return Text(language.quiet(re.sub(r"[ \t]+", " ", text)), prompt.kinds), language

@@ -25,9 +25,11 @@ RATIOS = {
     ("3", "4"): (480, 640),
 }
 
-_TIMES = re.compile(r"(?<![\d.:])(?P<w>\d{2,6})(?: ?px| ?pixels?)? ?[x*] ?(?P<h>\d{2,6})(?![\d:])")
+_TIMES = re.compile(r"(?<![\d.])(?<!\d:)(?P<w>\d{2,6})(?: ?px| ?pixels?)? ?[x*] ?(?P<h>\d{2,6})(?![\d:])")
 _LINES = re.compile(r"(?<![\d.])(?P<n>480|720|1080) ?p(?![a-z])")
-_RATIO = re.compile(r"(?<![\d.:])(?P<w>16|9|1|4|3) ?(?::|/|by|x|\u6bd4) ?(?P<h>16|9|1|4|3)(?!\d|[.:/]\d| ?(?:am|pm)\b)")
+_RATIO = re.compile(
+    r"(?<![\d.])(?<!\d:)(?P<w>16|9|1|4|3) ?(?::|/|by|x|\u6bd4) ?(?P<h>16|9|1|4|3)(?!\d|[.:/]\d| ?(?:am|pm)\b)"
+)
 # Below this a bare "AxB" is a grid or a board, unless the words say pixels or name a picture.
 _SMALL = 64
 
@@ -37,7 +39,7 @@ def size(text: str, language: Language) -> tuple[int, int] | None:
     if explicit := _explicit(text, language):
         return explicit
     shape = _shape(text, language)
-    lines = (m for m in _LINES.finditer(text) if not language.match("lines_reject_after", text[m.end() :]))
+    lines = (m for m in _LINES.finditer(text) if not _is_things(text, m, language))
     if match := next(lines, None):
         width, height = RESOLUTIONS[match.group("n")]
         return (height, width) if shape == SHAPES["vertical"] else (width, height)
@@ -51,10 +53,22 @@ def _explicit(text: str, language: Language) -> tuple[int, int] | None:
         width, height = _side(match.group("w"), language), _side(match.group("h"), language)
         if width is None or height is None or language.match("size_reject_after", after):
             continue
+        if _is_sources(text, match, language):
+            continue
         if min(width, height) < _SMALL and not language.match("size_need", after):
             continue
         return width, height
     return None
+
+
+def _is_things(text: str, match: re.Match[str], language: Language) -> bool:
+    """True for the measure of a thing in the scene ("a 16:9 monitor") or of a source as it was shot."""
+    return bool(language.match("lines_reject_after", text[match.end() :])) or _is_sources(text, match, language)
+
+
+def _is_sources(text: str, match: re.Match[str], language: Language) -> bool:
+    before, after = text[max(0, match.start() - 60) : match.start()], text[match.end() :]
+    return bool(language.search("source_shape", before) or language.match("source_shape_after", after))
 
 
 def _side(word: str, language: Language) -> int | None:
@@ -66,7 +80,8 @@ def _ratio(text: str, language: Language) -> tuple[int, int] | None:
     for match in [*_RATIO.finditer(text), *language.find("ratio_words", text)]:
         sides = (str(_side(match.group("w"), language)), str(_side(match.group("h"), language)))
         rejected = language.search("ratio_reject", text[max(0, match.start() - 40) : match.start()])
-        if sides in RATIOS and not rejected and not language.match("ratio_reject_after", text[match.end() :]):
+        rejected = rejected or language.match("ratio_reject_after", text[match.end() :])
+        if sides in RATIOS and not rejected and not _is_things(text, match, language):
             return RATIOS[sides]
     return None
 

@@ -10,9 +10,11 @@ import re
 from dataclasses import dataclass, field
 
 from ..plan import Control, Frame, Place, Plan, task_of
+from ..progress import Cancel, Progress, never, silent
 from ..prompt import Prompt
 from ..tasks import Output
 from . import measures, roles
+from .base import PlanResult
 from .intent import Verdict, intent, named_output
 from .language import Language, Text, read
 
@@ -265,3 +267,11 @@ def _without_order(found: _Roles, text: Text, language: Language) -> Output:
             return _edit_output(found, text)
     found.references = list(roles.media_of("image", text, found.taken))
     return named
+
+
+class RulesPlanner:
+    """The rules as a `Planner`; it has no features."""
+
+    def plan(self, prompt: Prompt, *, progress: Progress = silent, cancel: Cancel = never) -> PlanResult:
+        """See `plan`; it takes a millisecond, so there is nothing to show or to stop."""
+        return PlanResult(plan(prompt))

@@ -1,0 +1,72 @@
+"""Which planner thinks: the rules, or a Qwen2.5-VL that is loaded for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from ..models import ModelPaths, has_planning_weights
+from ..progress import Progress, silent
+from .base import Planner
+from .qwen import QwenPlanner
+from .rules import RulesPlanner
+
+PLANNERS = ("auto", "rules", "qwen")
+
+
+@dataclass(frozen=True)
+class PlannerOptions:
+    """How a Qwen planner is loaded and held. `folder` and `lora` go before what the models folder has."""
+
+    name: str = "auto"
+    folder: Path | None = None
+    lora: Path | None = None
+    dtype: str = "auto"
+    attention: str = "auto"
+    quantize: str | None = None
+    force_plan: bool = False
+    device: str = "auto"
+
+
+def choose_planner(options: PlannerOptions, models: ModelPaths | None, progress: Progress = silent) -> Planner:
+    """`auto` is a Qwen folder with planning weights, else the rules; the embedded Qwen plans only by name.
+
+    Raises InputError when a Qwen is asked for and there is none, WeightsError when it does not load.
+    """
+    if options.name not in PLANNERS:
+        raise InputError(f"--planner is {options.name!r}; it is one of {', '.join(PLANNERS)}")
+    if options.name == "rules" or (options.name == "auto" and not _plans_by_itself(options, models)):
+        return RulesPlanner()
+    return load_planner(options, models, progress)
+
+
+def _plans_by_itself(options: PlannerOptions, models: ModelPaths | None) -> bool:
+    folder = options.folder or (models.planner if models and not models.demo else None)
+    return folder is not None and (_lora(options, models) is not None or has_planning_weights(folder))
+
+
+def _lora(options: PlannerOptions, models: ModelPaths | None) -> Path | None:
+    return options.lora or (models.lora if models else None)
+
+
+def load_planner(options: PlannerOptions, models: ModelPaths | None, progress: Progress = silent) -> QwenPlanner:
+    """The Qwen2.5-VL of `options` or `models`, for planning and for answers."""
+    from ..engine_diffusers import pick_device
+    from .loading import load_qwen
+
+    folder = options.folder or (models.planner if models else None)
+    if folder is None:
+        raise InputError(
+            "no Qwen2.5-VL folder found: put one into the models folder's unison/ or LLM/, or give --planner-folder"
+        )
+    qwen = load_qwen(
+        folder,
+        _lora(options, models),
+        dtype=options.dtype,
+        attention=options.attention,
+        device=pick_device(options.device),
+        quantize=options.quantize,
+        progress=progress,
+    )
+    return QwenPlanner(qwen, force_plan=options.force_plan)
