@@ -83,6 +83,7 @@ NEEDS = (
     ),
 )
 
+_MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 _SUFFIXES = (".safetensors", ".sft", ".pth", ".pt")
 # A folder with one of these holds all three models of generation: diffusers' layout, Wan's own.
 _WHOLE = ("model_index.json", "Wan2.1_VAE.pth")
@@ -167,8 +168,21 @@ def has_planning_weights(folder: Path) -> bool:
     except (OSError, ValueError):
         return False
     config = _config(folder)
-    untied = not config.get("tie_word_embeddings", True)
-    return config.get("model_type") == PLANNER_TYPE and "<BORES>" in tokens and untied
+    own_head = not config.get("tie_word_embeddings", True) or "lm_head.weight" in _weight_names(folder)
+    return config.get("model_type") == PLANNER_TYPE and "<BORES>" in tokens and own_head
+
+
+def _weight_names(folder: Path) -> set[str]:
+    """The tensors that a folder's index, or its one file's header, lists; nothing when neither can be read."""
+    try:
+        index = folder / "model.safetensors.index.json"
+        if index.is_file():
+            return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+        with (folder / "model.safetensors").open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            return set(json.loads(file.read(min(size, _MAX_HEADER))))
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def named_folder() -> Path | None:

@@ -149,7 +149,8 @@ def run(
         with _timed("sources", seconds):
             sources = prepare(planned.plan, planned.spec, planned.media, progress, cancel)
         with _timed("text", seconds):
-            positive, negative_context = encode_texts(planned, models, negative, place, progress, cancel)
+            projected, missing = project_features(planned, models, place, cancel)
+            positive, negative_context = encode_texts(planned, projected, models, negative, place, progress, cancel)
         with _timed("load engine", seconds):
             check(cancel, "loading")
             progress("loading the engine", 0, 1)
@@ -159,46 +160,53 @@ def run(
             frames = engine.generate(sources, positive, negative_context, settings, progress, cancel)
     with _timed("write", seconds):
         notices = write(out, frames, planned, settings, progress, cancel)
-    return Made(out, (*models.notices, *sources.notices, *notices), seconds)
+    return Made(out, (*models.notices, *sources.notices, *missing, *notices), seconds)
 
 
-def encode_texts(
-    planned: Planned, models: ModelPaths, negative: str | None, device: torch.device, progress: Progress, cancel: Cancel
-) -> tuple[Tensor, Tensor]:
-    """Both contexts [1, 2048, D]: T5 rows of the text with pads, on the positive side the projected tokens too."""
-    from .conditioning import clean_text, negative_prompt, text_context
-    from .wan import load_text_encoder
-
-    check(cancel, "reading the instruction")
-    progress("reading the instruction", 0, 3)
-    projected = project_features(planned, models, device, cancel)
-    check(cancel, "reading the instruction")
-    progress("reading the instruction", 1, 3)
-    encoder = load_text_encoder(_path(models.text_encoder), dtype=_text_dtype(models, device), device=device)
-    progress("reading the instruction", 2, 3)
-    check(cancel, "reading the instruction")
-    positive = text_context(encoder.encode(clean_text(planned.prompt.text)).cpu(), projected)
-    other = text_context(encoder.encode(clean_text(negative_prompt() if negative is None else negative)).cpu())
-    progress("reading the instruction", 3, 3)
-    return positive, other
-
-
-def project_features(planned: Planned, models: ModelPaths, device: torch.device, cancel: Cancel) -> Tensor | None:
-    """The projected tokens [1, 4, 4096] on the CPU; None where there is no projector or planner to feed it.
+def project_features(
+    planned: Planned, models: ModelPaths, device: torch.device, cancel: Cancel
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The projected tokens [1, 4, 4096] on the CPU, and a notice when a planner cannot give the features for them.
 
     The planner's own features are used when it had any; after rules they come from the planner folder's prefill.
     """
     if models.projector is None or models.planner is None:
-        return None
+        return None, ()
     from .planner.loading import load_qwen
     from .planner.qwen import QwenPlanner
     from .projector import load_projector, project
 
     features = planned.features
     if features is None:
-        planner = QwenPlanner(load_qwen(models.planner, models.lora, device=device))
-        features = planner.features(planned.prompt, cancel=cancel)
-    return project(load_projector(models.projector, device=device), features).cpu()
+        qwen = load_qwen(models.planner, models.lora, device=device)
+        if not qwen.has_planning:
+            return None, (f"{models.planner} has no planning weights: made without projected tokens",)
+        features = QwenPlanner(qwen).features(planned.prompt, cancel=cancel)
+    return project(load_projector(models.projector, device=device), features).cpu(), ()
+
+
+def encode_texts(
+    planned: Planned,
+    projected: Tensor | None,
+    models: ModelPaths,
+    negative: str | None,
+    device: torch.device,
+    progress: Progress,
+    cancel: Cancel,
+) -> tuple[Tensor, Tensor]:
+    """Both contexts [1, 2048, D]: T5 rows of the text with pads, on the positive side the projected tokens too."""
+    from .conditioning import clean_text, negative_prompt, text_context
+    from .wan import load_text_encoder
+
+    check(cancel, "reading the instruction")
+    progress("reading the instruction", 0, 2)
+    encoder = load_text_encoder(_path(models.text_encoder), dtype=_text_dtype(models), device=device)
+    progress("reading the instruction", 1, 2)
+    check(cancel, "reading the instruction")
+    positive = text_context(encoder.encode(clean_text(planned.prompt.text)).cpu(), projected)
+    other = text_context(encoder.encode(clean_text(negative_prompt() if negative is None else negative)).cpu())
+    progress("reading the instruction", 2, 2)
+    return positive, other
 
 
 def write(
@@ -235,7 +243,7 @@ def _path(path: Path | None) -> Path:
     return path
 
 
-def _text_dtype(models: ModelPaths, device: torch.device) -> torch.dtype:
+def _text_dtype(models: ModelPaths) -> torch.dtype:
     """T5 runs in bfloat16 as in the reference; the small demo encoder in float32, which costs nothing."""
     import torch
 

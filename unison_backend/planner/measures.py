@@ -30,6 +30,8 @@ _LINES = re.compile(r"(?<![\d.])(?P<n>480|720|1080) ?p(?![a-z])")
 _RATIO = re.compile(
     r"(?<![\d.])(?<!\d:)(?P<w>16|9|1|4|3) ?(?::|/|by|x|\u6bd4) ?(?P<h>16|9|1|4|3)(?!\d|[.:/]\d| ?(?:am|pm)\b)"
 )
+# "this 12-second clip: <video>" says how long the source is.
+_LABELS_VIDEO = re.compile("\\W{0,3}[\ue400-\ue7ff]")
 # Below this a bare "AxB" is a grid or a board, unless the words say pixels or name a picture.
 _SMALL = 64
 
@@ -104,6 +106,8 @@ def length(text: str, language: Language) -> int | None:
         return _frames(max(corrections, key=lambda m: m.end()), language)
     for pattern in language.patterns("length"):
         for match in pattern.finditer(text):
+            if _LABELS_VIDEO.match(text[match.end() :]):
+                continue
             before = text[max(0, match.start("n") - 24) : match.start("n")]
             if language.search("length_reject_before", before) and not language.search("length_keep", match.group()):
                 continue
