@@ -12,6 +12,10 @@ from typing import Any
 from .progress import Cancel
 
 
+# Stages whose own output shows that they go on; a bar would be drawn into it.
+_STREAMED = ("answering",)
+
+
 class Bar:
     """A `Progress` that draws one bar a stage on stderr; without a terminal it writes one line a stage."""
 
@@ -28,6 +32,9 @@ class Bar:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if self._quiet:
+            return
+        if stage in _STREAMED:
+            self._close()
             return
         if stage != self._stage:
             self._close()
