@@ -111,6 +111,17 @@ def test_plan_is_quick_to_start_and_imports_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_models_folder_without_planner_costs_no_torch(tmp_path):
+    code = "import sys, unison_backend.cli as cli; cli.main(['plan', 'Draw a fox.']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"UNISON_MODELS": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_set_goes_over_the_plan(unison):
     made = json.loads(
         unison("plan", "--json", "A video of a fox.", "--set", "width=100", "seconds=0.5", "--set", "fps=12")[1]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..models import ModelPaths, has_planning_weights
 from ..progress import Progress, silent
 from .base import Planner
-from .qwen import QwenPlanner
 from .rules import RulesPlanner
+
+if TYPE_CHECKING:
+    from .qwen import QwenPlanner
 
 PLANNERS = ("auto", "rules", "qwen")
 
@@ -54,6 +57,7 @@ def load_planner(options: PlannerOptions, models: ModelPaths | None, progress: P
     """The Qwen2.5-VL of `options` or `models`, for planning and for answers."""
     from ..engine_diffusers import pick_device
     from .loading import load_qwen
+    from .qwen import QwenPlanner
 
     folder = options.folder or (models.planner if models else None)
     if folder is None:
