@@ -11,7 +11,6 @@ from typing import Any
 
 from .progress import Cancel
 
-
 # Stages whose own output shows that they go on; a bar would be drawn into it.
 _STREAMED = ("answering",)
 

@@ -131,3 +131,10 @@ def test_no_print_no_code_from_text():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in {"print", "eval", "exec"}, path
         assert "trust_remote_code" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=" ".join)
+def test_the_code_is_clean(command):
+    ruff = pytest.importorskip("ruff", reason="ruff is not installed")
+    done = subprocess.run([ruff.find_ruff_bin(), *command, "-q", "."], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
