@@ -194,7 +194,6 @@ def _planner_options(options: argparse.Namespace) -> PlannerOptions:
 
     return PlannerOptions(
         name=options.planner,
-        folder=options.planner_folder,
         lora=options.planner_lora,
         dtype=options.dtype,
         attention=options.attention,

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from .errors import InputError
+from .geometry import round_half_up
 from .plan import Frame, Plan, task_of
 from .spec import PLAN_FPS, Limits
 
@@ -80,7 +81,7 @@ def apply(plan: Plan, values: dict[str, Any], limits: Limits | None = None) -> P
     names = {field.name for field in fields(Plan)}
     changes = {name: value for name, value in values.items() if name in names}
     if values.get("seconds") is not None:
-        changes["num_frames"] = int(values["seconds"] * PLAN_FPS + Fraction(1, 2))
+        changes["num_frames"] = round_half_up(values["seconds"] * PLAN_FPS)
     for side, other in (("width", "height"), ("height", "width")):
         if changes.get(side) is not None and changes.get(other, getattr(plan, other)) is None:
             changes[other] = getattr(limits, other)

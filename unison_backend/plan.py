@@ -131,7 +131,13 @@ class Plan:
 
 
 def task_of(
-    output: Output, media: Sequence[MediaKind], *, edit: bool, control: bool, frames: bool, reference: bool
+    output: Output,
+    media: Sequence[MediaKind],
+    *,
+    edit: bool = False,
+    control: bool = False,
+    frames: bool = False,
+    reference: bool = False,
 ) -> Task:
     """The task that a plan's parts name: editing before control, image to video, reference, text alone."""
     if output == "text":

@@ -23,7 +23,7 @@ def parse(text: str, prompt: str = "", media: Sequence[MediaKind] = ()) -> Plan:
     media = tuple(media)
     found = _scan(text)
     if not found:
-        return Plan(task_of("text", media, edit=False, control=False, frames=False, reference=False),
+        return Plan(task_of("text", media),
                     answer=text.strip(), prompt=prompt, media=media, raw=text)  # fmt: skip
     if ("<CFI>" in found) == ("<CFV>" in found):
         raise PlanError("task", "".join(found), "exactly one of <CFI> and <CFV>", text)

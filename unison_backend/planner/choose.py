@@ -20,10 +20,9 @@ PLANNERS = ("auto", "rules", "qwen")
 
 @dataclass(frozen=True)
 class PlannerOptions:
-    """How a Qwen planner is loaded and held. `folder` and `lora` go before what the models folder has."""
+    """How a Qwen planner is loaded and held; its folder is in ModelPaths."""
 
     name: str = "auto"
-    folder: Path | None = None
     lora: Path | None = None
     dtype: str = "auto"
     attention: str = "auto"
@@ -32,7 +31,7 @@ class PlannerOptions:
     device: str = "auto"
 
 
-def choose_planner(options: PlannerOptions, models: ModelPaths | None, progress: Progress = silent) -> Planner:
+def choose_planner(options: PlannerOptions, models: ModelPaths, progress: Progress = silent) -> Planner:
     """`auto` is a Qwen folder with planning weights, else the rules; the embedded Qwen plans only by name.
 
     Raises InputError when a Qwen is asked for and there is none, WeightsError when it does not load.
@@ -44,29 +43,25 @@ def choose_planner(options: PlannerOptions, models: ModelPaths | None, progress:
     return load_planner(options, models, progress)
 
 
-def _plans_by_itself(options: PlannerOptions, models: ModelPaths | None) -> bool:
-    folder = options.folder or (models.planner if models and not models.demo else None)
-    return folder is not None and (_lora(options, models) is not None or has_planning_weights(folder))
+def _plans_by_itself(options: PlannerOptions, models: ModelPaths) -> bool:
+    if models.planner is None or models.demo:
+        return False
+    return options.lora is not None or has_planning_weights(models.planner)
 
 
-def _lora(options: PlannerOptions, models: ModelPaths | None) -> Path | None:
-    return options.lora or (models.lora if models else None)
-
-
-def load_planner(options: PlannerOptions, models: ModelPaths | None, progress: Progress = silent) -> QwenPlanner:
-    """The Qwen2.5-VL of `options` or `models`, for planning and for answers."""
+def load_planner(options: PlannerOptions, models: ModelPaths, progress: Progress = silent) -> QwenPlanner:
+    """The Qwen2.5-VL of `models`, for planning and for answers."""
     from ..engine_diffusers import pick_device
     from .loading import load_qwen
     from .qwen import QwenPlanner
 
-    folder = options.folder or (models.planner if models else None)
-    if folder is None:
+    if models.planner is None:
         raise InputError(
             "no Qwen2.5-VL folder found: put one into the models folder's unison/ or LLM/, or give --planner-folder"
         )
     qwen = load_qwen(
-        folder,
-        _lora(options, models),
+        models.planner,
+        options.lora,
         dtype=options.dtype,
         attention=options.attention,
         device=pick_device(options.device),

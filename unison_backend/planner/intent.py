@@ -55,10 +55,9 @@ def intent(text: Text, language: Language) -> Verdict | None:
 
 def _strongest(orders: list[Verdict], verdicts: list[Verdict], text: Text, language: Language) -> Verdict:
     """Setting in motion before edit before make; an output said anywhere among the orders is kept."""
-    for kind in ("animate", "transform", "edit"):
-        found = next((v for v in orders if v.kind == kind), None)
-        made = next((v for v in orders if v.kind == "make" and v.output), None)
-        if found and not (made and kind != "animate"):
+    made = any(v.kind == "make" and v.output for v in orders)
+    for kind in ("animate",) if made else ("animate", "transform", "edit"):
+        if found := next((v for v in orders if v.kind == kind), None):
             return found
     outputs = [v.output for v in [*orders, *verdicts] if v.kind == "make" and v.output]
     return Verdict("make", outputs[0] if outputs else named_output(text.value, language))
@@ -102,12 +101,7 @@ def _strip_leads(clause: str, language: Language) -> str:
 def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]:
     """The first clause that asks or orders decides; an order behind "and" adds to it."""
     has_media = bool(text.kinds)
-    if (
-        has_media
-        and "image" in text.kinds
-        and language.search("animate", sentence)
-        and not _asks_first(sentence, language)
-    ):
+    if "image" in text.kinds and language.search("animate", sentence) and not _asks_first(sentence, language):
         yield Verdict("animate", "video")
         return
     if asked := language.search("asked_for", sentence):
@@ -198,7 +192,7 @@ def _made(key: str, verb: re.Match[str], rest: str, has_media: bool, language: L
         return Verdict("edit")
     if key == "want":
         return None
-    inside = [m for m in language.find("medium_inside", phrase)]
+    inside = list(language.find("medium_inside", phrase))
     if inside:
         return Verdict("make", noun_class(inside[-1].group(), language))
     default: dict[str, Output] = {"make_image": "image", "make_video": "video"}

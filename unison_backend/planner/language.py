@@ -26,7 +26,7 @@ _MEDIA_MACROS = {
 }
 _MACRO = re.compile(r"<<(\w+)>>")
 _CJK = re.compile(r"[\u3400-\u9fff]")
-_PADS = re.compile(r"[\ue000-\ue7ff]")
+PAD = re.compile(r"[\ue000-\ue7ff]")
 # A quotation is mentioned, not meant: its words are no orders and its numbers no sizes.
 _QUOTATIONS = re.compile(
     r'"[^"\n]{1,400}"|\u201c[^\u201d\n]{1,400}\u201d|\u300c[^\u300d\n]{1,400}\u300d|\u300e[^\u300f\n]{1,400}\u300f'
@@ -46,7 +46,7 @@ class Text:
     @cached_property
     def pads(self) -> tuple[tuple[int, int], ...]:
         """(position in `value`, index of the medium) for each medium."""
-        return tuple((m.start(), index_of(m.group())) for m in _PADS.finditer(self.value))
+        return tuple((m.start(), index_of(m.group())) for m in PAD.finditer(self.value))
 
 
 def index_of(character: str) -> int:
@@ -64,7 +64,7 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
             parts.append(chr(base + min(count, 0x3FF)))
             count += 1
         else:
-            parts.append(_PADS.sub(" ", segment))
+            parts.append(PAD.sub(" ", segment))
     raw = "".join(parts)
     if len(raw) > _MAX_READ:
         raw = raw[: _MAX_READ // 2] + "\n" + raw[-_MAX_READ // 2 :]

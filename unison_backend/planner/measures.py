@@ -12,8 +12,6 @@ from fractions import Fraction
 from ..geometry import round_half_up
 from .language import Language
 
-PLAN_FPS = 24
-
 # Meaning table: what the names of sizes mean (paper, result figures).
 RESOLUTIONS = {"480": (640, 480), "720": (1280, 720), "1080": (1920, 1080)}
 SHAPES = {"horizontal": (1280, 720), "vertical": (720, 1280), "square": (640, 640)}

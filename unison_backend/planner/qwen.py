@@ -74,7 +74,7 @@ class QwenPlanner:
             text = self._decode_plan(prompt, ids, progress, cancel)
         features = captured[0][:, 1 : min(rows, NUM_ROWS + 1)].float()
         if text is None:
-            task = task_of("text", prompt.kinds, edit=False, control=False, frames=False, reference=False)
+            task = task_of("text", prompt.kinds)
             return PlanResult(Plan(task, prompt=prompt.text, media=prompt.kinds), features)
         return PlanResult(parse(text, prompt.text, prompt.kinds), features)
 

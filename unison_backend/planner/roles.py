@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .language import Language, Text, index_of
+from .language import PAD, Language, Text, index_of
 
 _BOUNDARY = re.compile(r"[.!?;\u3002\n](?=\s|$|[^\d\s.])")
-_PAD = re.compile("[\ue000-\ue7ff]")
 # Characters before a role word in which "not as" denies it.
 _DENIAL = 16
 # A lone medium is labelled from the sentence before it when that stands this near.
@@ -31,7 +30,7 @@ def linked(key: str, text: Text, language: Language) -> list[tuple[int, re.Match
 
 def labelled(match: re.Match[str], text: Text, language: Language) -> int | None:
     """The medium that the role word at `match` labels, None when no medium stands in reach."""
-    if inside := _PAD.search(match.group()):
+    if inside := PAD.search(match.group()):
         return index_of(inside.group())
     if (ordinal := _ordinal(match, text, language)) is not None:
         return ordinal
@@ -63,7 +62,7 @@ def _ordinal(match: re.Match[str], text: Text, language: Language) -> int | None
     for found in language.find("ordinal", before):
         index = language.ordinals.get(found.group("n"))
         # Counting words need media to count; with a medium in between they count something else.
-        if index is not None and len(text.pads) > 1 and not _PAD.search(found.group()):
+        if index is not None and len(text.pads) > 1 and not PAD.search(found.group()):
             return index if index >= 0 else len(text.pads) + index
     return None
 
@@ -71,9 +70,9 @@ def _ordinal(match: re.Match[str], text: Text, language: Language) -> int | None
 def around(text: Text, position: int) -> tuple[str, str]:
     """The words before and behind the medium at `position`, up to the next medium or the end of the sentence."""
     start = 0
-    for stop in [*_BOUNDARY.finditer(text.value, 0, position), *_PAD.finditer(text.value, 0, position)]:
+    for stop in [*_BOUNDARY.finditer(text.value, 0, position), *PAD.finditer(text.value, 0, position)]:
         start = max(start, stop.end())
-    behind = re.split(_PAD, text.value[position + 1 :], maxsplit=1)[0]
+    behind = re.split(PAD, text.value[position + 1 :], maxsplit=1)[0]
     end = _BOUNDARY.search(behind)
     return text.value[start:position], behind[: end.start()] if end else behind
 

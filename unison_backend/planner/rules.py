@@ -28,7 +28,7 @@ _CONTROL_PATTERNS: tuple[Control, ...] = ("pose", "depth", "canny", "scribble", 
 
 @dataclass
 class _Roles:
-    """Media by role while the rules work them out; `free` are those without one."""
+    """Media by role while the rules work them out."""
 
     mask: int | None = None
     source: int | None = None
@@ -50,7 +50,7 @@ def plan(prompt: Prompt) -> Plan:
     found = _Roles()
     output = _assign(found, verdict, text, language)
     if output == "text":
-        return Plan(task_of("text", prompt.kinds, edit=False, control=False, frames=False, reference=False),
+        return Plan(task_of("text", prompt.kinds),
                     prompt=prompt.text, media=prompt.kinds)  # fmt: skip
     size = measures.size(text.value, language)
     length = measures.length(text.value, language) if output == "video" else None
@@ -68,8 +68,7 @@ def _assign(found: _Roles, verdict: Verdict | None, text: Text, language: Langua
     if not text.kinds:
         return _textual(verdict, text, language)
     output = verdict.output if verdict else None
-    masked = _mask(found, verdict, text, language)
-    if masked:
+    if _mask(found, text, language):
         return _edit_output(found, text)
     _control(found, verdict, output, text, language)
     if verdict is None and found.control is None and not _frames(found, verdict, text, language):
@@ -102,11 +101,15 @@ def _textual(verdict: Verdict | None, text: Text, language: Language) -> Output:
         return verdict.output
     if named := named_output(text.value, language):
         return named
-    moving = measures.length(text.value, language) or language.search("camera", text.value)
-    return "video" if moving else "image"
+    return "video" if _moves(text, language) else "image"
 
 
-def _mask(found: _Roles, verdict: Verdict | None, text: Text, language: Language) -> bool:
+def _moves(text: Text, language: Language) -> bool:
+    """True when a length is said or the camera moves."""
+    return bool(measures.length(text.value, language) or language.search("camera", text.value))
+
+
+def _mask(found: _Roles, text: Text, language: Language) -> bool:
     """A mask among the media makes an edit, whatever verb is used; its source is the other medium."""
     if len(text.kinds) < 2:
         return False
@@ -245,12 +248,9 @@ def _output_of_media(found: _Roles, verdict: Verdict | None, text: Text, languag
     """What is made when no noun says it: a frame or a length means a video, a control map its own kind."""
     if found.control is not None:
         return "video" if text.kinds[found.control] == "video" else "image"
-    if found.frames or (verdict and verdict.kind == "animate"):
+    if found.frames or (verdict and verdict.kind == "animate") or _said_frames(text, language):
         return "video"
-    if _said_frames(text, language):
-        return "video"
-    moving = measures.length(text.value, language) or language.search("camera", text.value)
-    return "video" if moving or "video" in text.kinds else "image"
+    return "video" if "video" in text.kinds or _moves(text, language) else "image"
 
 
 def _without_order(found: _Roles, text: Text, language: Language) -> Output:
