@@ -13,7 +13,7 @@ become a special token later.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import PromptError
@@ -23,6 +23,9 @@ from .tasks import MediaKind
 IMGPAD = "<IMGPAD>"
 VIDPAD = "<VIDPAD>"
 PADS: dict[MediaKind, str] = {"image": IMGPAD, "video": VIDPAD}
+
+# How an unnamed mask is brought in (the reference's own wording).
+MASK_WORDS = "Here is the mask"
 
 # More text than any planner or text encoder reads (both stop after hundreds of tokens).
 MAX_TEXT = 1_000_000
@@ -72,6 +75,11 @@ class Prompt:
         return tuple(m.kind for m in self.media)
 
     @property
+    def masks(self) -> tuple[int, ...]:
+        """Indices of the media that are masks, whatever the words call them."""
+        return tuple(i for i, m in enumerate(self.media) if m.is_mask)
+
+    @property
     def text(self) -> str:
         """The instruction with a pad for each medium: what planner and text encoder read."""
         return "".join(PADS[s.kind] if isinstance(s, Medium) else s for s in self.segments)
@@ -80,50 +88,57 @@ class Prompt:
 def parse_paths(text: str) -> Prompt:
     """An instruction whose media are written `###path###`; a path used twice is two media."""
 
-    def medium(match: re.Match[str]) -> Medium:
+    def medium(match: re.Match[str]) -> tuple[Medium]:
         path = match.group(1).strip()
         if not path:
             raise PromptError("'######' names no file: write the path between the hashes, as in ###photo.png###")
-        return Medium(kind_of(path), path=path)
+        return (Medium(kind_of(path), path=path),)
 
     return Prompt(_split(_PATH, text, medium))
 
 
 def parse_pads(text: str) -> Prompt:
     """An instruction from a data file, where `<IMGPAD>` and `<VIDPAD>` stand for media."""
-    return Prompt(_split(_PAD, text, lambda match: Medium("image" if match.group() == IMGPAD else "video")))
+    return Prompt(_split(_PAD, text, lambda match: (Medium("image" if match.group() == IMGPAD else "video"),)))
 
 
-def bind_names(text: str, media: Mapping[str, Medium]) -> Prompt:
+def bind_names(text: str, media: Mapping[str, Medium | Sequence[Medium]]) -> Prompt:
     """An instruction whose media come by name ("image1", "video1", "mask1"), in the order of `media`.
 
-    `<image1>` in the text puts the medium there. Unnamed pictures and videos stand before the text in the given
-    order; an unnamed mask is added behind it as "Here is the mask <pad>." (the reference's own wording).
+    A name holds one medium or a batch of them; an empty batch counts as not connected. `<image1>` in the text puts
+    its media there, a space between two; said twice, they are further media. Unnamed pictures and videos stand
+    before the text in the given order; an unnamed mask is added behind it as "Here is the mask <pad>.". Raises
+    PromptError for a name that is not connected, and when there is nothing at all.
     """
+    batches = {name: (given,) if isinstance(given, Medium) else tuple(given) for name, given in media.items()}
+    connected = {name: batch for name, batch in batches.items() if batch}
+    used: set[str] = set()
 
-    def medium(match: re.Match[str]) -> Medium:
+    def named(match: re.Match[str]) -> list[str | Medium]:
         name = match.group(1).lower()
-        if name not in media:
-            have = ", ".join(media) or "none"
+        if name not in connected:
+            have = ", ".join(connected) or "none"
             raise PromptError(f"the instruction names <{name}>, but that input is not connected; connected: {have}")
-        return media[name]
+        used.add(name)
+        return [part for medium in connected[name] for part in (" ", medium)][1:]
 
-    segments = _split(_NAME, text, medium)
-    used = {s.name for s in segments if isinstance(s, Medium)}
-    left = [m for name, m in media.items() if name not in used and m.name not in used]
+    segments = _split(_NAME, text, named)
+    left = [medium for name, batch in connected.items() if name not in used for medium in batch]
     before = [part for m in left if not m.is_mask for part in (m, " ")]
-    after = [part for m in left if m.is_mask for part in (" Here is the mask ", m, ".")]
+    after = [part for m in left if m.is_mask for part in (f" {MASK_WORDS} ", m, ".")]
     return Prompt(_merge([*before, *segments, *after]))
 
 
-def _split(pattern: re.Pattern[str], text: str, medium: Callable[[re.Match[str]], Medium]) -> tuple[str | Medium, ...]:
-    """Text cut at every match of `pattern`, each match replaced by `medium(match)`."""
+def _split(
+    pattern: re.Pattern[str], text: str, found: Callable[[re.Match[str]], Iterable[str | Medium]]
+) -> tuple[str | Medium, ...]:
+    """Text cut at every match of `pattern`, each match replaced by what `found` makes of it."""
     if len(text) > MAX_TEXT:
         raise PromptError(f"the instruction has {len(text)} characters; at most {MAX_TEXT} are read")
     parts: list[str | Medium] = []
     end = 0
     for match in pattern.finditer(text):
-        parts += [text[end : match.start()], medium(match)]
+        parts += [text[end : match.start()], *found(match)]
         end = match.end()
     return _merge([*parts, text[end:]])
 

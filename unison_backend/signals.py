@@ -1,4 +1,7 @@
-"""Signal tokens: a planner's text read back into a plan (`Plan.tokens` writes it; docs/plan.md has the grammar)."""
+"""Signal tokens: a planner's text read back into a plan (`Plan.tokens` writes it; docs/plan.md has the grammar).
+
+What every planner owes to masks, which only the instruction knows, is checked here too.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ _CLOSERS = {"<BORES>": "<EORES>", "<BONF>": "<EONF>", "<BOFIDX>": "<EOFIDX>", "<
 _FIELDS = {"<BORES>": "size", "<BONF>": "num_frames", "<BOFIDX>": "frames", "<BOEDIT>": "edit"}
 
 
-def parse(text: str, prompt: str = "", media: Sequence[MediaKind] = ()) -> Plan:
+def parse(text: str, prompt: str = "", media: Sequence[MediaKind] = (), masks: Sequence[int] = ()) -> Plan:
     """A plan from a planner's text; tokens may stand in any order, other text around them is kept in `raw`.
 
+    masks: indices of the media that are masks; they get no other role, and what is made is an edit with one.
     Raises `PlanError` for contradictions, unclosed or repeated fields, numbers out of range and indices that do
     not exist or have the wrong kind. Without `<CFI>` / `<CFV>` the text is the answer of an understanding task.
     """
@@ -29,9 +33,42 @@ def parse(text: str, prompt: str = "", media: Sequence[MediaKind] = ()) -> Plan:
         raise PlanError("task", "".join(found), "exactly one of <CFI> and <CFV>", text)
     output: Output = "image" if "<CFI>" in found else "video"
     try:
-        return _assemble(found, output, prompt, media, text)
+        check_mask_fits(media, masks)
+        plan = _assemble(found, output, prompt, media, masks, text)
+        check_masks(plan, masks)
     except PlanError as error:
         raise PlanError(error.field, error.value, error.allowed, text) from None
+    return plan
+
+
+def mask_edits(media: Sequence[str], masks: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """(mask, source) of every edit with one of `masks`, which are indices into `media`; a video mask needs a video."""
+    sources = [i for i in range(len(media)) if i not in masks]
+    return tuple((m, s) for m in masks for s in sources if media[m] == "image" or media[s] == "video")
+
+
+def check_mask_fits(media: Sequence[str], masks: Sequence[int]) -> None:
+    """Raises `PlanError` with the field "mask" when there are masks and nothing that one of them fits."""
+    if not masks or mask_edits(media, masks):
+        return
+    if all(i in masks for i in range(len(media))):
+        raise PlanError("mask", "a mask without a picture or video", "a mask beside the picture or video to edit")
+    raise PlanError("mask", "a mask of several frames without a video", "such a mask beside the video to edit")
+
+
+def check_masks(plan: Plan, masks: Sequence[int]) -> None:
+    """With `masks` (indices into `plan.media`) a generation plan is an edit with one of them; none has another role.
+
+    An answer may look at masks as at any medium. Raises `PlanError` with the field "mask".
+    """
+    if not masks or not plan.task.is_generation:
+        return
+    check_mask_fits(plan.media, masks)
+    if plan.mask not in masks:
+        raise PlanError("mask", plan.mask, f"an edit with a mask: {' or '.join(map(str, masks))}")
+    others = {plan.source, plan.control_medium, *plan.references, *(frame.medium for frame in plan.frames)}
+    if wrong := [i for i in masks if i in others]:
+        raise PlanError("mask", wrong[0], "the mask of an edit and nothing else")
 
 
 def _scan(text: str) -> dict[str, tuple[int, ...]]:
@@ -65,7 +102,12 @@ def _integers(field: str, payload: str, raw: str) -> tuple[int, ...]:
 
 
 def _assemble(
-    found: dict[str, tuple[int, ...]], output: Output, prompt: str, media: tuple[MediaKind, ...], raw: str
+    found: dict[str, tuple[int, ...]],
+    output: Output,
+    prompt: str,
+    media: tuple[MediaKind, ...],
+    masks: Sequence[int],
+    raw: str,
 ) -> Plan:
     """Roles by the design's rule: edit names its media, frames take the next pictures, control the next fitting
     medium, references all the pictures that are left."""
@@ -75,7 +117,7 @@ def _assemble(
     if edit is not None and len(edit) not in (1, 2):
         raise PlanError("edit", edit, "mask,source or source alone")
     mask, source = (None, None) if edit is None else (None, edit[0]) if len(edit) == 1 else edit
-    taken = {i for i in (mask, source) if i is not None}
+    taken = {i for i in (mask, source, *masks) if i is not None}
     pictures = [i for i, kind in enumerate(media) if kind == "image" and i not in taken]
     frames = _frames(found.get("<BOFIDX>", ()), pictures)
     taken |= {frame.medium for frame in frames}

@@ -94,3 +94,73 @@ def test_text_with_pads_reads_back_the_same(parts):
     again = parse_pads(prompt.text)
     assert again.kinds == prompt.kinds
     assert again.text == prompt.text
+
+
+# Batches
+
+
+def batch(socket, count, kind="image"):
+    """As the nodes name them: the first after its socket, the others with a number."""
+    return [Medium(kind, name=socket if number == 0 else f"{socket} #{number + 1}") for number in range(count)]
+
+
+def test_a_batch_stands_in_a_row_where_it_is_named():
+    prompt = bind_names("Put <image1> next to <image2>.", {"image1": batch("image1", 3), "image2": MEDIA["image2"]})
+    assert prompt.text == "Put <IMGPAD> <IMGPAD> <IMGPAD> next to <IMGPAD>."
+    assert [m.name for m in prompt.media] == ["image1", "image1 #2", "image1 #3", "image2"]
+
+
+def test_an_unnamed_batch_stands_before_the_text():
+    media = {"image1": batch("image1", 2), "video1": MEDIA["video1"], "mask1": [MEDIA["mask1"]]}
+    assert bind_names("Blend them.", media).text == "<IMGPAD> <IMGPAD> <VIDPAD> Blend them. Here is the mask <IMGPAD>."
+    assert bind_names("", media).text == "<IMGPAD> <IMGPAD> <VIDPAD>  Here is the mask <IMGPAD>."
+
+
+def test_a_name_said_twice_is_further_media():
+    assert len(bind_names("<image1> and <image1>", {"image1": MEDIA["image1"]}).media) == 2
+    assert bind_names("<image1> and <image1>", {"image1": batch("image1", 2)}).text == (
+        "<IMGPAD> <IMGPAD> and <IMGPAD> <IMGPAD>"
+    )
+
+
+def test_a_socket_is_used_by_its_own_name_whatever_its_media_are_called():
+    media = {
+        "image1": [Medium("image", name="image2")],
+        "image2": Medium("image", name="other"),
+        "image3": Medium("image"),
+    }
+    prompt = bind_names("Look at <image1>.", media)
+    assert prompt.text == "<IMGPAD> <IMGPAD> Look at <IMGPAD>."
+    assert [m.name for m in prompt.media] == ["other", None, "image2"]
+
+
+def test_an_empty_batch_is_not_connected():
+    with pytest.raises(PromptError, match=r"image1.*not connected; connected: image2"):
+        bind_names("Look at <image1>.", {"image1": [], "image2": MEDIA["image2"]})
+    assert bind_names("Draw a dog.", {"image1": ()}).text == "Draw a dog."
+
+
+def test_masks_are_known_by_their_index():
+    assert bind_names("In <mask1> of <image1>", MEDIA).masks == (2,)
+    assert bind_names("In <mask1> of <image1>", MEDIA).kinds == ("image", "video", "image", "image")
+    assert parse_paths("Here is the mask ###a.png###.").masks == ()
+
+
+SOCKETS = ("image1", "image2", "video1", "mask1")
+
+
+@given(
+    st.dictionaries(st.sampled_from(SOCKETS), st.integers(1, 4), min_size=1),
+    st.lists(st.sampled_from([*(f"<{name}>" for name in SOCKETS), "word", " and ", ". "]), max_size=8),
+)
+def test_every_medium_is_there_as_often_as_its_socket_is_said(counts, parts):
+    parts = [part for part in parts if part[1:-1] in counts or not part.startswith("<")]
+    media = {
+        name: [Medium(MEDIA[name].kind, name=f"{name}.{i}", is_mask=MEDIA[name].is_mask) for i in range(count)]
+        for name, count in counts.items()
+    }
+    prompt = bind_names("".join(parts), media)
+    for name, given_media in media.items():
+        times = max(parts.count(f"<{name}>"), 1)
+        assert [m for m in prompt.media if m in given_media] == given_media * times
+    assert parse_pads(prompt.text).kinds == prompt.kinds

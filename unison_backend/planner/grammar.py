@@ -1,8 +1,9 @@
 """The plan grammar held to token by token: whatever the model's scores, what comes out is a plan that `parse` reads.
 
 The state is the text so far, and `signals.parse` is the only judge of it. A field only ever takes media away from the
-ones behind it, so a text of whole fields can still become a plan exactly when an end token makes it one now. Inside
-a field, payloads that name media are listed, and sizes and lengths are matched with the numbers within their limits.
+ones behind it, so a text of whole fields can still become a plan exactly when an end token makes it one now; where
+masks demand an edit, when an edit and an end token do. Inside a field, payloads that name media are listed, and sizes
+and lengths are matched with the numbers within their limits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from ..errors import WeightsError
 from ..plan import ADDED_TOKENS, MAX_FRAMES, MAX_SIDE, MIN_FRAMES, MIN_SIDE, PLACE_VALUES, PlanError
-from ..signals import parse
+from ..signals import check_mask_fits, mask_edits, parse
 from ..tasks import MediaKind
 from .chat import pad_id
 
@@ -112,13 +113,20 @@ class PlanGrammar:
     """The plans for one instruction with media of `kinds`, as sets of next ids.
 
     With `force_plan` the first token must begin a plan; without, a first token that is no signal token ends the
-    planning, and the answer is a generation of its own. Any order of fields is as good as any other here. Raises
-    WeightsError when the tokenizer lacks an added token, a digit or an end of turn.
+    planning, and the answer is a generation of its own. Any order of fields is as good as any other here. With
+    `masks`, indices into `kinds`, every plan is an edit with one of them; where they fit nothing there is no plan.
+    Raises WeightsError when the tokenizer lacks an added token, a digit or an end of turn, and PlanError when a plan
+    is forced and there is none.
     """
 
-    def __init__(self, tokenizer: Any, kinds: Sequence[MediaKind], *, force_plan: bool = False) -> None:
-        self.kinds = tuple(kinds)
+    def __init__(
+        self, tokenizer: Any, kinds: Sequence[MediaKind], *, force_plan: bool = False, masks: Sequence[int] = ()
+    ) -> None:
+        self.kinds, self.masks = tuple(kinds), tuple(masks)
         self.force_plan = force_plan
+        if force_plan:
+            check_mask_fits(self.kinds, self.masks)
+        self._mask_edits = [f"{mask},{source}" for mask, source in mask_edits(self.kinds, self.masks)]
         self._vocabulary = vocabulary(tokenizer)
         self._after_text: dict[str, dict[int, str]] = {}
         self._payloads: dict[tuple[str, str], _Payloads] = {}
@@ -224,7 +232,11 @@ class PlanGrammar:
         return (payload for payload in payloads if self._is_alive(before + opener + payload + CLOSERS[opener]))
 
     def _edits(self, before: str) -> Iterator[str]:
-        """Sources, and masks with sources. What else fits depends on their kinds alone, so each kind is tried once."""
+        """Sources, and masks with sources. What else fits depends on their kinds alone, so each kind is tried once;
+        with `masks` it also depends on where the other masks stand."""
+        if self.masks:
+            yield from (edit for edit in self._mask_edits if self._is_alive(f"{before}<BOEDIT>{edit}<EOEDIT>"))
+            return
         alive: dict[tuple[MediaKind, ...], bool] = {}
         for count in (1, 2):
             for media in permutations(range(len(self.kinds)), count):
@@ -237,11 +249,14 @@ class PlanGrammar:
 
     def _is_alive(self, text: str) -> bool:
         """Whether whole fields can still become a plan."""
-        return any(self._is_plan(text + end) for end in ENDS)
+        edits = [""]
+        if self.masks and "<BOEDIT>" not in text:
+            edits = [f"<BOEDIT>{edit}<EOEDIT>" for edit in self._mask_edits]
+        return any(self._is_plan(text + edit + end) for edit in edits for end in ENDS)
 
     def _is_plan(self, text: str) -> bool:
         try:
-            return parse(text, media=self.kinds).task.is_generation
+            return parse(text, media=self.kinds, masks=self.masks).task.is_generation
         except PlanError:
             return False
 

@@ -76,7 +76,7 @@ class QwenPlanner:
         if text is None:
             task = task_of("text", prompt.kinds)
             return PlanResult(Plan(task, prompt=prompt.text, media=prompt.kinds), features)
-        return PlanResult(parse(text, prompt.text, prompt.kinds), features)
+        return PlanResult(parse(text, prompt.text, prompt.kinds, prompt.masks), features)
 
     def ids(self, prompt: Prompt) -> list[int]:
         """The planner's turn: text only, media as pads (reference: inference.py)."""
@@ -97,7 +97,7 @@ class QwenPlanner:
         from .grammar import PlanGrammar, PlanProcessor
 
         tokenizer = self.qwen.tokenizer
-        grammar = PlanGrammar(tokenizer, prompt.kinds, force_plan=self.force_plan)
+        grammar = PlanGrammar(tokenizer, prompt.kinds, force_plan=self.force_plan, masks=prompt.masks)
 
         def stop(new: Sequence[int]) -> bool:
             progress("planning", len(new), 0)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from ..plan import Control, Frame, Place, Plan, task_of
 from ..progress import Cancel, Progress, never, silent
-from ..prompt import Prompt
+from ..prompt import MASK_WORDS, Prompt
+from ..signals import check_mask_fits, check_masks, mask_edits
 from ..tasks import Output
 from . import measures, roles
 from .base import PlanResult
@@ -44,11 +45,18 @@ class _Roles:
 
 
 def plan(prompt: Prompt) -> Plan:
-    """The plan of an instruction by rules alone; raises `PlanError` for sizes and lengths beyond the limits."""
+    """The plan of an instruction by rules alone.
+
+    With masks among the media whatever is ordered is an edit with one of them. Raises `PlanError` for sizes and
+    lengths beyond the limits, and for an order with masks that fit nothing.
+    """
     text, language = read(prompt)
     verdict = intent(text, language)
     found = _Roles()
-    output = _assign(found, verdict, text, language)
+    if prompt.masks:
+        output = _assign_masked(found, prompt.masks, verdict, text, language)
+    else:
+        output = _assign(found, verdict, text, language)
     if output == "text":
         return Plan(task_of("text", prompt.kinds),
                     prompt=prompt.text, media=prompt.kinds)  # fmt: skip
@@ -57,8 +65,10 @@ def plan(prompt: Prompt) -> Plan:
     task = task_of(output, prompt.kinds, edit=found.source is not None, control=found.control is not None,
                    frames=bool(found.frames), reference=bool(found.references))  # fmt: skip
     width, height = size or (None, None)
-    return Plan(task, width, height, length, tuple(found.frames), found.mask, found.source, tuple(found.references),
+    made = Plan(task, width, height, length, tuple(found.frames), found.mask, found.source, tuple(found.references),
                 found.control_kind, None, None, prompt.text, prompt.kinds)  # fmt: skip
+    check_masks(made, prompt.masks)
+    return made
 
 
 def _assign(found: _Roles, verdict: Verdict | None, text: Text, language: Language) -> Output:
@@ -90,6 +100,36 @@ def _assign(found: _Roles, verdict: Verdict | None, text: Text, language: Langua
     return output if found.source is None else _edit_output(found, text)
 
 
+def _assign_masked(
+    found: _Roles, masks: tuple[int, ...], verdict: Verdict | None, text: Text, language: Language
+) -> Output:
+    """Media that are `masks` outright make an edit of everything but a question, as a mask said in words does."""
+    if verdict is not None and verdict.kind == "ask":
+        return "text"
+    edits = mask_edits(text.kinds, masks)
+    if not edits:
+        if _assign(found, verdict, text, language) != "text":
+            check_mask_fits(text.kinds, masks)
+        return "text"
+    named = _named_mask(masks, text, language)
+    edits = tuple(edit for edit in edits if edit[0] == named) or edits
+    sources = sorted({source for _, source in edits})
+    videos = [i for i in sources if text.kinds[i] == "video"]
+    found.source = _source(videos or sources, text, language)
+    found.mask = next(mask for mask, source in edits if source == found.source)
+    found.references = list(roles.media_of("image", text, found.taken.union(masks)))
+    return _edit_output(found, text)
+
+
+def _named_mask(masks: tuple[int, ...], text: Text, language: Language) -> int | None:
+    """The first of `masks` that words call the mask; words that bring in every unnamed one do not single it out."""
+    for index, match in roles.linked("mask", text, language):
+        everyones = text.value.endswith(MASK_WORDS.lower(), 0, match.end())
+        if index in masks and not everyones and not language.search("mask_reject", match.group()):
+            return index
+    return None
+
+
 def _textual(verdict: Verdict | None, text: Text, language: Language) -> Output:
     """No media: an order for a picture or a video, or a question."""
     if verdict is None:
@@ -117,13 +157,12 @@ def _mask(found: _Roles, text: Text, language: Language) -> bool:
         if language.search("mask_reject", match.group()):
             continue
         rest = [i for i in range(len(text.kinds)) if i != index]
-        sources = [i for i, _ in roles.linked("source", text, language) if i != index]
         kind = "video" if text.kinds[index] == "video" or any(text.kinds[i] == "video" for i in rest) else "image"
         fitting = [i for i in rest if text.kinds[i] == kind]
         if not fitting:
             continue
         found.mask = index
-        found.source = next((i for i in sources if i in fitting), _target(fitting, text, language))
+        found.source = _source(fitting, text, language)
         found.references = list(roles.media_of("image", text, found.taken))
         return True
     return False
@@ -138,17 +177,24 @@ def _edit(found: _Roles, text: Text, language: Language) -> Output:
     """An edit without a mask: a video before a picture; among several pictures the one that is changed."""
     videos = list(roles.media_of("video", text, found.taken))
     candidates = videos or list(roles.media_of("image", text, found.taken))
-    said = [i for i, _ in roles.linked("source", text, language) if i in candidates]
-    found.source = said[0] if said else _target(candidates, text, language)
+    found.source = _source(candidates, text, language)
     found.references = list(roles.media_of("image", text, found.taken))
     return _edit_output(found, text)
 
 
+def _source(candidates: list[int], text: Text, language: Language) -> int:
+    """Of several media the one that words call the source, else the one that something is put into."""
+    said = [i for i, _ in roles.linked("source", text, language) if i in candidates]
+    return said[0] if said else _target(candidates, text, language)
+
+
 def _target(candidates: list[int], text: Text, language: Language) -> int:
     """Of several media the one that something is put into; things come "from" the others."""
+    positions = {index: position for position, index in text.pads}
+    # Of a very long text the middle is not read, and the media in it have no place.
+    candidates = [i for i in candidates if i in positions] or candidates[:1]
     if len(candidates) == 1:
         return candidates[0]
-    positions = {index: position for position, index in text.pads}
     lent = [i for i in candidates if language.search("origin", roles.around(text, positions[i])[0])
             or language.match("origin_post", roles.around(text, positions[i])[1])]  # fmt: skip
     into = [i for i in candidates if language.search("destination", roles.around(text, positions[i])[0])
@@ -178,7 +224,7 @@ def _control(found: _Roles, verdict: Verdict | None, output: Output | None, text
 
 def _is_given(match: re.Match[str], index: int, before: str, text: Text, language: Language) -> bool:
     """False for a word that names the result ("into a sketch") or only describes it ("striking a victory pose")."""
-    position = next(p for p, i in text.pads if i == index)
+    position = next((p for p, i in text.pads if i == index), len(text.value))
     described = position < match.start() and language.search("indefinite", before)
     linked = language.match("post", text.value[position + 1 : match.start()])
     return not language.search("into", before) and (not described or linked is not None)
@@ -227,7 +273,7 @@ def _is_scene(verdict: Verdict | None, index: int, text: Text, language: Languag
     """True when the picture itself is meant to move, not the person or thing in it."""
     if verdict is not None and verdict.kind == "animate":
         return True
-    position = next(p for p, i in text.pads if i == index)
+    position = next((p for p, i in text.pads if i == index), len(text.value))
     before, behind = roles.around(text, position)
     if language.search("reference", before) or language.search("reference", behind[:_NEAR]):
         return False
