@@ -16,11 +16,8 @@ from torch import Tensor
 from .errors import InputError
 from .progress import Cancel, Progress, check, never, silent
 from .sources import Sources
+from .unipc import SIGMA_MAX, TRAIN_TIMESTEPS
 from .vace_context import LATENT_CHANNELS, encode_context, latent_frames, to_unit
-
-# The reference's schedule starts a hair below 1, where the flow's log-SNR is still finite.
-SIGMA_MAX = 0.999
-TRAIN_TIMESTEPS = 1000
 
 
 @dataclass(frozen=True)
