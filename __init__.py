@@ -4,6 +4,8 @@ Imports stand inside the function: tests and tools import this folder as a packa
 up here would fail them all.
 """
 
+WEB_DIRECTORY = "./js"
+
 
 async def comfy_entrypoint():  # type: ignore[no-untyped-def]
     """The pack's extension; ComfyUI calls this when it loads custom nodes."""

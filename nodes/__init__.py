@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from . import annotation, conditioning, folders, loaders, planning, routing, sampling
+
+MODULES = (loaders, planning, conditioning, annotation, sampling, routing)
+
 
 class UnisonExtension(ComfyExtension):
-    """Registers the pack. No node is in it yet; the command line is what works today."""
+    """Registers the pack's nodes; each module lists its own."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return []
+        folders.register()
+        return [node for module in MODULES for node in module.NODES]

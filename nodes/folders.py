@@ -1,0 +1,123 @@
+"""Where the host keeps models: the pack's own folder and the ones other packs use for language models.
+
+A combo's value is untrusted (any API client can send one), so a name counts only when this listing holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+
+from ..unison_backend.errors import InputError
+from ..unison_backend.models import NEEDS, PLANNER_TYPE, describe, has_planning_weights
+
+KEY = "unison"
+# What other packs call the place of their language models, as folders of `models` and as keys of a paths file.
+LANGUAGE_KEYS = ("LLM", "llm", "VLM", "vlm", "prompt_generator", "text_encoders")
+_WEIGHTS = (".safetensors", ".sft", ".pth", ".pt")
+_DEPTH = 3
+_INSTALLED = {need.key: need for need in NEEDS}
+
+
+def register() -> None:
+    """Make `models/unison` known to the host, behind any path that extra_model_paths.yaml gave for it."""
+    folder_paths.add_model_folder_path(KEY, str(Path(folder_paths.models_dir) / KEY))
+    paths, _ = folder_paths.folder_names_and_paths[KEY]
+    folder_paths.folder_names_and_paths[KEY] = (paths, folder_paths.supported_pt_extensions)
+
+
+def planner_folders() -> dict[str, Path]:
+    """Qwen2.5-VL folders by the name shown, those with planning weights first."""
+    found = {name: path for name, path in _folders("config.json") if _config(path).get("model_type") == PLANNER_TYPE}
+    return dict(sorted(found.items(), key=lambda item: not has_planning_weights(item[1])))
+
+
+def adapter_folders() -> dict[str, Path]:
+    """Planning LoRA folders by the name shown."""
+    return dict(_folders("adapter_config.json", ("loras",)))
+
+
+def projector_files() -> dict[str, Path]:
+    """Projector weights in the pack's own folders; weights inside a model's folder are not among them."""
+    files: dict[str, Path] = {}
+    for root in _roots((KEY,)):
+        for folder, names in _walk(root):
+            if not {"config.json", "adapter_config.json"} & set(names):
+                weights = (name for name in sorted(names) if name.lower().endswith(_WEIGHTS))
+                files |= {_shown(root, folder / name): folder / name for name in weights}
+    return files
+
+
+def choose(name: str, listing: Callable[[], dict[str, Path]], key: str) -> Path:
+    """The path of a listed name; any other name is an InputError that says which file to put where."""
+    if (path := listing().get(name)) is not None:
+        return path
+    raise InputError(missing(name, key))
+
+
+def missing(name: str, key: str) -> str:
+    """The message for a name that is not in a listing."""
+    need = _INSTALLED[key]
+    return f"{name!r} is not in the models folders. What goes there: {describe(need)}"
+
+
+def stamp(path: Path | None) -> str:
+    """What changes when a model's files do: names, sizes and times of the files in the folder, or of the file."""
+    if path is None:
+        return ""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file.name, file.stat()) for file in files if file.is_file()]
+    return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+
+
+def _folders(marker: str, more_keys: tuple[str, ...] = ()) -> Iterator[tuple[str, Path]]:
+    """(name, path) of every folder that holds a file called `marker`, each name once."""
+    seen = set()
+    for root in _roots((KEY, *LANGUAGE_KEYS, *more_keys)):
+        for folder, names in _walk(root):
+            if marker in names and (name := _shown(root, folder)) not in seen:
+                seen.add(name)
+                yield name, folder
+
+
+def _roots(keys: tuple[str, ...]) -> Iterator[Path]:
+    """The host's folders for `keys`, each once, whether a key is registered or only lies in `models`."""
+    seen = set()
+    for key in keys:
+        known = folder_paths.get_folder_paths(key) if key in folder_paths.folder_names_and_paths else []
+        for root in (*map(Path, known), Path(folder_paths.models_dir) / key):
+            if (real := os.path.realpath(root)) not in seen and root.is_dir():
+                seen.add(real)
+                yield root
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """(folder, its file names) from `root` three levels down, through links too, no loop twice."""
+    seen = set()
+    for place, folders, names in os.walk(root, followlinks=True):
+        folder = Path(place)
+        real = os.path.realpath(place)
+        if real in seen or len(folder.relative_to(root).parts) >= _DEPTH:
+            folders.clear()
+        if real not in seen:
+            seen.add(real)
+            folders.sort()
+            yield folder, names
+
+
+def _shown(root: Path, path: Path) -> str:
+    """A name that means the same on every system: the root's own name, then forward slashes."""
+    return "/".join((root.name, *path.relative_to(root).parts))
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}

@@ -1,0 +1,88 @@
+"""The host's services in the backend's words: progress, cancel, interrupts, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..unison_backend.errors import Cancelled
+
+
+def cancelled() -> bool:
+    """A backend `Cancel`: True once the person pressed stop. The request itself stays for `interruptible`."""
+    from comfy import model_management
+
+    return bool(model_management.processing_interrupted())
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, a backend `Cancelled` becomes the host's own interrupt, which takes the request back."""
+    from comfy import model_management
+
+    try:
+        yield
+    except Cancelled:
+        model_management.throw_exception_if_processing_interrupted()
+        raise model_management.InterruptProcessingException() from None
+
+
+def progress_bar() -> Callable[[str, int, int], None]:
+    """A backend `Progress` shown as the running node's bar; a stage of unknown length shows nothing."""
+    from comfy.utils import ProgressBar
+
+    bars: dict[tuple[str, int], Any] = {}
+
+    def show(stage: str, done: int, total: int) -> None:
+        if total > 0:
+            bars.setdefault((stage, total), ProgressBar(total)).update_absolute(done, total)
+
+    return show
+
+
+def text_on_node(node_id: str | None) -> Callable[[str], None]:
+    """Shows a growing text on a node while it runs; silent where no server is (tests, other programs)."""
+    from server import PromptServer
+
+    server = getattr(PromptServer, "instance", None)
+    parts: list[str] = []
+
+    def add(piece: str) -> None:
+        parts.append(piece)
+        if server is not None and node_id is not None:
+            server.send_progress_text("".join(parts), node_id)
+
+    return add
+
+
+def model_patcher(module: Any, device: str = "auto") -> Any:
+    """A ModelPatcher around a plain module, so that the host loads, offloads and frees it.
+
+    device: "auto" is where the host runs text encoders, else "cpu". The class is looked up now, because the host
+    replaces it at start-up when its dynamic memory is on.
+    """
+    import torch
+    from comfy import model_management, model_patcher
+
+    patcher = getattr(model_patcher, "CoreModelPatcher", model_patcher.ModelPatcher)
+    cpu = torch.device("cpu")
+    return patcher(
+        module,
+        load_device=cpu if device == "cpu" else model_management.text_encoder_device(),
+        offload_device=cpu if device == "cpu" else model_management.text_encoder_offload_device(),
+    )
+
+
+def load(patcher: Any, memory_required: int) -> None:
+    """Bring a patcher's weights to its device, whole: plain layers have no way to run from two places."""
+    from comfy import model_management
+
+    model_management.load_models_gpu([patcher], memory_required=memory_required, force_full_load=True)
+
+
+def to_results(tensor: Any) -> Any:
+    """A tensor where the host keeps what nodes hand on."""
+    from comfy import model_management
+
+    return tensor.to(model_management.intermediate_device())

@@ -1,0 +1,200 @@
+"""Loaders: the planner, the projector, and the embedded models for graphs that have none of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..unison_backend.errors import InputError
+from . import demo_models, folders, host, models
+from .schema import ADVANCED, PlannerSocket, ProjectorSocket, schema
+
+AUTO, RULES, NONE = "auto", "rules", "none"
+MODELS = ("model", "clip", "vae")
+
+
+class UnisonLoadPlanner(io.ComfyNode):
+    """A planner from the models folders."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonLoadPlanner",
+            "Loaders",
+            display_name="Load Planner (Unison)",
+            description="The planner reads the instruction. A Qwen2.5-VL with Unison's planning weights plans, gives "
+            "features for the projector and answers questions; a plain one answers while the rules plan.",
+            search_aliases=["unison", "qwen2.5-vl", "planning lora", "vlm loader"],
+            inputs=[
+                io.Combo.Input(
+                    "planner",
+                    options=[AUTO, RULES, *folders.planner_folders()],
+                    default=AUTO,
+                    tooltip="auto: the first Qwen2.5-VL folder with planning weights, else any Qwen2.5-VL, else the "
+                    "rules. rules: no weights, plans in milliseconds, cannot answer questions. Folders are looked for "
+                    "in models/unison, LLM, VLM, prompt_generator and text_encoders.",
+                ),
+                io.Combo.Input(
+                    "lora",
+                    options=[NONE, *folders.adapter_folders()],
+                    default=NONE,
+                    tooltip="Planning LoRA (a folder with adapter_config.json); none for a merged folder.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    optional=True,
+                    options=["auto", "bf16", "fp16", "fp32"],
+                    default="auto",
+                    tooltip="auto: as stored.",
+                    extra_dict=ADVANCED,
+                ),
+                io.Combo.Input(
+                    "attention",
+                    optional=True,
+                    options=["auto", "sdpa", "eager"],
+                    default="auto",
+                    tooltip="auto: sdpa.",
+                    extra_dict=ADVANCED,
+                ),
+                io.Combo.Input(
+                    "device",
+                    optional=True,
+                    options=["auto", "cpu"],
+                    default="auto",
+                    tooltip="auto: where ComfyUI runs text encoders.",
+                    extra_dict=ADVANCED,
+                ),
+            ],
+            outputs=[PlannerSocket.Output(display_name="planner")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, planner: str | None, lora: str | None) -> bool | str:
+        if planner not in (None, AUTO, RULES) and planner not in folders.planner_folders():
+            return folders.missing(planner, "planner")
+        if lora not in (None, NONE) and lora not in folders.adapter_folders():
+            return f"{lora!r} is not in the models folders: put the LoRA's folder into models/unison"
+        return True
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, planner: str, lora: str, dtype: str = AUTO, attention: str = AUTO, device: str = AUTO
+    ) -> str:
+        folder = cls._folder(planner)
+        return "|".join((str(folder), folders.stamp(folder), folders.stamp(folders.adapter_folders().get(lora))))
+
+    @classmethod
+    def execute(
+        cls, planner: str, lora: str, dtype: str = AUTO, attention: str = AUTO, device: str = AUTO
+    ) -> io.NodeOutput:
+        folder = cls._folder(planner)
+        if folder is None:
+            return io.NodeOutput(models.PlannerModel())
+        adapter = None if lora == NONE else folders.choose(lora, folders.adapter_folders, "planner")
+        loaded = models.load_planner(
+            folder, adapter, dtype=dtype, attention=attention, device=device, progress=host.progress_bar()
+        )
+        return io.NodeOutput(loaded)
+
+    @classmethod
+    def _folder(cls, planner: str) -> Any:
+        """The folder meant; None for the rules."""
+        if planner == RULES:
+            return None
+        if planner == AUTO:
+            return next(iter(folders.planner_folders().values()), None)
+        return folders.choose(planner, folders.planner_folders, "planner")
+
+
+class UnisonLoadProjector(io.ComfyNode):
+    """The projector's weights."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        files = list(folders.projector_files())
+        return schema(
+            "UnisonLoadProjector",
+            "Loaders",
+            display_name="Load Projector (Unison)",
+            description="The projector turns planner features into 4 extra text tokens. It belongs to the planner "
+            "that it was trained with.",
+            search_aliases=["unison", "mlp projector", "projector.pth"],
+            inputs=[
+                io.Combo.Input(
+                    "projector",
+                    options=files or ["projector.pth"],
+                    default=files[0] if files else "projector.pth",
+                    tooltip="A file in models/unison: projector.pth as published, or safetensors.",
+                )
+            ],
+            outputs=[ProjectorSocket.Output(display_name="projector")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, projector: str | None) -> bool | str:
+        known = projector is None or projector in folders.projector_files()
+        return True if known else folders.missing(projector, "projector")
+
+    @classmethod
+    def fingerprint_inputs(cls, projector: str) -> str:
+        return folders.stamp(folders.projector_files().get(projector))
+
+    @classmethod
+    def execute(cls, projector: str) -> io.NodeOutput:
+        return io.NodeOutput(models.load_projector(folders.choose(projector, folders.projector_files, "projector")))
+
+
+class UnisonDemoModels(io.ComfyNode):
+    """The embedded set; whatever is connected takes its place."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonDemoModels",
+            "Loaders",
+            display_name="Models: yours or demo (Unison)",
+            description="Five models for a whole Unison graph. Nothing connected: the tiny embedded set, which runs "
+            "on any CPU without a download; it is untrained, so its pictures are noise. Connect model, clip and vae "
+            "(and a planner and projector, if you have them) and yours are used instead.",
+            search_aliases=["unison", "demo", "embedded models", "test models"],
+            inputs=[
+                io.Model.Input("model", optional=True, tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),
+                io.Clip.Input("clip", optional=True, tooltip="UMT5-XXL (Load CLIP, type wan)."),
+                io.Vae.Input("vae", optional=True, tooltip="The Wan 2.1 VAE."),
+                PlannerSocket.Input("planner", optional=True, tooltip="Without one, your models are used with rules."),
+                ProjectorSocket.Input("projector", optional=True, tooltip="Without one there are no projected tokens."),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model"),
+                io.Clip.Output(display_name="clip"),
+                io.Vae.Output(display_name="vae"),
+                PlannerSocket.Output(display_name="planner"),
+                ProjectorSocket.Output(display_name="projector"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: Any = None, clip: Any = None, vae: Any = None, planner: Any = None, projector: Any = None
+    ) -> io.NodeOutput:
+        given = dict(zip(MODELS, (model, clip, vae), strict=True))
+        absent = [name for name, value in given.items() if value is None]
+        if absent and len(absent) < len(given):
+            raise InputError(f"{', '.join(absent)} must be connected too: demo models do not fit to real ones")
+        if not absent:
+            return io.NodeOutput(model, clip, vae, planner or models.PlannerModel(), projector)
+        progress = host.progress_bar()
+        files = demo_models.ensure(progress)
+        notice = [] if files.trained else ["demo models: untrained, so pictures and answers are noise"]
+        return io.NodeOutput(
+            demo_models.model(files),
+            demo_models.clip(files),
+            demo_models.vae(files),
+            planner or demo_models.planner(files, progress),
+            projector or demo_models.projector(files),
+            ui={"unison_notices": notice},
+        )
+
+
+NODES = (UnisonLoadPlanner, UnisonLoadProjector, UnisonDemoModels)

@@ -1,0 +1,119 @@
+"""Planner and projector as the host's model manager holds them: weights in a ModelPatcher, nothing kept elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..unison_backend.planner.base import PlanResult
+from ..unison_backend.planner.rules import RulesPlanner
+from ..unison_backend.progress import Cancel, Progress
+from ..unison_backend.prompt import Prompt
+from . import host
+
+# Working memory as a share of the weights: a plan is a few dozen tokens, an answer also holds pictures.
+_PLANNING_SHARE, _ANSWER_SHARE = 0.1, 0.5
+
+
+class UnisonPlannerWeights(nn.Module):
+    """Holds a Qwen2.5-VL: the patcher sets attributes that transformers' own class refuses. The host logs this name."""
+
+    def __init__(self, qwen: Any) -> None:
+        super().__init__()
+        self.qwen = qwen
+
+
+class UnisonProjectorWeights(nn.Module):
+    """Holds a projector."""
+
+    def __init__(self, projector: Any) -> None:
+        super().__init__()
+        self.projector = projector
+
+
+@dataclass(frozen=True)
+class PlannerModel:
+    """What a UNISON_PLANNER socket carries: the rules alone, or a Qwen2.5-VL in a patcher.
+
+    plans: the Qwen plans by itself; without, the rules plan and it gives features (where it has planning weights)
+    and answers.
+    """
+
+    patcher: Any | None = None
+    qwen: Any | None = None
+    plans: bool = False
+
+    @property
+    def name(self) -> str:
+        """Who plans, in one word."""
+        return "qwen" if self.plans else "rules"
+
+    def plan(self, prompt: Prompt, force_plan: bool, progress: Progress, cancel: Cancel) -> PlanResult:
+        """Plan and features of `prompt`. Raises PlanError, Cancelled."""
+        if self.plans:
+            with self.loaded(_PLANNING_SHARE, force_plan) as planner:
+                return planner.plan(prompt, progress=progress, cancel=cancel)
+        result = RulesPlanner().plan(prompt, progress=progress, cancel=cancel)
+        if self.qwen is None or not self.qwen.has_planning or not result.plan.task.is_generation:
+            return result
+        with self.loaded(_PLANNING_SHARE) as planner:
+            return PlanResult(result.plan, planner.features(prompt, cancel=cancel))
+
+    def answering(self) -> Any:
+        """A context with the QwenPlanner to ask."""
+        return self.loaded(_ANSWER_SHARE)
+
+    @contextmanager
+    def loaded(self, share: float, force_plan: bool = False) -> Iterator[Any]:
+        """Inside, the weights are on their device; the host may move them away again at any time behind it."""
+        from ..unison_backend.planner.qwen import QwenPlanner
+
+        host.load(self.patcher, memory_required=int(self.patcher.model_size() * share))
+        yield QwenPlanner(self.qwen, force_plan=force_plan)
+
+
+@dataclass(frozen=True)
+class ProjectorModel:
+    """What a UNISON_PROJECTOR socket carries."""
+
+    patcher: Any
+
+    def project(self, features: Any) -> Any:
+        """[1, 4, D] from planner features [1, S, D'], where the host keeps results."""
+        from ..unison_backend.projector import project
+
+        host.load(self.patcher, memory_required=self.patcher.model_size())
+        return host.to_results(project(self.patcher.model.projector, features.to(self.patcher.load_device)))
+
+
+def load_planner(
+    folder: Path, lora: Path | None, *, plans: bool | None = None, dtype: str = "auto", attention: str = "auto",
+    device: str = "auto", progress: Progress,
+) -> PlannerModel:  # fmt: skip
+    """A Qwen2.5-VL folder in a patcher. plans: by default whether it has planning weights. Raises WeightsError."""
+    from ..unison_backend.planner.loading import load_qwen
+
+    # Onto the CPU first: where it runs is the host's decision at every use.
+    qwen = load_qwen(folder, lora, dtype=dtype, attention=_attention(attention), device="cpu", progress=progress)
+    patcher = host.model_patcher(UnisonPlannerWeights(qwen.model), device)
+    return PlannerModel(patcher, qwen, qwen.has_planning if plans is None else plans)
+
+
+def _attention(name: str) -> str:
+    """flash-attn is chosen at load, before the weights are on a GPU, so `auto` is SDPA here."""
+    return "sdpa" if name == "auto" else name
+
+
+def load_projector(path: Path) -> ProjectorModel:
+    """A projector whose layers the host can cast and move. Raises WeightsError."""
+    import comfy.ops
+
+    from ..unison_backend.projector import load_projector as load
+
+    projector = load(path, operations=comfy.ops.manual_cast)
+    return ProjectorModel(host.model_patcher(UnisonProjectorWeights(projector)))

@@ -1,0 +1,274 @@
+"""Sampling: sources into VACE conditioning, the reference's sigmas and sampler, and all of it in one node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..unison_backend import unipc
+from ..unison_backend.errors import InputError
+from ..unison_backend.spec import PLAN_FPS
+from ..unison_backend.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
+from . import host_sources, unipc_sampler
+from .host_sources import HostSources
+from .schema import ADVANCED, SourcesSocket, block, schema
+
+STEPS, CFG, SHIFT = 50, 5.0, 5.0
+MAX_SEED = 2**64 - 1
+
+
+def strength_input() -> Any:
+    """VACE's own strength, the same for both nodes that have it."""
+    return io.Float.Input(
+        "strength",
+        default=1.0,
+        min=0.0,
+        max=10.0,
+        step=0.01,
+        tooltip="How strongly sources steer (vace_context_scale); 1 as in the reference.",
+    )
+
+
+def schedule_inputs() -> list[Any]:
+    """Steps and shift of the reference's schedule."""
+    return [
+        io.Int.Input("steps", default=STEPS, min=1, max=1000, tooltip="The reference takes 50."),
+        io.Float.Input(
+            "shift", default=SHIFT, min=0.01, max=100.0, step=0.01, tooltip="Time shift of the flow; the reference: 5."
+        ),
+    ]
+
+
+class UnisonVACEConditioning(io.ComfyNode):
+    """Sources onto the text context, as WanVaceToVideo does, with several references."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonVACEConditioning",
+            "Sampling",
+            display_name="VACE Conditioning (Unison)",
+            description="Encodes sources for VACE and makes the empty latent. Each socket below sources replaces "
+            "that part of them. References stand in front on the time axis; trim_latent says how many to cut off.",
+            search_aliases=["unison", "WanVaceToVideo", "vace", "control video", "reference image"],
+            inputs=[
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
+                io.Vae.Input("vae"),
+                SourcesSocket.Input("sources", optional=True),
+                io.Image.Input("control_video", optional=True, tooltip="[T, H, W, 3] at final size, 4k + 1 frames."),
+                io.Mask.Input("control_masks", optional=True, tooltip="1 = make, 0 = keep; one is repeated."),
+                io.Image.Input("references", optional=True, tooltip="Each picture is one; fitted onto white."),
+                strength_input(),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(display_name="negative"),
+                io.Latent.Output(display_name="latent"),
+                io.Int.Output(display_name="trim_latent", tooltip="Latent frames to cut off before decoding."),
+                io.Float.Output(display_name="fps", tooltip="Of the sources, for Create Video."),
+                io.Audio.Output(display_name="audio", tooltip="The sources' sound, if it still fits."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        positive: Any,
+        negative: Any,
+        vae: Any,
+        strength: float,
+        sources: HostSources | None = None,
+        control_video: Any = None,
+        control_masks: Any = None,
+        references: Any = None,
+    ) -> io.NodeOutput:
+        import node_helpers
+        import torch
+        from comfy import model_management
+
+        used = host_sources.from_sockets(sources, control_video, control_masks, references)
+        frames, mask = host_sources.encode(used, vae)
+        values = {"vace_frames": [frames], "vace_mask": [mask], "vace_strength": [strength]}
+        sides = [node_helpers.conditioning_set_values(side, values, append=True) for side in (positive, negative)]
+        count, height, width = used.mask.shape
+        shape = (1, LATENT_CHANNELS, len(used.references) + latent_frames(count))
+        size = (height // SPATIAL_STRIDE, width // SPATIAL_STRIDE)
+        latent = torch.zeros(*shape, *size, device=model_management.intermediate_device())
+        fps, sound = (float(PLAN_FPS), None) if sources is None else (sources.fps, sources.audio)
+        return io.NodeOutput(*sides, {"samples": latent}, len(used.references), fps, sound)
+
+
+class UnisonSigmas(io.ComfyNode):
+    """The reference's schedule."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonSigmas",
+            "Sampling",
+            display_name="Sigmas (Unison)",
+            description="The reference's schedule: it starts a hair below 1, where UniPC is still finite.",
+            search_aliases=["unison", "scheduler", "flow sigmas", "shift"],
+            inputs=schedule_inputs(),
+            outputs=[io.Sigmas.Output(display_name="sigmas")],
+        )
+
+    @classmethod
+    def execute(cls, steps: int, shift: float) -> io.NodeOutput:
+        return io.NodeOutput(unipc.flow_sigmas(steps, shift))
+
+
+class UnisonSampler(io.ComfyNode):
+    """The reference's sampler."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonSampler",
+            "Sampling",
+            display_name="UniPC Sampler (Unison)",
+            description="The reference's flow UniPC (order 2, bh2), for any flow model. Wants sigmas that start "
+            "below 1, such as Sigmas (Unison).",
+            search_aliases=["unison", "unipc", "uni_pc_bh2", "flow unipc"],
+            inputs=[
+                io.Boolean.Input(
+                    "integer_time",
+                    optional=True,
+                    default=True,
+                    tooltip="Ask the model at whole timesteps (of 1000), as the reference does.",
+                    extra_dict=ADVANCED,
+                ),
+            ],
+            outputs=[io.Sampler.Output(display_name="sampler")],
+        )
+
+    @classmethod
+    def execute(cls, integer_time: bool = True) -> io.NodeOutput:
+        return io.NodeOutput(unipc_sampler.make(integer_time))
+
+
+class UnisonVACESampler(io.ComfyNode):
+    """Everything from text context to pictures, as a subgraph of the host's own nodes."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonVACESampler",
+            "Sampling",
+            display_name="VACE Sampler (Unison)",
+            description="Samples with the reference's settings and decodes. It turns into ComfyUI's own nodes, so "
+            "LoRAs, previews, offloading and caches work as everywhere. Give sources, or a latent whose conditioning "
+            "already holds VACE's (from VACE Conditioning or WanVaceToVideo).",
+            search_aliases=["unison", "ksampler", "wan vace", "text to video", "image to video"],
+            inputs=[
+                io.Model.Input("model", raw_link=True),
+                io.Conditioning.Input("positive", raw_link=True),
+                io.Conditioning.Input("negative", raw_link=True),
+                io.Vae.Input("vae", raw_link=True),
+                SourcesSocket.Input("sources", optional=True),
+                io.Latent.Input("latent", optional=True, tooltip="In place of sources."),
+                io.Sampler.Input("sampler", optional=True, raw_link=True, tooltip="In place of UniPC (Unison)."),
+                io.Sigmas.Input("sigmas", optional=True, raw_link=True, tooltip="In place of steps and shift."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=MAX_SEED,
+                    control_after_generate=True,
+                    tooltip="The reference's is 0.",
+                ),
+                *schedule_inputs(),
+                io.Float.Input(
+                    "cfg", default=CFG, min=0.0, max=100.0, step=0.1, tooltip="Guidance; 1 runs one side only."
+                ),
+                strength_input(),
+                io.Int.Input(
+                    "trim_latent",
+                    optional=True,
+                    default=0,
+                    min=0,
+                    max=9999,
+                    tooltip="With latent: how many reference frames to cut off.",
+                    extra_dict=ADVANCED,
+                ),
+                io.Float.Input(
+                    "fps",
+                    optional=True,
+                    default=0.0,
+                    min=0.0,
+                    max=240.0,
+                    step=0.01,
+                    tooltip="0: as the sources say, else 24.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="images"),
+                io.Video.Output(display_name="video", tooltip="Blocked for a picture."),
+                io.Float.Output(display_name="fps"),
+                io.Latent.Output(display_name="latent", tooltip="Trimmed, before decoding."),
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
+            enable_expand=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        fps: float = 0.0,
+        trim_latent: int = 0,
+        sources: HostSources | None = None,
+        latent: Any = None,
+        **inputs: Any,
+    ) -> io.NodeOutput:
+        if (sources is None) == (latent is None):
+            raise InputError("connect sources or latent, one of the two")
+        # Links in place of values: inner nodes are cached by what they are linked to.
+        links = cls.hidden.dynprompt.get_node(cls.hidden.unique_id)["inputs"]
+        given = (
+            inputs
+            | {"trim_latent": trim_latent}
+            | {name: links[name] for name in ("sources", "latent", "trim_latent") if name in links}
+        )
+        if sources is not None:
+            frames, rate, sound = sources.num_frames, sources.fps, sources.audio
+        else:
+            frames, rate, sound = latent["samples"].shape[2] - trim_latent, float(PLAN_FPS), None
+        return expansion(given, fps or rate, frames > 1, sound)
+
+
+def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any) -> io.NodeOutput:
+    """The subgraph of the sampler node; every input of every inner node is given, since none is validated."""
+    from comfy_execution.graph_utils import GraphBuilder
+
+    graph = GraphBuilder()
+    context = [given["positive"], given["negative"], given.get("latent"), given["trim_latent"]]
+    if given.get("sources") is not None:
+        names = ("positive", "negative", "vae", "sources", "strength")
+        vace = graph.node("UnisonVACEConditioning", **{name: given[name] for name in names})
+        context = [vace.out(i) for i in range(4)]
+    positive, negative, latent, trim = context
+    schedule = {"steps": given["steps"], "shift": given["shift"]}
+    sampled = graph.node(
+        "SamplerCustom",
+        model=graph.node("ModelSamplingSD3", model=given["model"], shift=given["shift"]).out(0),
+        add_noise=True,
+        noise_seed=given["seed"],
+        cfg=given["cfg"],
+        positive=positive,
+        negative=negative,
+        sampler=given.get("sampler") or graph.node("UnisonSampler", integer_time=True).out(0),
+        sigmas=given.get("sigmas") or graph.node("UnisonSigmas", **schedule).out(0),
+        latent_image=latent,
+    )
+    trimmed = graph.node("TrimVideoLatent", samples=sampled.out(0), trim_amount=trim).out(0)
+    images = graph.node("VAEDecode", samples=trimmed, vae=given["vae"]).out(0)
+    video = block(1)[0]
+    if is_video:
+        audio = {} if sound is None else {"audio": sound}
+        video = graph.node("CreateVideo", images=images, fps=fps, **audio).out(0)
+    return io.NodeOutput(images, video, fps, trimmed, expand=graph.finalize())
+
+
+NODES = (UnisonVACEConditioning, UnisonSigmas, UnisonSampler, UnisonVACESampler)
