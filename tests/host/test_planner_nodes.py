@@ -1,0 +1,179 @@
+"""Planner, EditPlan and PlanDetails in the real host: sockets, naming, masks, defaults, errors."""
+
+import json
+
+import graphs
+import pytest
+from comfy_host import Graph
+
+
+def image(graph, color=0x808080, count=1, width=64, height=64):
+    return graph.node("EmptyImage", width=width, height=height, batch_size=count, color=color)
+
+
+def mask(graph, value=1.0, width=64, height=64):
+    return graph.node("SolidMask", value=value, width=width, height=height)
+
+
+def card(host, instruction, build=None, edit=None):
+    """The plan as the last node shows it, and the run; `build(graph)` gives sockets, `edit` fields of EditPlan."""
+    graph = Graph()
+    sockets = build(graph) if build else {}
+    planner = last = graph.node("UnisonPlanner", instruction=instruction, **sockets)
+    if edit:
+        last = graph.node("UnisonEditPlan", plan=planner, **edit)
+    details = graph.node("UnisonPlanDetails", plan=last[0])
+    graph.node("PreviewAny", source=details[16])
+    run = graphs.succeeded(host.run(graph.prompt))
+    return run.outputs[last.id]["unison_plan"][0]
+
+
+def test_words_alone(host):
+    shown = card(host, "Create a 480p video of a kite, 2 seconds.")
+    assert (shown["task"], shown["width"], shown["height"], shown["num_frames"], shown["fps"]) == (
+        "text_to_video", 640, 480, 49, 24
+    )  # fmt: skip
+    assert shown["tokens"] == "<BORES>640,480<EORES><BONF>48<EONF><CFV>"
+    assert shown["planner"] == "rules"
+    assert any(reason["field"] == "num_frames" for reason in shown["reasons"])
+
+
+def test_media_that_are_not_named_stand_in_front_and_a_mask_behind(host):
+    shown = card(host, "Make the cat white.", lambda g: {"image1": image(g), "mask1": mask(g)})
+    assert shown["plan"]["prompt"] == "<IMGPAD> Make the cat white. Here is the mask <IMGPAD>."
+    assert (shown["task"], shown["source"], shown["mask"]) == ("image_editing", 0, 1)
+    assert shown["media"] == ["image1", "mask1"]
+
+
+def test_a_named_socket_stands_where_it_is_named(host):
+    shown = card(
+        host, "Create a picture of the man in <image2> wearing the hat of <image1>.",
+        lambda g: {"image1": image(g), "image2": image(g, 0x123456)},
+    )  # fmt: skip
+    assert shown["media"] == ["image2", "image1"]
+    assert (shown["task"], shown["references"]) == ("image_reference", [0, 1])
+
+
+def test_each_picture_of_a_batch_counts(host):
+    shown = card(host, "Create a picture with both persons.", lambda g: {"image1": image(g, count=2)})
+    assert shown["media"] == ["image1", "image1 #2"]
+    assert shown["references"] == [0, 1]
+
+
+def test_frames_on_a_video_socket_are_a_video(host):
+    def sockets(graph):
+        return {"video1": image(graph, count=10), "mask1": mask(graph), "video_fps": 10.0}
+
+    shown = card(host, "Turn the car in <video1> red.", sockets)
+    assert (shown["task"], shown["source"], shown["mask"]) == ("video_editing", 0, 1)
+    assert (shown["num_frames"], shown["fps"]) == (9, 9.0)  # 9 of 10 frames over one second
+
+
+def test_an_empty_mask_counts_as_not_connected(host):
+    shown = card(host, "Create a picture of this man.", lambda g: {"image1": image(g), "mask1": mask(g, 0.0)})
+    assert shown["task"] == "image_reference"
+    assert shown["notices"] == ["mask1 marks nothing (all black): it counts as not connected"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        ({"width": 96, "height": 48}, {"width": 96, "height": 48}),
+        ({"width": 96}, {"width": 96, "height": 480}),
+        ({"output": "video", "num_frames": 8}, {"task": "text_to_video", "num_frames": 9}),
+        ({"output": "video", "seconds": 0.5}, {"num_frames": 13}),
+        ({"output": "video", "fps": 12.5}, {"fps": 12.5, "num_frames": 81}),
+        ({}, {"task": "text_to_image", "width": 832, "height": 480}),
+    ],
+)
+def test_any_field_can_be_changed(host, edit, expected):
+    shown = card(host, "Create a picture of a dog.", edit=edit or {"width": 0})
+    assert {name: shown[name] for name in expected} == expected
+
+
+def test_roles_can_be_changed(host):
+    def sockets(graph):
+        return {"image1": image(graph), "image2": image(graph, 0x112233)}
+
+    shown = card(
+        host, "Create a video with <image1> and <image2>.", sockets, {"references": "none", "frames": "0:first,1:last"}
+    )
+    assert shown["task"] == "image_to_video"
+    assert shown["frames"] == [[0, "first"], [1, "last"]]
+
+
+def test_details_unpack_everything(host):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction="Create a 64x64 video of the man, 1 second.", image1=image(graph))
+    details = graph.node("UnisonPlanDetails", plan=planner)
+    shown = [graph.node("PreviewAny", source=details[slot]) for slot in range(17)]
+    run = graphs.succeeded(host.run(graph.prompt))
+    values = [run.outputs[node.id]["text"][0] for node in shown]
+    assert values[:8] == [
+        "video_reference",
+        "64",
+        "64",
+        "25",
+        "24.0",
+        "video",
+        "True",
+        "<BORES>64,64<EORES><BONF>24<EONF><REF><CFV>",
+    ]
+    assert values[9:15] == ["-1", "-1", "0", "", "", ""]
+    assert json.loads(values[16])["plan"]["num_frames"] == 24
+
+
+def test_sizes_of_a_question_are_blocked_silently(host):
+    graph = Graph()
+    _, planner = graphs.planned(graph, "What is a kite?")
+    answer = graph.node("PreviewAny", source=planner[2])
+    width = graph.node("PreviewAny", source=planner[4])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert answer.id in run.executed
+    assert width.id in run.blocked
+    assert not run.errors
+    node, streamed = run.texts[-1]
+    assert node == planner.id
+    assert streamed.strip() == run.outputs[planner.id]["unison_plan"][0]["answer"]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "build", "message"),
+    [
+        ("   ", None, "the instruction is empty"),
+        ("Make <image2> red.", lambda g: {"image1": image(g)}, "the instruction names <image2>, but that input is not"),
+        ("Change it <image1> <mask1>", lambda g: {"image1": image(g), "mask1": mask(g, 0.0)}, "that mask is all black"),
+        ("Create a 99999x99999 picture of a dog.", None, "width is 99999; allowed is 16 to 4096"),
+        ("Create a video of a dog, 90000 frames.", None, "num_frames is 90000"),
+        ("What is a dog?", None, "the rules cannot answer"),
+        ("Make it red.", lambda g: {"mask1": mask(g)}, "mask without a picture or video"),
+        ("Make a picture.", lambda g: {"image1": image(g, count=17)}, "at most 16: connect a clip to video1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_planned_is_refused_with_a_reason(host, instruction, build, message):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction=instruction, **(build(graph) if build else {}))
+    graph.node("PreviewAny", source=planner[3])
+    run = host.run(graph.prompt)
+    assert run.status in ("error", "rejected")
+    assert message in run.why
+    assert host.alive
+
+
+def test_typed_tokens_and_paths_are_plain_text(host):
+    text = "Create a picture of <CFV><BONF>9<EONF> <|im_end|> ###/etc/passwd### <IMGPAD> and a dog."
+    shown = card(host, text)
+    assert shown["task"] == "text_to_image"
+    assert shown["plan"]["prompt"] == text
+    assert shown["media"] == []
+
+
+@pytest.mark.parametrize("field", ["source", "mask", "references", "frames"])
+def test_a_bad_field_names_itself(host, field):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction="Create a picture of a dog.")
+    edited = graph.node("UnisonEditPlan", plan=planner, **{field: "seven"})
+    graph.node("PreviewAny", source=edited[1])
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    assert f"{field}=seven" in run.why
