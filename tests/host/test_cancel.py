@@ -1,0 +1,76 @@
+"""Stop means stop, at the next token, layer, frame or step; what was made stays, and the next run works."""
+
+import time
+
+import graphs
+import pytest
+from comfy_host import Graph
+
+
+def stopped(host, graph, node, ready):
+    """Press stop once `ready(event)`; seconds until the run had ended, and the run."""
+    handle = host.start(graph.prompt)
+    handle.wait_for(ready)
+    start = time.monotonic()
+    handle.interrupt()
+    run = handle.result()
+    assert run.status == "interrupted", run.why
+    assert run.reached[-1] == node or run.display[run.reached[-1]] == node
+    return time.monotonic() - start, run
+
+
+def steps(event, node):
+    """How far the bars of a node, or of nodes that it expanded into, are."""
+    if event["type"] != "progress_state":
+        return 0
+    states = event["data"]["nodes"].values()
+    return max((s["value"] for s in states if node in (s["node_id"], s["display_node_id"])), default=0)
+
+
+def test_an_answer_under_way(host):
+    graph = Graph()
+    models = graph.node("UnisonDemoModels")
+    planner = graph.node("UnisonPlanner", instruction="Why is the sky blue?", planner=models[3], max_new_tokens=30000)
+    graph.node("PreviewAny", source=planner[2])
+    _, run = stopped(host, graph, planner.id, lambda event: event["type"] == "text")
+    tokens = max(steps(event, planner.id) for event in run.events)
+    assert 0 < tokens < 30000
+
+    graph.prompt[planner.id]["inputs"]["max_new_tokens"] = 4
+    graphs.succeeded(host.run(graph.prompt))
+
+
+@pytest.mark.parametrize("all_in_one", [True, False])
+def test_sampling_under_way(host, all_in_one):
+    graph = Graph()
+    models, planner = graphs.planned(graph, "Create a 64x64 picture of a cat.")
+    if all_in_one:
+        last = graphs.all_in_one(graph, models, planner, steps=1000, seed=11)
+        graphs.save_image(graph, last[0])
+        node = last.id
+    else:
+        _, vace = graphs.conditioned(graph, models, planner)
+        last = graphs.sampled(graph, models, vace, 1000, seed=12)
+        graph.node("SaveLatent", samples=last, filename_prefix="no")
+        node = next(name for name, entry in graph.prompt.items() if entry["class_type"] == "SamplerCustom")
+    _, run = stopped(host, graph, node, lambda event: steps(event, node) >= 2)
+    done = max(steps(event, node) for event in run.events)
+    assert done < 1000
+    # What was made before is kept: the plan is not made again.
+    for entry in graph.prompt.values():
+        if "steps" in entry["inputs"]:
+            entry["inputs"]["steps"] = 1
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert planner.id not in run.executed
+
+
+def test_sources_under_way(host):
+    """81 frames are scaled one by one, and stop is heard between two of them."""
+    graph = Graph()
+    clip = graph.node("EmptyImage", width=960, height=544, batch_size=81, color=5)
+    mask = graph.node("SolidMask", value=1.0, width=64, height=64)
+    planner = graph.node("UnisonPlanner", instruction="Turn the car in <video1> red.", video1=clip, mask1=mask)
+    sources = graph.node("UnisonPrepareSources", plan=planner)
+    graph.node("PreviewAny", source=sources[4])
+    _, run = stopped(host, graph, sources.id, lambda event: steps(event, sources.id) >= 2)
+    assert max(steps(event, sources.id) for event in run.events) < 81

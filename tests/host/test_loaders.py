@@ -1,0 +1,119 @@
+"""Where models are looked for, what is said when there are none, and what a name may not do."""
+
+import shutil
+from pathlib import Path
+
+import graphs
+import pytest
+from comfy_host import Graph
+
+from unison_backend import demo
+
+
+@pytest.fixture(scope="module")
+def files(host_environment):
+    """The embedded set, built."""
+    return demo.ensure(Path(host_environment["UNISON_CACHE"]))
+
+
+@pytest.fixture
+def furnished(fresh_host, files, tmp_path):
+    """A host that finds a planner where other packs keep theirs, and a projector where a paths file says."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "weights").mkdir(parents=True)
+    shutil.copy(files.projector, elsewhere / "weights" / "small_projector.safetensors")
+    paths = tmp_path / "paths.yaml"
+    paths.write_text(f"mine:\n  base_path: {elsewhere}\n  unison: weights\n", encoding="utf-8")
+    host = fresh_host("--extra-model-paths-config", str(paths))
+    shutil.copytree(files.planner, host.models_folder / "LLM" / "Qwen-VL" / "small")
+    return host
+
+
+def options(host, node, name):
+    spec = host.object_info(node)["input"]["required"][name]
+    return spec[0] if isinstance(spec[0], list) else spec[1]["options"]
+
+
+def test_models_are_found_where_people_keep_them(furnished):
+    assert options(furnished, "UnisonLoadPlanner", "planner") == ["auto", "rules", "LLM/Qwen-VL/small"]
+    assert options(furnished, "UnisonLoadProjector", "projector") == ["weights/small_projector.safetensors"]
+
+    for name in ("LLM/Qwen-VL/small", "auto"):
+        graph = Graph()
+        planner = graph.node("UnisonLoadPlanner", planner=name, lora="none")
+        plan = graph.node("UnisonPlanner", instruction="Create a picture of a dog.", planner=planner, force_plan=True)
+        projector = graph.node("UnisonLoadProjector", projector="weights/small_projector.safetensors")
+        projected = graph.node("UnisonProjector", projector=projector, features=plan[1])
+        context = graph.node(
+            "UnisonTextContext", projected=projected, plan=plan, positive_in=projected, negative_in=projected
+        )
+        graph.node("PreviewAny", source=context)
+        run = graphs.succeeded(furnished.run(graph.prompt))
+        shown = run.outputs[plan.id]["unison_plan"][0]
+        # Its planning weights are untrained, so the plan is any plan; that it is one is the grammar's doing.
+        assert shown["planner"] == "qwen"
+        assert shown["tokens"].endswith(("<CFI>", "<CFV>"))
+        assert run.outputs[projected.id]["unison_notices"] == []
+
+
+def test_without_a_folder_auto_means_the_rules(host):
+    graph = Graph()
+    planner = graph.node("UnisonLoadPlanner", planner="auto", lora="none")
+    plan = graph.node("UnisonPlanner", instruction="Create a picture of a dog.", planner=planner)
+    projected = graph.node("UnisonProjector", features=plan[1])
+    graph.node("PreviewAny", source=plan[3])
+    graph.node("PreviewAny", source=projected)
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert run.outputs[plan.id]["unison_plan"][0]["planner"] == "rules"
+    assert run.outputs[projected.id]["unison_notices"] == ["no projector and no features: no projected tokens"]
+
+
+BAD_NAMES = ("../../../etc/passwd", "/etc/passwd", "unison/../../..", "..\\..\\x", "nothing", "\x00", "rules/..")
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize(
+    ("node", "field", "others", "message"),
+    [
+        ("UnisonLoadPlanner", "planner", {"lora": "none"}, "https://huggingface.co/"),
+        ("UnisonLoadPlanner", "lora", {"planner": "rules"}, "put the LoRA's folder into models/unison"),
+        ("UnisonLoadProjector", "projector", {}, "projector.pth (50 MB) in unison/, from https://huggingface.co/"),
+    ],
+)
+def test_a_name_that_is_not_listed_is_refused(host, name, node, field, others, message):
+    graph = Graph()
+    loader = graph.node(node, **{field: name}, **others)
+    graph.node("PreviewAny", source=loader)
+    run = host.run(graph.prompt)
+    assert run.status == "rejected"
+    assert message in run.why
+    assert host.alive
+
+
+def test_demo_models_give_way_to_the_persons_own(host):
+    """All three of them, or none."""
+    graph = Graph()
+    demo_models = graph.node("UnisonDemoModels")
+    own = graph.node("UnisonDemoModels", model=demo_models[0], clip=demo_models[1], vae=demo_models[2])
+    planner = graph.node("UnisonPlanner", instruction="Create a 64x64 picture of a dog.", planner=own[3])
+    made = graphs.all_in_one(graph, own, planner, steps=1)
+    graphs.save_image(graph, made[0])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert run.outputs[demo_models.id]["unison_notices"]
+    assert own.id not in run.outputs
+
+    graph = Graph()
+    demo_models = graph.node("UnisonDemoModels")
+    half = graph.node("UnisonDemoModels", model=demo_models[0])
+    graph.node("PreviewAny", source=half[3])
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    assert "clip, vae must be connected too" in run.why
+
+
+def test_the_demo_set_lies_in_the_user_folder(fresh_host):
+    host = fresh_host(env={"UNISON_CACHE": ""})
+    graph = Graph()
+    graph.node("PreviewAny", source=graph.node("UnisonDemoModels")[4])
+    graphs.succeeded(host.run(graph.prompt))
+    assert list(host.user_folder.glob("unison/demo-*/manifest.json"))

@@ -1,0 +1,239 @@
+"""Conditioning, VACE and samplers in the real host: our nodes with stock ones, in both directions."""
+
+import graphs
+import pytest
+from comfy_host import Graph
+from PIL import Image
+
+STILL = "Create a 64x48 image of a red circle."
+CLIP = "Create a 64x48 video of a red circle, 9 frames."
+
+
+def stock_context(graph, planner, context, models, **parts):
+    """Stock WanVaceToVideo on the native outputs of our sources."""
+    sources = graph.node("UnisonPrepareSources", plan=planner[0])
+    inputs = {
+        "control_video": sources[1],
+        "control_masks": sources[2],
+        "reference_image": sources[3],
+        "width": sources[4],
+        "height": sources[5],
+        "length": sources[6],
+    }
+    return graph.node("WanVaceToVideo", positive=context[0], negative=context[1], vae=models[2], batch_size=1, strength=1.0,
+                      **inputs | parts)  # fmt: skip
+
+
+def test_a_still_comes_out_as_a_picture(host):
+    graph = Graph()
+    models, planner = graphs.planned(graph, STILL)
+    made = graphs.all_in_one(graph, models, planner)
+    picture, video = graphs.save_image(graph, made[0]), graphs.save_video(graph, made[1])
+    run = graphs.succeeded(host.run(graph.prompt))
+    (file,) = run.files(picture)
+    assert Image.open(file).size == (64, 48)
+    assert video.id in run.blocked
+    assert not run.errors
+
+
+def test_a_video_comes_out_as_frames_and_as_a_video(host):
+    import av
+
+    graph = Graph()
+    models, planner = graphs.planned(graph, CLIP)
+    made = graphs.all_in_one(graph, models, planner, fps=12.0)
+    frames, video = graph.node("PreviewImage", images=made[0]), graphs.save_video(graph, made[1])
+    fps = graph.node("PreviewAny", source=made[2])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert len(run.files(frames)) == 9
+    assert run.outputs[fps.id]["text"] == ["12.0"]
+    with av.open(str(run.files(video)[0])) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (64, 48, 12)
+        assert sum(1 for _ in container.decode(stream)) == 9
+
+
+def test_the_node_runs_as_the_hosts_own_nodes(host):
+    """So that whatever patches those (LoRA, previews, caches, several GPUs) works here too."""
+    graph = Graph()
+    models, planner = graphs.planned(graph, STILL)
+    made = graphs.all_in_one(graph, models, planner, seed=3)
+    graphs.save_image(graph, made[0])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert {run.display[node] for node in run.executed if "." in node} == {made.id}
+    # In order: VACE conditioning, UniPC and sigmas are ours; the rest are the host's.
+    assert sum("." in node for node in run.executed) == 7
+
+
+def test_own_sampler_and_sigmas_take_the_place_of_ours(host):
+    graph = Graph()
+    models, planner = graphs.planned(graph, STILL)
+    sampler = graph.node("KSamplerSelect", sampler_name="euler")
+    sigmas = graph.node("BasicScheduler", model=models[0], scheduler="simple", steps=2, denoise=1.0)
+    made = graphs.all_in_one(graph, models, planner, sampler=sampler, sigmas=sigmas)
+    graphs.save_image(graph, made[0])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert sum("." in node for node in run.executed) == 5
+
+
+def test_our_sampler_wants_sigmas_below_one(host):
+    graph = Graph()
+    models, planner = graphs.planned(graph, STILL)
+    sigmas = graph.node("BasicScheduler", model=models[0], scheduler="simple", steps=2, denoise=1.0)
+    made = graphs.all_in_one(graph, models, planner, sigmas=sigmas)
+    graphs.save_image(graph, made[0])
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    assert "UnisonSigmas" in run.why
+
+
+def test_stock_nodes_take_our_conditioning(host):
+    graph = Graph()
+    models, planner = graphs.planned(graph, CLIP)
+    context, _ = graphs.conditioned(graph, models, planner)
+    vace = stock_context(graph, planner, context, models)
+    latent = graph.node("KSampler", model=models[0], seed=1, steps=2, cfg=5.0, sampler_name="uni_pc_bh2", scheduler="simple",
+                        positive=vace[0], negative=vace[1], latent_image=vace[2], denoise=1.0)  # fmt: skip
+    trimmed = graph.node("TrimVideoLatent", samples=latent, trim_amount=vace[3])
+    shown = graph.node("PreviewImage", images=graph.node("VAEDecode", samples=trimmed, vae=models[2]))
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert len(run.files(shown)) == 9
+
+
+def test_our_sampler_takes_stock_conditioning(host):
+    graph = Graph()
+    models = graph.node("UnisonDemoModels")
+    texts = [graph.node("CLIPTextEncode", clip=models[1], text=text) for text in ("a red circle", "bad")]
+    vace = graph.node("WanVaceToVideo", positive=texts[0], negative=texts[1], vae=models[2], width=64, height=48, length=5,
+                      batch_size=1, strength=1.0, reference_image=graph.node("EmptyImage", width=64, height=48, batch_size=1, color=5))  # fmt: skip
+    made = graph.node("UnisonVACESampler", model=models[0], positive=vace[0], negative=vace[1], vae=models[2], latent=vace[2],
+                      trim_latent=vace[3], seed=0, steps=2, shift=5.0, cfg=5.0, strength=1.0)  # fmt: skip
+    shown = graph.node("PreviewImage", images=made[0])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert len(run.files(shown)) == 5
+
+
+def test_several_references_are_cut_off_again(host):
+    graph = Graph()
+    people = graph.node("EmptyImage", width=40, height=64, batch_size=2, color=77)
+    models, planner = graphs.planned(graph, "Create a 64x48 video with both persons, 5 frames.", image1=people)
+    made = graphs.all_in_one(graph, models, planner)
+    shown = graph.node("PreviewImage", images=made[0])
+    latent = graph.node("SaveLatent", samples=made[3], filename_prefix="refs")
+    run = graphs.succeeded(host.run(graph.prompt))
+    from safetensors import safe_open
+
+    assert len(run.files(shown)) == 5
+    with safe_open(run.files(latent)[0], "pt") as file:
+        assert file.get_slice("latent_tensor").get_shape() == [1, 16, 2, 6, 8]
+
+
+def test_native_sockets_replace_parts_of_the_sources(host):
+    graph = Graph()
+    models, planner = graphs.planned(graph, CLIP)
+    context, vace = graphs.conditioned(graph, models, planner)
+    video = graph.node("EmptyImage", width=64, height=48, batch_size=9, color=0x808080)
+    masks = graph.node("SolidMask", value=1.0, width=32, height=24)
+    reference = graph.node("EmptyImage", width=10, height=90, batch_size=1, color=9)
+    vace = graph.node("UnisonVACEConditioning", positive=context[0], negative=context[1], vae=models[2], strength=1.0,
+                      control_video=video, control_masks=masks, references=reference)  # fmt: skip
+    shown = graph.node("SaveLatent", samples=graphs.sampled(graph, models, vace, 1), filename_prefix="own")
+    assert graphs.succeeded(host.run(graph.prompt)).files(shown)
+
+
+@pytest.mark.parametrize(
+    ("width", "frames", "masks", "message"),
+    [
+        (60, 5, 1, "sides must be multiples of 16 and the length 4k + 1"),
+        (64, 6, 1, "sides must be multiples of 16 and the length 4k + 1"),
+        (64, 5, 3, "control_masks holds 3 frames, the video 5"),
+    ],
+)
+def test_sizes_that_vace_cannot_hold_are_refused(host, width, frames, masks, message):
+    graph = Graph()
+    models, planner = graphs.planned(graph, CLIP)
+    context, _ = graphs.conditioned(graph, models, planner)
+    video = graph.node("EmptyImage", width=width, height=64, batch_size=frames, color=1)
+    mask = graph.node(
+        "ImageToMask",
+        image=graph.node("EmptyImage", width=64, height=64, batch_size=masks, color=0xFFFFFF),
+        channel="red",
+    )
+    vace = graph.node("UnisonVACEConditioning", positive=context[0], negative=context[1], vae=models[2], strength=1.0,
+                      control_video=video, control_masks=mask)  # fmt: skip
+    graph.node("SaveLatent", samples=vace[2], filename_prefix="no")
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    assert message in run.why
+
+
+def test_either_sources_or_a_latent(host):
+    graph = Graph()
+    models, planner = graphs.planned(graph, STILL)
+    made = graphs.all_in_one(
+        graph, models, planner, latent=graph.node("EmptyLatentImage", width=64, height=64, batch_size=1)
+    )
+    graphs.save_image(graph, made[0])
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    assert "connect sources or latent, one of the two" in run.why
+
+
+def test_frames_without_a_plan(host):
+    graph = Graph()
+    first, last = (
+        graph.node("EmptyImage", width=64, height=48, batch_size=1, color=color) for color in (0xFF0000, 0x00FF00)
+    )
+    made = graph.node(
+        "UnisonFrameReference", width=64, height=48, num_frames=9, fps=24.0, first_frame=first, last_frame=last
+    )
+    shown = graph.node("PreviewImage", images=made[1])
+    masks = graph.node("PreviewImage", images=graph.node("MaskToImage", mask=made[2]))
+    run = graphs.succeeded(host.run(graph.prompt))
+    colors = [Image.open(file).convert("RGB").getpixel((5, 5)) for file in run.files(shown)]
+    assert colors[0] == (255, 0, 0)
+    assert colors[-1] == (0, 255, 0)
+    assert set(colors[1:-1]) == {(127, 127, 127)}
+    levels = [Image.open(file).convert("L").getpixel((5, 5)) for file in run.files(masks)]
+    assert levels == [0, *[255] * 7, 0]
+
+
+def test_a_canvas_keeps_the_whole_picture(host):
+    graph = Graph()
+    picture = graph.node("EmptyImage", width=16, height=32, batch_size=2, color=0x0000FF)
+    canvas = graph.node("UnisonReferenceCanvas", images=picture, width=64, height=64)
+    shown = graph.node("PreviewImage", images=canvas)
+    run = graphs.succeeded(host.run(graph.prompt))
+    picture = Image.open(run.files(shown)[1]).convert("RGB")
+    assert picture.size == (64, 64)
+    assert [picture.getpixel((x, 32)) for x in (2, 32, 61)] == [(255, 255, 255), (0, 0, 255), (255, 255, 255)]
+
+
+def test_a_mask_from_another_node_edits_without_one_in_the_plan(host):
+    graph = Graph()
+    picture = graph.node("EmptyImage", width=64, height=64, batch_size=1, color=0xFF0000)
+    planner = graph.node("UnisonPlanner", instruction="Make the car in <image1> blue.", image1=picture)
+    refused = graph.node("UnisonPrepareSources", plan=planner)
+    graph.node("PreviewImage", images=refused[1])
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    assert "edits image1 without a mask" in run.why
+
+    graph.prompt[refused.id]["inputs"]["mask"] = graph.node("SolidMask", value=1.0, width=32, height=32)[0]
+    shown = next(node for node, entry in graph.prompt.items() if entry["class_type"] == "PreviewImage")
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert Image.open(run.files(shown)[0]).convert("RGB").getpixel((9, 9)) == (127, 127, 127)
+
+
+def test_a_map_from_another_node_replaces_the_footage(host):
+    graph = Graph()
+    clip = graph.node("EmptyImage", width=64, height=64, batch_size=9, color=0xFF0000)
+    depth = graph.node("EmptyImage", width=64, height=64, batch_size=9, color=0x333333)
+    planner = graph.node(
+        "UnisonPlanner", instruction="Create a video of a robot that follows the depth of <video1>.", video1=clip
+    )
+    sources = graph.node("UnisonPrepareSources", plan=planner, control_map=depth)
+    shown = graph.node("PreviewImage", images=sources[1])
+    run = graphs.succeeded(host.run(graph.prompt))
+    pictures = [Image.open(file).convert("RGB").getpixel((5, 5)) for file in run.files(shown)]
+    assert pictures == [(0x33, 0x33, 0x33)] * 9
