@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -26,7 +27,7 @@ from .socket_media import mask_item, still_item
 def source_outputs() -> list[Any]:
     """Sources as one socket and as native ones."""
     return [
-        SourcesSocket.Output(display_name="sources"),
+        SourcesSocket.Output(display_name="sources", tooltip="For VACE Conditioning or VACE Sampler (Unison)."),
         io.Image.Output(display_name="control_video", tooltip="[T, H, W, 3]; grey where everything is to be made."),
         io.Mask.Output(display_name="control_masks", tooltip="1 = make, 0 = keep."),
     ]
@@ -46,14 +47,14 @@ def prepared(bound: BoundPlan) -> HostSources:
     return HostSources(made, bound.fps, audio.kept(bound))
 
 
-def preview(made: HostSources, cls: Any) -> dict[str, Any]:
+def preview(made: HostSources, cls: Any, notices: Sequence[str] = ()) -> dict[str, Any]:
     """The first control frame, its mask and the references as the node's picture, and the notices."""
     import torch
 
     first, mask = made.sources.video[:1], made.sources.mask[:1, ..., None]
     pictures = [first, mask.expand(first.shape), *(picture[None] for picture in made.sources.references)]
     shown = ui.PreviewImage(torch.cat(pictures), cls=cls).as_dict()
-    return {**shown, "unison_notices": list(made.sources.notices)}
+    return {**shown, "unison_notices": [*notices, *made.sources.notices]}
 
 
 class UnisonPrepareSources(io.ComfyNode):
@@ -69,7 +70,7 @@ class UnisonPrepareSources(io.ComfyNode):
             "length. Shows the first frame, its mask and the references. Blocked for a question.",
             search_aliases=["unison", "vace", "control video", "mask", "inpaint", "reference image", "first frame"],
             inputs=[
-                PlanSocket.Input("plan"),
+                PlanSocket.Input("plan", tooltip="With the media of its instruction."),
                 io.Mask.Input(
                     "mask",
                     optional=True,
@@ -84,10 +85,10 @@ class UnisonPrepareSources(io.ComfyNode):
             outputs=[
                 *source_outputs(),
                 io.Image.Output(display_name="references", tooltip="On white at final size; nothing without any."),
-                io.Int.Output(display_name="width"),
-                io.Int.Output(display_name="height"),
-                io.Int.Output(display_name="num_frames"),
-                io.Float.Output(display_name="fps"),
+                io.Int.Output(display_name="width", tooltip="Pixels, a multiple of 16."),
+                io.Int.Output(display_name="height", tooltip="Pixels, a multiple of 16."),
+                io.Int.Output(display_name="num_frames", tooltip="4k + 1; 1 for a picture."),
+                io.Float.Output(display_name="fps", tooltip="Frames a second; 24 for a picture."),
                 io.Audio.Output(display_name="audio", tooltip="The source's sound where the length is kept."),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -99,19 +100,33 @@ class UnisonPrepareSources(io.ComfyNode):
 
         if not plan.plan.task.is_generation:
             return io.NodeOutput(*block(9))
-        bound = cls._with_mask(plan, mask) if mask is not None and plan.plan.source is not None else plan
-        bound = cls._with_map(bound, control_map) if control_map is not None and bound.plan.control else bound
+        bound, notices = cls._replaced(plan, mask, control_map)
         made = prepared(bound)
         pictures = made.sources.references
         values = [torch.stack(pictures) if pictures else None, bound.spec.width, bound.spec.height, made.num_frames]
-        return io.NodeOutput(*source_values(made), *values, made.fps, made.audio, ui=preview(made, cls))
+        return io.NodeOutput(*source_values(made), *values, made.fps, made.audio, ui=preview(made, cls, notices))
+
+    @classmethod
+    def _replaced(cls, bound: BoundPlan, mask: Any, control_map: Any) -> tuple[BoundPlan, list[str]]:
+        """The plan with what is connected in place of its own mask or control input, and what is of no use to it."""
+        task, notices = bound.plan.task, []
+        for socket, value, is_used, put in (
+            ("mask", mask, bound.plan.source is not None, cls._with_mask),
+            ("control_map", control_map, bound.plan.control is not None, cls._with_map),
+        ):
+            if value is not None and is_used:
+                bound = put(bound, value)
+            elif value is not None:
+                notices.append(f"{socket} is not used: this plan is {task}")
+        return bound, notices
 
     @classmethod
     def _with_mask(cls, bound: BoundPlan, mask: Any) -> BoundPlan:
         """The plan with `mask` as its mask; several frames belong to the source's, one by one."""
         source = bound.media.info(bound.plan.source or 0)
-        bound = bound.with_medium("mask", mask_item(mask, source.fps or Fraction(PLAN_FPS), "mask"))
-        return bound.changed(replace(bound.plan, mask=len(bound.plan.media) - 1), bound.spec.fps)
+        label = "on socket mask"
+        bound = bound.with_medium(label, mask_item(mask, source.fps or Fraction(PLAN_FPS), label))
+        return bound.changed(replace(bound.plan, mask=len(bound.plan.media) - 1))
 
     @classmethod
     def _with_map(cls, bound: BoundPlan, frames: Any) -> BoundPlan:
@@ -121,7 +136,7 @@ class UnisonPrepareSources(io.ComfyNode):
         if old.kind == "image":
             item: Any = still_item(frames, "control_map")
         else:
-            item = footage(frames, old.fps or Fraction(PLAN_FPS), "control_map")
+            item = footage(frames, old.fps or Fraction(PLAN_FPS), "control_map", bound.media.sound(index))
             if item.info.num_frames == old.num_frames:
                 item = replace(item, info=replace(item.info, starts=old.starts, duration=old.duration))
         media = bound.media.with_item("control_map", item, index)
@@ -141,8 +156,8 @@ class UnisonFrameReference(io.ComfyNode):
             "decides the size within the area of width x height.",
             search_aliases=["unison", "first frame", "last frame", "image to video", "keyframes", "start end frame"],
             inputs=[
-                io.Image.Input("first_frame", optional=True),
-                io.Image.Input("last_frame", optional=True),
+                io.Image.Input("first_frame", optional=True, tooltip="One picture."),
+                io.Image.Input("last_frame", optional=True, tooltip="One picture."),
                 io.Image.Input("frames", optional=True, tooltip="Further pictures, one for each number in places."),
                 io.String.Input(
                     "places", default="", optional=True, tooltip="Frame numbers of frames, from 0, as in 20,40."
@@ -171,6 +186,12 @@ class UnisonFrameReference(io.ComfyNode):
         ends = {"first": first_frame, "last": last_frame}
         items: dict[Any, Any] = {p: still_item(f, f"{p}_frame") for p, f in ends.items() if f is not None}
         numbers = cls._numbers(places, 0 if frames is None else frames.shape[0])
+        taken = {"first": 0, "last": num_frames - 1}
+        all_numbers = [taken[end] for end in items] + numbers
+        if len(set(all_numbers)) < len(all_numbers):
+            raise InputError(
+                f"places is {places!r}: each frame takes one picture, and first is 0, last {num_frames - 1}"
+            )
         items |= {number: still_item(frames[i : i + 1], f"frames #{i + 1}") for i, number in enumerate(numbers)}
         if not items:
             raise InputError("connect first_frame, last_frame, or frames with their places")
@@ -205,11 +226,11 @@ class UnisonReferenceCanvas(io.ComfyNode):
             "references (nothing is cropped).",
             search_aliases=["unison", "letterbox", "pad image", "reference image"],
             inputs=[
-                io.Image.Input("images"),
+                io.Image.Input("images", tooltip="Each picture gets a canvas of its own."),
                 io.Int.Input("width", default=832, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
                 io.Int.Input("height", default=480, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
             ],
-            outputs=[io.Image.Output(display_name="images")],
+            outputs=[io.Image.Output(display_name="images", tooltip="As many as came in.")],
         )
 
     @classmethod

@@ -15,13 +15,17 @@ from ..unison_backend.tensor_media import Item, TensorMedia
 
 @dataclass(frozen=True)
 class BoundPlan:
-    """A plan bound to the media of its instruction. `planner` says who planned; `notices` what else there is to say."""
+    """A plan bound to the media of its instruction.
+
+    planner: who planned. notices: what else there is to say. chosen_fps: the person's, which outlasts other changes.
+    """
 
     plan: Plan
     spec: GenerationSpec
     media: TensorMedia
     planner: str = ""
     notices: tuple[str, ...] = ()
+    chosen_fps: Fraction | None = None
 
     @classmethod
     def of(cls, plan: Plan, media: TensorMedia, planner: str = "", notices: Iterable[str] = ()) -> BoundPlan:
@@ -34,8 +38,9 @@ class BoundPlan:
         return float(self.spec.fps or 24)
 
     def changed(self, plan: Plan, fps: Fraction | None = None) -> BoundPlan:
-        """Another plan for the same media, resolved anew; `fps` is the person's explicit choice."""
-        return replace(self, plan=plan, spec=plan.resolve(self.media.infos, fps=fps))
+        """Another plan for the same media, resolved anew, at the person's `fps` if that is given."""
+        chosen = fps or self.chosen_fps
+        return replace(self, plan=plan, spec=plan.resolve(self.media.infos, fps=chosen), chosen_fps=chosen)
 
     def with_medium(self, label: str, item: Item) -> BoundPlan:
         """One more medium behind the others, which no role has yet."""

@@ -27,7 +27,7 @@ class UnisonProjector(io.ComfyNode):
             "without a projector nothing comes out, and the text context is made of the words alone.",
             search_aliases=["unison", "project features", "mlp"],
             inputs=[
-                ProjectorSocket.Input("projector", optional=True),
+                ProjectorSocket.Input("projector", optional=True, tooltip="The one that belongs to the planner."),
                 FeaturesSocket.Input("features", optional=True, tooltip="From the planner."),
             ],
             outputs=[io.Conditioning.Output(display_name="projected", tooltip="[1, 4, 4096], for Text Context.")],
@@ -74,7 +74,10 @@ class UnisonTextContext(io.ComfyNode):
                     tooltip="What to avoid; as given, Wan's own.",
                 ),
             ],
-            outputs=[io.Conditioning.Output(display_name="positive"), io.Conditioning.Output(display_name="negative")],
+            outputs=[
+                io.Conditioning.Output(display_name="positive", tooltip="[1, 2048, 4096]."),
+                io.Conditioning.Output(display_name="negative", tooltip="[1, 2048, 4096]."),
+            ],
         )
 
     @classmethod

@@ -66,7 +66,7 @@ class UnisonLoadPlanner(io.ComfyNode):
                     extra_dict=ADVANCED,
                 ),
             ],
-            outputs=[PlannerSocket.Output(display_name="planner")],
+            outputs=[PlannerSocket.Output(display_name="planner", tooltip="For the planner node.")],
         )
 
     @classmethod
@@ -128,7 +128,7 @@ class UnisonLoadProjector(io.ComfyNode):
                     tooltip="A file in models/unison: projector.pth as published, or safetensors.",
                 )
             ],
-            outputs=[ProjectorSocket.Output(display_name="projector")],
+            outputs=[ProjectorSocket.Output(display_name="projector", tooltip="For the projector node.")],
         )
 
     @classmethod
@@ -162,15 +162,17 @@ class UnisonDemoModels(io.ComfyNode):
                 io.Model.Input("model", optional=True, tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),
                 io.Clip.Input("clip", optional=True, tooltip="UMT5-XXL (Load CLIP, type wan)."),
                 io.Vae.Input("vae", optional=True, tooltip="The Wan 2.1 VAE."),
-                PlannerSocket.Input("planner", optional=True, tooltip="Without one, your models are used with rules."),
+                PlannerSocket.Input(
+                    "planner", optional=True, tooltip="With your models and no planner, the rules plan."
+                ),
                 ProjectorSocket.Input("projector", optional=True, tooltip="Without one there are no projected tokens."),
             ],
             outputs=[
-                io.Model.Output(display_name="model"),
-                io.Clip.Output(display_name="clip"),
-                io.Vae.Output(display_name="vae"),
-                PlannerSocket.Output(display_name="planner"),
-                ProjectorSocket.Output(display_name="projector"),
+                io.Model.Output(display_name="model", tooltip="Yours, or the demo's."),
+                io.Clip.Output(display_name="clip", tooltip="Yours, or the demo's."),
+                io.Vae.Output(display_name="vae", tooltip="Yours, or the demo's."),
+                PlannerSocket.Output(display_name="planner", tooltip="Yours, the demo's, or the rules."),
+                ProjectorSocket.Output(display_name="projector", tooltip="Yours, the demo's, or nothing."),
             ],
         )
 
@@ -182,6 +184,8 @@ class UnisonDemoModels(io.ComfyNode):
         absent = [name for name, value in given.items() if value is None]
         if absent and len(absent) < len(given):
             raise InputError(f"{', '.join(absent)} must be connected too: demo models do not fit to real ones")
+        if projector is not None and planner is None:
+            raise InputError("projector belongs to the planner that it was trained with: connect planner too")
         if not absent:
             return io.NodeOutput(model, clip, vae, planner or models.PlannerModel(), projector)
         progress = host.progress_bar()
@@ -192,7 +196,8 @@ class UnisonDemoModels(io.ComfyNode):
             demo_models.clip(files),
             demo_models.vae(files),
             planner or demo_models.planner(files, progress),
-            projector or demo_models.projector(files),
+            # The demo projector reads the demo planner's features only.
+            demo_models.projector(files) if planner is None else projector,
             ui={"unison_notices": notice},
         )
 

@@ -32,7 +32,7 @@ def plan_outputs() -> list[Any]:
         io.Int.Output(display_name="width", tooltip="Pixels, a multiple of 16. Blocked for a question."),
         io.Int.Output(display_name="height", tooltip="Pixels, a multiple of 16. Blocked for a question."),
         io.Int.Output(display_name="num_frames", tooltip="4k + 1; 1 for a picture. Blocked for a question."),
-        io.Float.Output(display_name="fps", tooltip="Frames a second. Blocked for a question."),
+        io.Float.Output(display_name="fps", tooltip="Frames a second; 24 for a picture. Blocked for a question."),
     ]
 
 
@@ -130,7 +130,10 @@ class UnisonPlanner(io.ComfyNode):
             ],
             outputs=[
                 PlanSocket.Output(display_name="plan", tooltip="The plan with its media."),
-                FeaturesSocket.Output(display_name="features", tooltip="For the projector; nothing after rules."),
+                FeaturesSocket.Output(
+                    display_name="features",
+                    tooltip="For the projector; nothing without a planner that has planning weights.",
+                ),
                 io.String.Output(display_name="answer", tooltip='The answer to a question, "" for a picture or video.'),
                 *plan_outputs(),
             ],
@@ -198,7 +201,7 @@ class UnisonEditPlan(io.ComfyNode):
             "the order in which they stand in the instruction.",
             search_aliases=["unison", "override plan", "set size", "set frames"],
             inputs=[
-                PlanSocket.Input("plan"),
+                PlanSocket.Input("plan", tooltip="From the planner."),
                 io.Combo.Input(
                     "output",
                     options=[KEEP, "image", "video"],
@@ -251,13 +254,13 @@ class UnisonEditPlan(io.ComfyNode):
                 ),
                 words("target", "What to find and edit, in words."),
             ],
-            outputs=[PlanSocket.Output(display_name="plan"), *plan_outputs()],
+            outputs=[PlanSocket.Output(display_name="plan", tooltip="The changed plan."), *plan_outputs()],
         )
 
     @classmethod
     def execute(cls, plan: BoundPlan, **fields: Any) -> io.NodeOutput:
         given = [f"{name}={value}" for name, value in fields.items() if value not in (0, "", KEEP)]
-        values = overrides.parse_settings(given)
+        values = overrides.parse_settings(given, prefix="")
         bound = plan.changed(overrides.apply(plan.plan, values), values.get("fps"))
         return io.NodeOutput(bound, *plan_values(bound), ui={"unison_plan": [bound.card()]})
 
@@ -273,7 +276,7 @@ class UnisonPlanDetails(io.ComfyNode):
             display_name="Plan Details (Unison)",
             description="Unpacks a plan. Fields that the plan does not have are empty, or -1 for media numbers.",
             search_aliases=["unison", "unpack plan", "plan to json", "signal tokens"],
-            inputs=[PlanSocket.Input("plan")],
+            inputs=[PlanSocket.Input("plan", tooltip="From the planner.")],
             outputs=[
                 *plan_outputs(),
                 io.String.Output(display_name="modality", tooltip="What comes out: text, image or video."),

@@ -32,13 +32,13 @@ class UnisonRouteTask(io.ComfyNode):
             "anything, all of one type. Where the plan's task is not connected, nothing behind this node runs.",
             search_aliases=["unison", "switch", "router", "auto route", "if else"],
             inputs=[
-                PlanSocket.Input("plan"),
+                PlanSocket.Input("plan", tooltip="It names the task."),
                 *(
                     io.MatchType.Input(task.value, template, optional=True, lazy=True, tooltip=f"Runs for {task}.")
                     for task in Task
                 ),
             ],
-            outputs=[io.MatchType.Output(template, display_name="chosen")],
+            outputs=[io.MatchType.Output(template, display_name="chosen", tooltip="What the branch gave.")],
         )
 
     @classmethod
@@ -66,8 +66,18 @@ class UnisonRouteModality(io.ComfyNode):
             description="Sends a value to text, image or video, as the plan says; the other two stay silent, and what "
             "is behind them does not run.",
             search_aliases=["unison", "switch", "router", "split", "image or video"],
-            inputs=[PlanSocket.Input("plan"), io.MatchType.Input("value", template, lazy=True)],
-            outputs=[io.MatchType.Output(template, id=name, display_name=name) for name in MODALITIES],
+            inputs=[
+                PlanSocket.Input("plan", tooltip="It says what comes out."),
+                io.MatchType.Input(
+                    "value", template, lazy=True, tooltip="Anything; made only if its way is connected."
+                ),
+            ],
+            outputs=[
+                io.MatchType.Output(
+                    template, id=name, display_name=name, tooltip=f"Carries the value when {name} is made."
+                )
+                for name in MODALITIES
+            ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
         )
 
@@ -109,9 +119,9 @@ class UnisonGate(io.ComfyNode):
             search_aliases=["unison", "switch", "mute", "block", "if"],
             inputs=[
                 io.Boolean.Input("condition", default=True, tooltip="On: open."),
-                io.MatchType.Input("value", template, lazy=True),
+                io.MatchType.Input("value", template, lazy=True, tooltip="Anything."),
             ],
-            outputs=[io.MatchType.Output(template, display_name="value")],
+            outputs=[io.MatchType.Output(template, display_name="value", tooltip="The value, while open.")],
         )
 
     @classmethod

@@ -53,19 +53,19 @@ class UnisonVACEConditioning(io.ComfyNode):
             "that part of them. References stand in front on the time axis; trim_latent says how many to cut off.",
             search_aliases=["unison", "WanVaceToVideo", "vace", "control video", "reference image"],
             inputs=[
-                io.Conditioning.Input("positive"),
-                io.Conditioning.Input("negative"),
-                io.Vae.Input("vae"),
-                SourcesSocket.Input("sources", optional=True),
+                io.Conditioning.Input("positive", tooltip="From Text Context, or any for Wan."),
+                io.Conditioning.Input("negative", tooltip="From Text Context, or any for Wan."),
+                io.Vae.Input("vae", tooltip="The Wan 2.1 VAE."),
+                SourcesSocket.Input("sources", optional=True, tooltip="From Prepare Sources."),
                 io.Image.Input("control_video", optional=True, tooltip="[T, H, W, 3] at final size, 4k + 1 frames."),
                 io.Mask.Input("control_masks", optional=True, tooltip="1 = make, 0 = keep; one is repeated."),
                 io.Image.Input("references", optional=True, tooltip="Each picture is one; fitted onto white."),
                 strength_input(),
             ],
             outputs=[
-                io.Conditioning.Output(display_name="positive"),
-                io.Conditioning.Output(display_name="negative"),
-                io.Latent.Output(display_name="latent"),
+                io.Conditioning.Output(display_name="positive", tooltip="With VACE's context."),
+                io.Conditioning.Output(display_name="negative", tooltip="With VACE's context."),
+                io.Latent.Output(display_name="latent", tooltip="Empty, with room for the references."),
                 io.Int.Output(display_name="trim_latent", tooltip="Latent frames to cut off before decoding."),
                 io.Float.Output(display_name="fps", tooltip="Of the sources, for Create Video."),
                 io.Audio.Output(display_name="audio", tooltip="The sources' sound, if it still fits."),
@@ -112,7 +112,7 @@ class UnisonSigmas(io.ComfyNode):
             description="The reference's schedule: it starts a hair below 1, where UniPC is still finite.",
             search_aliases=["unison", "scheduler", "flow sigmas", "shift"],
             inputs=schedule_inputs(),
-            outputs=[io.Sigmas.Output(display_name="sigmas")],
+            outputs=[io.Sigmas.Output(display_name="sigmas", tooltip="For SamplerCustom and its relatives.")],
         )
 
     @classmethod
@@ -141,7 +141,7 @@ class UnisonSampler(io.ComfyNode):
                     extra_dict=ADVANCED,
                 ),
             ],
-            outputs=[io.Sampler.Output(display_name="sampler")],
+            outputs=[io.Sampler.Output(display_name="sampler", tooltip="For SamplerCustom and its relatives.")],
         )
 
     @classmethod
@@ -163,13 +163,15 @@ class UnisonVACESampler(io.ComfyNode):
             "already holds VACE's (from VACE Conditioning or WanVaceToVideo).",
             search_aliases=["unison", "ksampler", "wan vace", "text to video", "image to video"],
             inputs=[
-                io.Model.Input("model", raw_link=True),
-                io.Conditioning.Input("positive", raw_link=True),
-                io.Conditioning.Input("negative", raw_link=True),
-                io.Vae.Input("vae", raw_link=True),
-                SourcesSocket.Input("sources", optional=True),
+                io.Model.Input("model", raw_link=True, tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),
+                io.Conditioning.Input("positive", raw_link=True, tooltip="From Text Context, or any for Wan."),
+                io.Conditioning.Input("negative", raw_link=True, tooltip="From Text Context, or any for Wan."),
+                io.Vae.Input("vae", raw_link=True, tooltip="The Wan 2.1 VAE."),
+                SourcesSocket.Input("sources", optional=True, tooltip="From Prepare Sources."),
                 io.Latent.Input("latent", optional=True, tooltip="In place of sources."),
-                io.Sampler.Input("sampler", optional=True, raw_link=True, tooltip="In place of UniPC (Unison)."),
+                io.Sampler.Input(
+                    "sampler", optional=True, raw_link=True, tooltip="In place of UniPC Sampler (Unison)."
+                ),
                 io.Sigmas.Input("sigmas", optional=True, raw_link=True, tooltip="In place of steps and shift."),
                 io.Int.Input(
                     "seed",
@@ -204,9 +206,9 @@ class UnisonVACESampler(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="images"),
+                io.Image.Output(display_name="images", tooltip="One picture, or the video's frames."),
                 io.Video.Output(display_name="video", tooltip="Blocked for a picture."),
-                io.Float.Output(display_name="fps"),
+                io.Float.Output(display_name="fps", tooltip="Frames a second of the video."),
                 io.Latent.Output(display_name="latent", tooltip="Trimmed, before decoding."),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
@@ -232,7 +234,9 @@ class UnisonVACESampler(io.ComfyNode):
             | {name: links[name] for name in ("sources", "latent", "trim_latent") if name in links}
         )
         if sources is not None:
-            frames, rate, sound = sources.num_frames, sources.fps, sources.audio
+            frames, rate = sources.num_frames, sources.fps
+            # At another rate the video lasts longer or shorter than its sound.
+            sound = sources.audio if fps in (0, rate) else None
         else:
             frames, rate, sound = latent["samples"].shape[2] - trim_latent, float(PLAN_FPS), None
         return expansion(given, fps or rate, frames > 1, sound)

@@ -17,19 +17,22 @@ _WORDS = ("control", "target")
 FIELDS = (*_INTEGERS, *_WORDS, "references", "frames", "seconds", "fps", "output")
 
 
-def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """`["width=640", "frames=0:first"]` as values by field; "none" clears a field. Raises InputError."""
+def parse_settings(settings: Sequence[str], prefix: str = "--set ") -> dict[str, Any]:
+    """`["width=640", "frames=0:first"]` as values by field; "none" clears a field.
+
+    Raises InputError, in which a setting is called by `prefix` and its own words.
+    """
     values: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
         name, text = name.strip().lower(), text.strip()
         if not equals or name not in FIELDS:
-            raise InputError(f"--set {setting}: write field=value; the fields are {', '.join(FIELDS)}")
+            raise InputError(f"{prefix}{setting}: write field=value; the fields are {', '.join(FIELDS)}")
         try:
             values[name] = None if text.lower() in ("none", "") else _value(name, text)
         except ValueError:
             raise InputError(
-                f"--set {setting}: {text!r} is no value for {name}; {_HELP.get(name, 'it is a whole number')}"
+                f"{prefix}{setting}: {text!r} is no value for {name}; {_HELP.get(name, 'it is a whole number')}"
             ) from None
     return values
 

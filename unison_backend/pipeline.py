@@ -120,7 +120,7 @@ def check_memory(spec: GenerationSpec) -> None:
     if needed > free:
         raise ResourceError(
             f"{spec.num_frames} frames of {spec.width}x{spec.height} need about {needed / 2**30:.0f} GB for the frames "
-            f"alone, {free / 2**30:.0f} GB are free: lower size or length (--set width=.. height=.. num_frames=..)"
+            f"alone, {free / 2**30:.0f} GB are free: lower size or length (width, height, num_frames)"
         )
 
 

@@ -79,12 +79,12 @@ def check_possible(plan: Plan, media: Media | None = None) -> None:
     if plan.source is not None and plan.mask is None:
         raise UnsupportedError(
             f"the plan edits {name(plan.source)} without a mask; finding the place by itself is not built yet. "
-            "Give a mask (white = change), for example: Here is the mask ###mask.png###."
+            "Give a mask with it (white = change)."
         )
     if plan.control not in (None, "map"):
         raise UnsupportedError(
             f"the plan follows the {plan.control} of {name(plan.control_medium or 0)}; making that map from ordinary "
-            "footage is not built yet. Give a ready map and say so (--set control=map when it already is one)."
+            "footage is not built yet. Give a ready map in its place, and set control to map when it already is one."
         )
     if plan.frames and (plan.source is not None or plan.control is not None):
         raise UnsupportedError(

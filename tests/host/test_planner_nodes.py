@@ -177,3 +177,13 @@ def test_a_bad_field_names_itself(host, field):
     run = host.run(graph.prompt)
     assert run.status == "error"
     assert f"{field}=seven" in run.why
+
+
+def test_a_chosen_rate_outlasts_the_next_change(host):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction="Create a video of a dog.")
+    first = graph.node("UnisonEditPlan", plan=planner, fps=12.0)
+    second = graph.node("UnisonEditPlan", plan=first, width=64)
+    graph.node("PreviewAny", source=second[5])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert run.outputs[second.id]["unison_plan"][0]["fps"] == 12

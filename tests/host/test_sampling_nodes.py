@@ -53,13 +53,13 @@ def test_a_video_comes_out_as_frames_and_as_a_video(host):
         assert sum(1 for _ in container.decode(stream)) == 9
 
 
-def test_the_node_runs_as_the_hosts_own_nodes(host):
+def test_the_node_runs_as_the_hosts_own_nodes(fresh_host):
     """So that whatever patches those (LoRA, previews, caches, several GPUs) works here too."""
     graph = Graph()
     models, planner = graphs.planned(graph, STILL)
     made = graphs.all_in_one(graph, models, planner, seed=3)
     graphs.save_image(graph, made[0])
-    run = graphs.succeeded(host.run(graph.prompt))
+    run = graphs.succeeded(fresh_host().run(graph.prompt))
     assert {run.display[node] for node in run.executed if "." in node} == {made.id}
     # In order: VACE conditioning, UniPC and sigmas are ours; the rest are the host's.
     assert sum("." in node for node in run.executed) == 7
@@ -237,3 +237,67 @@ def test_a_map_from_another_node_replaces_the_footage(host):
     run = graphs.succeeded(host.run(graph.prompt))
     pictures = [Image.open(file).convert("RGB").getpixel((5, 5)) for file in run.files(shown)]
     assert pictures == [(0x33, 0x33, 0x33)] * 9
+
+
+def test_sockets_that_the_plan_has_no_use_for_are_said(host):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction="Create a 64x64 picture of a cat.")
+    mask = graph.node("SolidMask", value=1.0, width=64, height=64)
+    depth = graph.node("EmptyImage", width=64, height=64, batch_size=1, color=3)
+    sources = graph.node("UnisonPrepareSources", plan=planner, mask=mask, control_map=depth)
+    graph.node("PreviewAny", source=sources[4])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert run.outputs[sources.id]["unison_notices"] == [
+        "mask is not used: this plan is text_to_image",
+        "control_map is not used: this plan is text_to_image",
+    ]
+
+
+@pytest.mark.parametrize("places", ["0", "4,4", "8", "x", "1,2,3"])
+def test_a_frame_takes_one_picture(host, places):
+    graph = Graph()
+    first, last = (graph.node("EmptyImage", width=64, height=48, batch_size=1, color=color) for color in (1, 2))
+    count = 2 if places == "4,4" else 1
+    frames = graph.node("EmptyImage", width=64, height=48, batch_size=count, color=3)
+    made = graph.node("UnisonFrameReference", width=64, height=48, num_frames=9, fps=24.0, places=places, first_frame=first,
+                      last_frame=last, frames=frames)  # fmt: skip
+    graph.node("PreviewImage", images=made[1])
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    assert "places" in run.why
+
+
+def test_a_source_that_keeps_its_length_keeps_its_sound(host):
+    graph = Graph()
+    frames = graph.node("EmptyImage", width=64, height=64, batch_size=9, color=0x224466)
+    sound = graph.node("EmptyAudio", duration=0.5, sample_rate=44100, channels=2)
+    clip = graph.node("CreateVideo", images=frames, fps=18.0, audio=sound)
+    mask = graph.node("SolidMask", value=1.0, width=64, height=64)
+    planner = graph.node("UnisonPlanner", instruction="Turn the car in <video1> red.", video1=clip, mask1=mask)
+    kept = graph.node("PreviewAny", source=graph.node("UnisonPrepareSources", plan=planner)[8])
+    slower = graph.node("UnisonEditPlan", plan=planner, fps=9.0)
+    lost = graph.node("PreviewAny", source=graph.node("UnisonPrepareSources", plan=slower)[8])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert "waveform" in run.outputs[kept.id]["text"][0]
+    assert run.outputs[lost.id]["text"] == ["None"]
+
+
+def test_a_video_file_keeps_its_sound_and_its_frames(host):
+    """LoadVideo's file is read frame by frame, not as a whole."""
+    graph = Graph()
+    frames = graph.node("EmptyImage", width=64, height=64, batch_size=9, color=0x2244AA)
+    sound = graph.node("EmptyAudio", duration=0.375, sample_rate=44100, channels=2)
+    saved = graphs.save_video(graph, graph.node("CreateVideo", images=frames, fps=24.0, audio=sound))
+    (path,) = graphs.succeeded(host.run(graph.prompt)).files(saved)
+    (host.input_folder / "sound.mp4").write_bytes(path.read_bytes())
+
+    graph = Graph()
+    clip = graph.node("LoadVideo", file="sound.mp4")
+    mask = graph.node("SolidMask", value=1.0, width=64, height=64)
+    planner = graph.node("UnisonPlanner", instruction="Turn the car in <video1> red.", video1=clip, mask1=mask)
+    sources = graph.node("UnisonPrepareSources", plan=planner)
+    shown = graph.node("PreviewImage", images=sources[1])
+    audio = graph.node("PreviewAny", source=sources[8])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert len(run.files(shown)) == 9
+    assert "waveform" in run.outputs[audio.id]["text"][0]

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 # A plan takes a few dozen tokens; the grammar ends it long before this.
 MAX_PLAN_TOKENS = 128
 
-_LOWER = "show fewer or smaller media, lower --max-new-tokens, or take --dtype bf16, --quantize 4bit or --device cpu"
+_LOWER = (
+    "show fewer or smaller media, lower max_new_tokens, or load the planner with dtype bf16, in 4 bit or on the cpu"
+)
 
 
 @dataclass(frozen=True)
