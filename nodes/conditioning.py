@@ -11,7 +11,10 @@ from ..unison_backend.errors import InputError
 from . import text
 from .bound_plan import BoundPlan
 from .models import ProjectorModel
-from .schema import FeaturesSocket, PlanSocket, ProjectorSocket, block, schema
+from .schema import ABSENT, FeaturesSocket, PlanSocket, ProjectorSocket, block, schema
+
+NO_TEXT = "connect clip (UMT5-XXL), or positive_in and negative_in"
+NO_PROMPT = "there is no prompt: connect plan, write prompt, or connect positive_in"
 
 
 class UnisonProjector(io.ComfyNode):
@@ -81,6 +84,21 @@ class UnisonTextContext(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls,
+        clip: Any = ABSENT,
+        plan: Any = ABSENT,
+        positive_in: Any = ABSENT,
+        negative_in: Any = ABSENT,
+        prompt: str | None = "",
+    ) -> bool | str:
+        if clip is ABSENT and (positive_in is ABSENT or negative_in is ABSENT):
+            return NO_TEXT
+        if positive_in is ABSENT and plan is ABSENT and prompt is not None and not prompt.strip():
+            return NO_PROMPT
+        return True
+
+    @classmethod
     def execute(
         cls,
         prompt: str = "",
@@ -95,10 +113,12 @@ class UnisonTextContext(io.ComfyNode):
             return io.NodeOutput(*block(2))
         words = prompt if prompt.strip() or plan is None else plan.plan.prompt
         if positive_in is None and not words.strip():
-            raise InputError("there is no prompt: connect plan, write prompt, or connect positive_in")
-        positive, cut = cls._rows(clip, words, positive_in, "positive_in")
+            raise InputError(NO_PROMPT)
+        if clip is None and (positive_in is None or negative_in is None):
+            raise InputError(NO_TEXT)
+        positive, cut = cls._rows(clip, words, positive_in)
         avoided = negative_prompt() if negative is None else negative
-        other, cut_negative = cls._rows(clip, avoided, negative_in, "negative_in")
+        other, cut_negative = cls._rows(clip, avoided, negative_in)
         sides = zip(("prompt", "negative"), (cut, cut_negative), strict=True)
         notices = [
             f"{side} is longer than {text.MAX_TOKENS} tokens: the rest is cut" for side, is_cut in sides if is_cut
@@ -107,11 +127,9 @@ class UnisonTextContext(io.ComfyNode):
         return io.NodeOutput(*context, ui={"unison_notices": notices})
 
     @classmethod
-    def _rows(cls, clip: Any, words: str, given: Any, socket: str) -> tuple[text.Conditioning, bool]:
+    def _rows(cls, clip: Any, words: str, given: Any) -> tuple[text.Conditioning, bool]:
         if given is not None:
             return text.without_padding(given), False
-        if clip is None:
-            raise InputError(f"connect clip (UMT5-XXL), or {socket}")
         return text.encode(clip, words)
 
 

@@ -28,10 +28,8 @@ class HostSources:
 def from_sockets(sources: HostSources | None, video: Any, masks: Any, references: Any) -> Sources:
     """Sources with any part replaced: video [T, H, W, C], masks [T or 1, H, W], references [N, H, W, C].
 
-    Raises InputError for a size that VACE cannot hold, and when nothing says the size.
+    One of `sources` and `video` is there. Raises InputError for a size that VACE cannot hold.
     """
-    if sources is None and video is None:
-        raise InputError("connect sources, or a control_video (grey, 0.5, where everything is to be made)")
     base = None if sources is None else sources.sources
     frames = base.video if video is None else _checked(video[..., :3].float().cpu())
     count, height, width = frames.shape[:3]

@@ -6,9 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.errors import InputError
 from . import demo_models, folders, host, models
-from .schema import ADVANCED, PlannerSocket, ProjectorSocket, schema
+from .schema import ABSENT, ADVANCED, PlannerSocket, ProjectorSocket, schema
 
 AUTO, RULES, NONE = "auto", "rules", "none"
 MODELS = ("model", "clip", "vae")
@@ -177,16 +176,32 @@ class UnisonDemoModels(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(
+        cls,
+        model: Any = ABSENT,
+        clip: Any = ABSENT,
+        vae: Any = ABSENT,
+        planner: Any = ABSENT,
+        projector: Any = ABSENT,
+    ) -> bool | str:
+        given = {"model": model, "clip": clip, "vae": vae, "planner": planner, "projector": projector}
+        return cls._problem({name for name, value in given.items() if value is not ABSENT}) or True
+
+    @classmethod
+    def _problem(cls, given: set[str]) -> str:
+        """Why these inputs cannot be used together, "" when they can."""
+        absent = [name for name in MODELS if name not in given]
+        if 0 < len(absent) < len(MODELS):
+            return f"{', '.join(absent)} must be connected too: demo models do not fit to real ones"
+        if "projector" in given and "planner" not in given:
+            return "projector belongs to the planner that it was trained with: connect planner too"
+        return ""
+
+    @classmethod
     def execute(
         cls, model: Any = None, clip: Any = None, vae: Any = None, planner: Any = None, projector: Any = None
     ) -> io.NodeOutput:
-        given = dict(zip(MODELS, (model, clip, vae), strict=True))
-        absent = [name for name, value in given.items() if value is None]
-        if absent and len(absent) < len(given):
-            raise InputError(f"{', '.join(absent)} must be connected too: demo models do not fit to real ones")
-        if projector is not None and planner is None:
-            raise InputError("projector belongs to the planner that it was trained with: connect planner too")
-        if not absent:
+        if model is not None:
             return io.NodeOutput(model, clip, vae, planner or models.PlannerModel(), projector)
         progress = host.progress_bar()
         files = demo_models.ensure(progress)

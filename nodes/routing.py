@@ -11,11 +11,9 @@ from comfy_api.latest import io
 
 from ..unison_backend.tasks import Task
 from .bound_plan import BoundPlan
-from .schema import PlanSocket, block, schema
+from .schema import ABSENT, PlanSocket, block, schema
 
 MODALITIES = ("text", "image", "video")
-# Connected but not evaluated is None; not connected is this.
-ABSENT: Any = object()
 
 
 class UnisonRouteTask(io.ComfyNode):

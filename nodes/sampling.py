@@ -12,10 +12,12 @@ from ..unison_backend.spec import PLAN_FPS
 from ..unison_backend.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
 from . import host_sources, unipc_sampler
 from .host_sources import HostSources
-from .schema import ADVANCED, SourcesSocket, block, schema
+from .schema import ABSENT, ADVANCED, SourcesSocket, block, schema
 
 STEPS, CFG, SHIFT = 50, 5.0, 5.0
 MAX_SEED = 2**64 - 1
+EITHER = "connect sources or latent, one of the two"
+NO_SIZE = "connect sources, or a control_video (grey, 0.5, where everything is to be made)"
 
 
 def strength_input() -> Any:
@@ -73,6 +75,11 @@ class UnisonVACEConditioning(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, vae: Any = None, sources: Any = ABSENT, control_video: Any = ABSENT) -> bool | str:
+        # `vae`, because the host hears no complaint that comes without a given input.
+        return NO_SIZE if sources is ABSENT and control_video is ABSENT else True
+
+    @classmethod
     def execute(
         cls,
         positive: Any,
@@ -88,6 +95,8 @@ class UnisonVACEConditioning(io.ComfyNode):
         import torch
         from comfy import model_management
 
+        if sources is None and control_video is None:
+            raise InputError(NO_SIZE)
         used = host_sources.from_sockets(sources, control_video, control_masks, references)
         frames, mask = host_sources.encode(used, vae)
         values = {"vace_frames": [frames], "vace_mask": [mask], "vace_strength": [strength]}
@@ -216,6 +225,11 @@ class UnisonVACESampler(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, model: Any = None, sources: Any = ABSENT, latent: Any = ABSENT) -> bool | str:
+        # `model`, because the host hears no complaint that comes without a given input.
+        return EITHER if (sources is ABSENT) == (latent is ABSENT) else True
+
+    @classmethod
     def execute(
         cls,
         fps: float = 0.0,
@@ -225,7 +239,7 @@ class UnisonVACESampler(io.ComfyNode):
         **inputs: Any,
     ) -> io.NodeOutput:
         if (sources is None) == (latent is None):
-            raise InputError("connect sources or latent, one of the two")
+            raise InputError(EITHER)
         # Links in place of values: inner nodes are cached by what they are linked to.
         links = cls.hidden.dynprompt.get_node(cls.hidden.unique_id)["inputs"]
         given = (

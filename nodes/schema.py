@@ -13,6 +13,8 @@ PlanSocket = io.Custom("UNISON_PLAN")
 FeaturesSocket = io.Custom("UNISON_FEATURES")
 SourcesSocket = io.Custom("UNISON_SOURCES")
 
+# The default of an input that nobody connected; one that is connected but not evaluated yet arrives as None.
+ABSENT: Any = object()
 # As extra_dict, because `advanced=` is an error before 0.10.
 ADVANCED = {"advanced": True}
 

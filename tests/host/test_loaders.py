@@ -107,8 +107,15 @@ def test_demo_models_give_way_to_the_persons_own(host):
     half = graph.node("UnisonDemoModels", model=demo_models[0])
     graph.node("PreviewAny", source=half[3])
     run = host.run(graph.prompt)
-    assert run.status == "error"
+    assert run.status == "rejected"
     assert "clip, vae must be connected too" in run.why
+
+    graph = Graph()
+    projector = graph.node("UnisonDemoModels")[4]
+    graph.node("PreviewAny", source=graph.node("UnisonDemoModels", projector=projector)[3])
+    run = host.run(graph.prompt)
+    assert run.status == "rejected"
+    assert "connect planner too" in run.why
 
 
 def test_the_demo_set_lies_in_the_user_folder(fresh_host):

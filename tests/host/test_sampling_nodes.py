@@ -175,8 +175,31 @@ def test_either_sources_or_a_latent(host):
     )
     graphs.save_image(graph, made[0])
     run = host.run(graph.prompt)
-    assert run.status == "error"
+    assert run.status == "rejected"
     assert "connect sources or latent, one of the two" in run.why
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "message"),
+    [
+        ("UnisonTextContext", {"prompt": "a"}, "connect clip (UMT5-XXL), or positive_in and negative_in"),
+        ("UnisonTextContext", {"clip": 1}, "there is no prompt"),
+        ("UnisonTextContext", {"clip": 1, "prompt": "  "}, "there is no prompt"),
+        ("UnisonVACEConditioning", {"vae": 2, "strength": 1.0}, "connect sources, or a control_video"),
+        ("UnisonVACESampler", {"vae": 2, "model": 0, "seed": 0, "steps": 1, "shift": 5.0, "cfg": 1.0, "strength": 1.0}, "one of the two"),
+    ],
+)  # fmt: skip
+def test_what_is_not_connected_is_said_before_anything_runs(host, node, inputs, message):
+    graph = Graph()
+    models = graph.node("UnisonDemoModels")
+    links = {name: models[value] if name in ("model", "clip", "vae") else value for name, value in inputs.items()}
+    if node != "UnisonTextContext":
+        text = graph.node("CLIPTextEncode", clip=models[1], text="a")
+        links |= {"positive": text, "negative": text}
+    graph.node("PreviewAny", source=graph.node(node, **links))
+    run = host.run(graph.prompt)
+    assert run.status == "rejected"
+    assert message in run.why
 
 
 def test_frames_without_a_plan(host):
