@@ -1,46 +1,25 @@
-"""Planning: an instruction and its media become a plan, whose every field can be changed and read."""
+"""Planning: an instruction and its media become a plan, or an answer."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend import overrides, report
 from ..unison_backend.errors import UnsupportedError
-from ..unison_backend.plan import CONTROLS, MAX_FRAMES, MAX_SIDE
 from ..unison_backend.planner.qwen import AnswerSettings
 from ..unison_backend.prompt import Prompt
 from ..unison_backend.spec import MAX_FPS, PLAN_FPS
 from . import host
 from .bound_plan import BoundPlan
 from .models import PlannerModel
-from .schema import ADVANCED, FeaturesSocket, PlannerSocket, PlanSocket, block, schema
+from .plan_fields import plan_outputs, plan_values
+from .schema import ADVANCED, FeaturesSocket, PlannerSocket, PlanSocket, schema
 from .socket_media import collect
 
 IMAGES = ("image1", "image2", "image3", "image4")
 VIDEOS = ("video1", "video2")
 MASKS = ("mask1", "mask2")
-KEEP, NONE = "keep", "none"
-
-
-def plan_outputs() -> list[Any]:
-    """The plain outputs that planner and edit node share."""
-    return [
-        io.String.Output(display_name="task", tooltip="One of the twelve, such as image_editing."),
-        io.Int.Output(display_name="width", tooltip="Pixels, a multiple of 16. Blocked for a question."),
-        io.Int.Output(display_name="height", tooltip="Pixels, a multiple of 16. Blocked for a question."),
-        io.Int.Output(display_name="num_frames", tooltip="4k + 1; 1 for a picture. Blocked for a question."),
-        io.Float.Output(display_name="fps", tooltip="Frames a second; 24 for a picture. Blocked for a question."),
-    ]
-
-
-def plan_values(bound: BoundPlan) -> list[Any]:
-    """Values for `plan_outputs`."""
-    if not bound.plan.task.is_generation:
-        return [str(bound.plan.task), *block(4)]
-    return [str(bound.plan.task), bound.spec.width, bound.spec.height, bound.spec.num_frames, bound.fps]
 
 
 class UnisonPlanner(io.ComfyNode):
@@ -183,135 +162,4 @@ class UnisonPlanner(io.ComfyNode):
                                progress=host.progress_bar(), cancel=host.cancelled)  # fmt: skip
 
 
-class UnisonEditPlan(io.ComfyNode):
-    """The person's word over the plan."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        def words(name: str, tooltip: str) -> Any:
-            return io.String.Input(
-                name, default="", optional=True, tooltip=f"{tooltip} Empty keeps the plan's, none clears it."
-            )
-
-        return schema(
-            "UnisonEditPlan",
-            "Planning",
-            display_name="Edit Plan (Unison)",
-            description="Overrides any field of a plan; the task follows from the fields. Media are counted from 0 in "
-            "the order in which they stand in the instruction.",
-            search_aliases=["unison", "override plan", "set size", "set frames"],
-            inputs=[
-                PlanSocket.Input("plan", tooltip="From the planner."),
-                io.Combo.Input(
-                    "output",
-                    options=[KEEP, "image", "video"],
-                    default=KEEP,
-                    optional=True,
-                    tooltip="Make a picture or a video, whatever the plan says.",
-                ),
-                io.Int.Input(
-                    "width", default=0, min=0, max=MAX_SIDE, optional=True, tooltip="Pixels. 0 keeps the plan's."
-                ),
-                io.Int.Input(
-                    "height", default=0, min=0, max=MAX_SIDE, optional=True, tooltip="Pixels. 0 keeps the plan's."
-                ),
-                io.Int.Input(
-                    "num_frames",
-                    default=0,
-                    min=0,
-                    max=MAX_FRAMES,
-                    optional=True,
-                    tooltip="Spoken length at 24 a second, made 4k + 1. 0 keeps the plan's.",
-                ),
-                io.Float.Input(
-                    "seconds",
-                    default=0.0,
-                    min=0.0,
-                    max=100.0,
-                    optional=True,
-                    step=0.1,
-                    tooltip="Length in seconds, in place of num_frames. 0 keeps the plan's.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=0.0,
-                    min=0.0,
-                    max=float(MAX_FPS),
-                    step=0.01,
-                    optional=True,
-                    tooltip="0 keeps the plan's.",
-                ),
-                words("frames", "medium:place, as in 0:first,1:last or 0:40."),
-                words("source", "The medium that is edited."),
-                words("mask", "The medium that marks what changes."),
-                words("references", "Media to refer to, as in 0,2."),
-                io.Combo.Input(
-                    "control",
-                    options=[KEEP, NONE, *CONTROLS],
-                    default=KEEP,
-                    optional=True,
-                    tooltip="map: the control medium already is a map. Others: make that map from it.",
-                ),
-                words("target", "What to find and edit, in words."),
-            ],
-            outputs=[PlanSocket.Output(display_name="plan", tooltip="The changed plan."), *plan_outputs()],
-        )
-
-    @classmethod
-    def execute(cls, plan: BoundPlan, **fields: Any) -> io.NodeOutput:
-        given = [f"{name}={value}" for name, value in fields.items() if value not in (0, "", KEEP)]
-        values = overrides.parse_settings(given, prefix="")
-        bound = plan.changed(overrides.apply(plan.plan, values), values.get("fps"))
-        return io.NodeOutput(bound, *plan_values(bound), ui={"unison_plan": [bound.card()]})
-
-
-class UnisonPlanDetails(io.ComfyNode):
-    """Every field of a plan on a socket of its own."""
-
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return schema(
-            "UnisonPlanDetails",
-            "Planning",
-            display_name="Plan Details (Unison)",
-            description="Unpacks a plan. Fields that the plan does not have are empty, or -1 for media numbers.",
-            search_aliases=["unison", "unpack plan", "plan to json", "signal tokens"],
-            inputs=[PlanSocket.Input("plan", tooltip="From the planner.")],
-            outputs=[
-                *plan_outputs(),
-                io.String.Output(display_name="modality", tooltip="What comes out: text, image or video."),
-                io.Boolean.Output(display_name="is_generation", tooltip="False for a question."),
-                io.String.Output(display_name="tokens", tooltip="The plan as signal tokens."),
-                io.String.Output(display_name="prompt", tooltip="The instruction with pads, as T5 reads it."),
-                io.Int.Output(display_name="source", tooltip="Number of the medium that is edited, or -1."),
-                io.Int.Output(display_name="mask", tooltip="Number of the medium that is the mask, or -1."),
-                io.String.Output(display_name="references", tooltip="Numbers of the references, as in 0,2."),
-                io.String.Output(display_name="frames", tooltip="medium:place, as in 0:first."),
-                io.String.Output(display_name="control", tooltip="map, or the kind of map to make."),
-                io.String.Output(display_name="target", tooltip="What to find and edit."),
-                io.String.Output(display_name="reasons", tooltip="Why each value is what it is, one a line."),
-                io.String.Output(display_name="json", tooltip="All of it, as `unison plan --json` prints."),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, plan: BoundPlan) -> io.NodeOutput:
-        said, spec = plan.plan, plan.spec
-        return io.NodeOutput(
-            *plan_values(plan),
-            said.output,
-            said.task.is_generation,
-            said.tokens,
-            said.prompt,
-            -1 if said.source is None else said.source,
-            -1 if said.mask is None else said.mask,
-            ",".join(map(str, said.references)),
-            ",".join(f"{frame.medium}:{frame.place}" for frame in said.frames),
-            said.control or "",
-            said.target or "",
-            "\n".join(f"{reason.field}: {reason.text}" for reason in spec.reasons),
-            json.dumps(report.as_json(said, spec), ensure_ascii=False, indent=2),
-        )
-
-
-NODES = (UnisonPlanner, UnisonEditPlan, UnisonPlanDetails)
+NODES = (UnisonPlanner,)
