@@ -11,7 +11,7 @@ from comfy_api.latest import io, ui
 
 from ..unison_backend import sources as preparing
 from ..unison_backend.errors import InputError
-from ..unison_backend.geometry import round_side
+from ..unison_backend.geometry import round_length, round_side
 from ..unison_backend.pipeline import check_memory
 from ..unison_backend.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan
 from ..unison_backend.spec import PLAN_FPS
@@ -136,9 +136,10 @@ class UnisonPrepareSources(io.ComfyNode):
         if old.kind == "image":
             item: Any = still_item(frames, "control_map")
         else:
-            item = footage(frames, old.fps or Fraction(PLAN_FPS), "control_map", bound.media.sound(index))
+            item = footage(frames, old.fps or Fraction(PLAN_FPS), "control_map")
             if item.info.num_frames == old.num_frames:
-                item = replace(item, info=replace(item.info, starts=old.starts, duration=old.duration))
+                times = replace(item.info, starts=old.starts, duration=old.duration, has_audio=old.has_audio)
+                item = replace(item, info=times, sound=bound.media.sound(index))
         media = bound.media.with_item("control_map", item, index)
         return replace(bound, media=media).changed(replace(bound.plan, control="map"))
 
@@ -186,6 +187,7 @@ class UnisonFrameReference(io.ComfyNode):
         ends = {"first": first_frame, "last": last_frame}
         items: dict[Any, Any] = {p: still_item(f, f"{p}_frame") for p, f in ends.items() if f is not None}
         numbers = cls._numbers(places, 0 if frames is None else frames.shape[0])
+        num_frames = round_length(num_frames)
         taken = {"first": 0, "last": num_frames - 1}
         all_numbers = [taken[end] for end in items] + numbers
         if len(set(all_numbers)) < len(all_numbers):

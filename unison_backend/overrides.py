@@ -95,7 +95,7 @@ def apply(plan: Plan, values: dict[str, Any], limits: Limits | None = None) -> P
     output = values.get("output") or plan.output
     if output == "text" and changes:
         raise InputError(
-            "this instruction asks a question; --set output=image or output=video makes a picture or video of it"
+            "this instruction asks a question; set output to image or video to make one of it"
         )
     if output != "video":
         merged["num_frames"] = None

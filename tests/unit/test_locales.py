@@ -1,0 +1,459 @@
+"""Help pages and translations against the nodes: every id, type, default and text, in English and in Chinese.
+
+No host is needed: ids, types and defaults come from the snapshot that the host tests keep, texts from the sources.
+"""
+
+import ast
+import copy
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from unison_backend.planner import rules
+from unison_backend.prompt import Medium, bind_names
+
+ROOT = Path(__file__).resolve().parents[2]
+NODES = json.loads((ROOT / "tests" / "host" / "data" / "nodes.json").read_text(encoding="utf-8"))
+LANGUAGES = ("en", "zh")
+
+# Headings of a page, and the words of its tables; Chinese is escaped because sources are ASCII.
+HEADINGS = {
+    "en": ["Inputs", "Outputs", "How it behaves", "Works with", "Example"],
+    "zh": [
+        "\u8f93\u5165",
+        "\u8f93\u51fa",
+        "\u5de5\u4f5c\u65b9\u5f0f",
+        "\u642d\u914d\u8282\u70b9",
+        "\u793a\u4f8b",
+    ],
+}
+WORDS = {
+    "en": {"required": "required", "optional": "optional", "empty": "empty", "any": "any"},
+    "zh": {"required": "\u5fc5\u9700", "optional": "\u53ef\u9009", "empty": "\u7a7a", "any": "\u4efb\u610f"},
+}
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+SPAN = re.compile(r"`([^`\n]+)`")
+WORD = re.compile(r"[A-Za-z_][\w.-]*")
+# What may stand in backticks besides ids, options and types of the pack's own nodes.
+ALLOWED = {
+    "stock nodes": "BasicScheduler CLIPLoader CLIPTextEncode CreateVideo GetImageSize KSampler KSamplerSelect LoadImage "
+    "LoadImageMask LoadVideo LoraLoaderModelOnly ModelSamplingSD3 PreviewAny PreviewImage PrimitiveBoolean SAM3_Detect "
+    "SamplerCustom SamplerCustomAdvanced SaveImage SaveVideo SplitSigmas TrimVideoLatent UNETLoader VAEDecode VAELoader "
+    "WanVaceToVideo",
+    "their inputs and options": "reference_image wan uni_pc_bh2",
+    "files and folders": "models unison my-planner loras LLM VLM prompt_generator text_encoders config.json "
+    "adapter_config.json projector.pth UNISON_CACHE",
+    "options that the snapshot leaves out": "auto rules none",
+    "places and pads": "first last IMGPAD VIDPAD",
+}
+# Names that ComfyUI's own Chinese keeps in English.
+KEPT_NAMES = {"fps", "cfg", "clip", "vae", "sigmas", "Latent", "LoRA", "JSON"}
+CATEGORY_NAMES_KEPT = {"Unison"}
+# Characters with a meaning in the frontend's message format, where these texts have none.
+MESSAGE_SYNTAX = set("{}|@")
+
+
+# ---------------------------------------------------------------------------------------------- what the nodes are
+
+
+def inputs(node):
+    """{id: (type, options, whether it is required)} in the order of the schema."""
+    groups = NODES[node]["inputs"]
+    return {
+        name: (kind, options, group == "required")
+        for group in ("required", "optional")
+        for name, (kind, options) in groups[group].items()
+    }
+
+
+def with_seed_control(node):
+    """The input ids of a node, and the widget that the frontend adds to a seed."""
+    extra = any(options.get("control_after_generate") for _, options, _ in inputs(node).values())
+    return {*inputs(node), *(["control_after_generate"] if extra else [])}
+
+
+@cache
+def known_words():
+    words = {word for names in ALLOWED.values() for word in names.split()}
+    for node, shape in NODES.items():
+        words |= {node, *inputs(node), *(name for name, _ in shape["outputs"])}
+        words |= {str(option) for _, options, _ in inputs(node).values() for option in options.get("options", ())}
+        words |= {str(options["default"]).lower() for _, options, _ in inputs(node).values() if "default" in options}
+    return words
+
+
+def read_text(path):
+    """A UTF-8 file without a byte order mark."""
+    data = path.read_bytes()
+    assert not data.startswith(b"\xef\xbb\xbf"), f"{path} has a byte order mark"
+    text = data.decode("utf-8")
+    assert "\r" not in text and text.endswith("\n") and not text.endswith("\n\n"), path
+    return text
+
+
+def read_json(path):
+    """A JSON object in which no key stands twice."""
+
+    def unique(pairs):
+        assert len(dict(pairs)) == len(pairs), f"{path}: a key stands twice in {[key for key, _ in pairs]}"
+        return dict(pairs)
+
+    return json.loads(read_text(path), object_pairs_hook=unique)
+
+
+@cache
+def locale(language, file="nodeDefs"):
+    return read_json(ROOT / "locales" / language / f"{file}.json")
+
+
+@cache
+def page(node, language):
+    return read_text(ROOT / "js" / "docs" / node / f"{language}.md")
+
+
+# ---------------------------------------------------------------------------------------------- help pages
+
+
+def page_problems(node, language, text):
+    """What is wrong with a help page, in words."""
+    parts = re.split(r"^## (.*)$", text, flags=re.MULTILINE)
+    if parts[1::2] != HEADINGS[language]:
+        return [f"the headings are {parts[1::2]}"]
+    purpose, input_part, output_part, behaviour, partners, example = parts[::2]
+    problems = [] if 25 <= text.count("\n") <= 70 else [f"{text.count(chr(10))} lines"]
+    if purpose.strip().count("\n") or purpose.startswith(("#", "|", "-")):
+        problems.append("it does not begin with one paragraph")
+    problems += table_problems(node, language, input_part, inputs_told(node, language), with_default=True)
+    problems += table_problems(node, language, output_part, outputs_told(node, language), with_default=False)
+    for name, part in zip(("behaviour", "partners"), (behaviour, partners), strict=True):
+        if not re.search(r"^- \S", part, re.MULTILINE):
+            problems.append(f"{name} is no list")
+    bare = SPAN.sub("", text)
+    problems += [f"{sign!r} outside of backticks" for sign in ("<", "`", "](", "http", "![") if sign in bare]
+    unknown = {word for span in SPAN.findall(text) for word in WORD.findall(span)} - known_words()
+    problems += [f"`{word}` is no id and no name on the list" for word in sorted(unknown)]
+    problems += language_problems(language, bare, [purpose, behaviour, partners, example])
+    return problems + title_problems(language, text) + example_problems(example)
+
+
+def inputs_told(node, language):
+    """What the page must say of each input: {id: (types, default or None where any will do)}."""
+    words, told = WORDS[language], {}
+    for name, (kind, options, required) in inputs(node).items():
+        default = options.get("default")
+        if default is None:
+            said = None if kind == "COMBO" else words["required" if required else "optional"]
+        elif isinstance(default, str):
+            said = f"`{default}`" if kind == "COMBO" else None if default else words["empty"]
+        else:
+            said = f"`{json.dumps(default)}`"
+        told[name] = (types_told(kind, language), said)
+    return told
+
+
+def outputs_told(node, language):
+    return {name: (types_told(kind, language), None) for name, kind in NODES[node]["outputs"]}
+
+
+def types_told(kind, language):
+    return {WORDS[language]["any"]} if kind == "COMFY_MATCHTYPE_V3" else set(kind.split(","))
+
+
+def table_problems(node, language, part, told, with_default):
+    """A row names one id or several that are alike; all ids stand in the order of the schema."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line[:1] == "|"]
+    wrong = [row for row in rows if len(row) != (4 if with_default else 3) or not all(row)]
+    if wrong or len(rows) < 3:
+        return [f"a row of {len(row)} or empty cells: {row[0]}" for row in wrong] or ["a table without rows"]
+    problems, names = [], [SPAN.findall(row[0]) for row in rows[2:]]
+    if (said := [name for group in names for name in group]) != list(told):
+        return [f"the table has {said}, the node {list(told)}"]
+    titles = locale(language)[node]["inputs" if with_default else "outputs"]
+    for row, group in zip(rows[2:], names, strict=True):
+        for name in group:
+            types, default = told[name]
+            if not all(re.search(rf"(?<![A-Z_]){kind}(?![A-Z_])", row[1]) for kind in types):
+                problems.append(f"{name} is {' or '.join(types)}, not {row[1]}")
+            if with_default and default not in (None, row[2]):
+                problems.append(f"the default of {name} is {default}, not {row[2]}")
+            entry = titles[name if with_default else str(list(told).index(name))]
+            if entry["name"] not in row[0]:
+                problems.append(f"the row of {name} does not call it {entry['name']}, as the node does")
+    return problems
+
+
+def language_problems(language, bare, parts):
+    if language == "en":
+        return [] if bare.isascii() else [f"not ASCII: {set(c for c in bare if not c.isascii())}"]
+    return ["a part without Chinese" for part in parts if not CHINESE.search(part)]
+
+
+def title_problems(language, text):
+    """Wherever `(Unison)` stands, a node of that name is meant."""
+    titles = {entry["display_name"] for entry in locale(language).values()}
+    ends = [text[: match.end()] for match in re.finditer(r"\(Unison\)", text)]
+    return [f"no node is called {end[-30:]!r}" for end in ends if not end.endswith(tuple(titles))]
+
+
+def example_problems(example):
+    """A quoted instruction plans to a task that the example names; its sockets are ones that the planner has."""
+    problems = []
+    for quoted in re.findall(r"^> (.*)$", example, re.MULTILINE):
+        instruction = quoted.replace("`", "")
+        names = sorted(set(re.findall(r"<(\w+)>", instruction)))
+        if strange := set(names) - set(inputs("UnisonPlanner")):
+            problems.append(f"the planner has no {strange}")
+            continue
+        kinds = {name: "video" if name.startswith("video") else "image" for name in names}
+        media = {name: Medium(kinds[name], name=name, is_mask=name.startswith("mask")) for name in names}
+        task = str(rules.plan(bind_names(instruction, media)).task)
+        if f"`{task}`" not in example:
+            problems.append(f"{instruction!r} is {task}, which the example does not say")
+    return problems
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("node", NODES)
+def test_help_pages_are_true(node, language):
+    assert page_problems(node, language, page(node, language)) == []
+
+
+def test_there_are_pages_for_nothing_else():
+    found = {path.relative_to(ROOT / "js" / "docs").as_posix() for path in (ROOT / "js" / "docs").rglob("*.*")}
+    assert found == {f"{node}/{language}.md" for node in NODES for language in LANGUAGES}
+
+
+def line_kinds(text):
+    """Table row, list item, heading, quotation, blank, or text, for every line."""
+    return [line[:1] if line[:1] in ("|", "-", "#", ">", "") else "text" for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_both_languages_say_the_same(node):
+    english, chinese = page(node, "en"), page(node, "zh")
+    assert set(SPAN.findall(english)) == set(SPAN.findall(chinese))
+    assert line_kinds(english) == line_kinds(chinese)
+
+
+def test_the_allowed_words_are_all_in_use():
+    said = {word for node in NODES for span in SPAN.findall(page(node, "en")) for word in WORD.findall(span)}
+    assert {word for names in ALLOWED.values() for word in names.split()} <= said
+
+
+@pytest.mark.parametrize(
+    ("damage", "about"),
+    [
+        (lambda text: text.replace("`force_plan`", "`forced_plan`"), "`forced_plan` is no id"),
+        (lambda text: re.sub(r"\| `temperature`.*\n", "", text), "the table has"),
+        (lambda text: text.replace("| `512` |", "| `256` |"), "the default of max_new_tokens"),
+        (lambda text: text.replace("| empty |", "| required |"), "the default of instruction"),
+        (lambda text: text.replace("VIDEO or IMAGE", "IMAGE"), "video1 is"),
+        (lambda text: text.replace("UNISON_PLAN |", "PLAN |"), "plan is UNISON_PLAN"),
+        (lambda text: text.replace("| `answer` |", "| `reply` |"), "the table has"),
+        (lambda text: text.replace("`LoadVideo`", "`LoadMovie`"), "`LoadMovie` is no id"),
+        (lambda text: text.replace("`<image1>`,", "<image1>,"), "'<' outside"),
+        (lambda text: text.replace("## Works with", "## Partners"), "the headings"),
+        (
+            lambda text: text.replace("`image_editing`:", "`image_control`:").replace("as `image_editing`", ""),
+            "is image_",
+        ),
+        (lambda text: text.replace("`<mask1>`.\n", "`<mask3>`.\n"), "the planner has no"),
+        (lambda text: text.replace("Load Planner (Unison)", "Load Planer (Unison)"), "no node is called"),
+        (lambda text: text.replace("Questions are", "Questions\u2014are"), "not ASCII"),
+        (lambda text: text + "\n" * 40, "lines"),
+    ],
+)
+def test_a_damaged_page_is_found(damage, about):
+    damaged = damage(page("UnisonPlanner", "en"))
+    assert damaged != page("UnisonPlanner", "en")
+    assert any(about in problem for problem in page_problems("UnisonPlanner", "en", damaged))
+
+
+def test_a_page_in_the_wrong_language_is_found():
+    english, chinese = page("UnisonGate", "en"), page("UnisonGate", "zh")
+    for old, new in zip(HEADINGS["en"], HEADINGS["zh"], strict=True):
+        english = english.replace(f"## {old}\n", f"## {new}\n")
+    assert "a part without Chinese" in page_problems("UnisonGate", "zh", english)
+    name = locale("zh")["UnisonGate"]["inputs"]["condition"]["name"]
+    assert any("as the node does" in p for p in page_problems("UnisonGate", "zh", chinese.replace(f"` {name}", "`")))
+
+
+# ---------------------------------------------------------------------------------------------- translations
+
+
+def locale_problems(language, data):
+    """What is wrong with a nodeDefs.json, in words."""
+    if set(data) != set(NODES):
+        return [f"nodes that differ: {set(data) ^ set(NODES)}"]
+    problems = []
+    for node, entry in data.items():
+        if set(entry) != {"display_name", "description", "inputs", "outputs"}:
+            problems.append(f"{node} has {set(entry)}")
+            continue
+        outputs = {str(slot) for slot in range(len(NODES[node]["outputs"]))}
+        for group, wanted in (("inputs", with_seed_control(node)), ("outputs", outputs)):
+            if set(entry[group]) != wanted:
+                problems.append(f"{node}.{group} differ: {set(entry[group]) ^ wanted}")
+            for key, names in entry[group].items():
+                if set(names) != ({"name"} if key == "control_after_generate" else {"name", "tooltip"}):
+                    problems.append(f"{node}.{group}.{key} has {set(names)}")
+    for where, text in texts(data):
+        problems += [f"{where} {problem}" for problem in text_problems(language, where, text)]
+    return problems
+
+
+def texts(data, path=()):
+    """(path, string) of every value."""
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from texts(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def text_problems(language, where, text):
+    if not isinstance(text, str) or not text.strip() or text != text.strip():
+        return [f"is {text!r}"]
+    problems = [f"holds {sorted(MESSAGE_SYNTAX & set(text))}"] if MESSAGE_SYNTAX & set(text) else []
+    pairs = ("()", "[]", "<>", "\uff08\uff09", "\u201c\u201d")
+    problems += [f"has an odd {opens}" for opens, closes in pairs if text.count(opens) != text.count(closes)]
+    if language == "en":
+        return problems if text.isascii() else [*problems, "is not ASCII"]
+    name_kept = where[-1] == "name" and (text in KEPT_NAMES or text in inputs("UnisonRouteTask"))
+    return problems if CHINESE.search(text) or name_kept else [*problems, "has no Chinese"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_locales_cover_the_nodes(language):
+    assert locale_problems(language, locale(language)) == []
+
+
+def test_english_names_are_the_ids():
+    for node, entry in locale("en").items():
+        assert [value["name"] for value in entry["outputs"].values()] == [name for name, _ in NODES[node]["outputs"]]
+        for name, value in entry["inputs"].items():
+            assert value["name"] == name.replace("control_after_generate", "control after generate")
+
+
+def test_both_locales_explain_the_same_with_the_same_numbers():
+    english, chinese = dict(texts(locale("en"))), dict(texts(locale("zh")))
+    assert list(english) == list(chinese)
+    for where, text in english.items():
+        if where[-1] != "name":
+            assert set(re.findall(r"\d+", text)) == set(re.findall(r"\d+", chinese[where])), where
+
+
+def test_what_is_the_same_in_english_is_the_same_in_chinese():
+    translated = {}
+    for where, text in texts(locale("en")):
+        if where[-1] == "tooltip":
+            translated.setdefault(text, set()).add(dict(texts(locale("zh")))[where])
+    assert {text: found for text, found in translated.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("damage", "about"),
+    [
+        (lambda data: data.pop("UnisonGate"), "UnisonGate"),
+        (lambda data: data.update(UnisonGuess=data["UnisonGate"]), "UnisonGuess"),
+        (lambda data: data["UnisonGate"].pop("description"), "UnisonGate has"),
+        (lambda data: data["UnisonGate"]["inputs"].pop("value"), "UnisonGate.inputs differ"),
+        (lambda data: data["UnisonGate"]["outputs"].update({"1": {"name": "\u503c"}}), "UnisonGate.outputs differ"),
+        (lambda data: data["UnisonVACESampler"]["inputs"].pop("control_after_generate"), "UnisonVACESampler.inputs"),
+        (lambda data: data["UnisonGate"]["inputs"]["value"].update(name=""), "is ''"),
+        (lambda data: data["UnisonGate"]["inputs"]["value"].update(name=None), "is None"),
+        (lambda data: data["UnisonGate"]["inputs"]["value"].update(name="value"), "has no Chinese"),
+        (lambda data: data["UnisonGate"]["inputs"]["value"].update(tip="\u503c"), "UnisonGate.inputs.value has"),
+        (lambda data: data["UnisonGate"]["outputs"]["0"].pop("tooltip"), "UnisonGate.outputs.0 has"),
+        (lambda data: data["UnisonGate"].update(description="\u503c {value"), "holds ['{']"),
+        (lambda data: data["UnisonGate"].update(description="\u503c (\u503c"), "has an odd ("),
+    ],
+)
+def test_a_damaged_locale_is_found(damage, about):
+    data = copy.deepcopy(locale("zh"))
+    damage(data)
+    assert any(about in problem for problem in locale_problems("zh", data))
+
+
+# ---------------------------------------------------------------------------------------------- the sources' own texts
+
+
+@cache
+def sources():
+    return [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "nodes").glob("*.py"))]
+
+
+@cache
+def constants():
+    return {n.value for tree in sources() for n in ast.walk(tree) if isinstance(n, ast.Constant)} | set(
+        inputs("UnisonRouteTask")
+    )
+
+
+@cache
+def schema_texts():
+    """What display_name=, description= and tooltip= say in nodes/: plain texts, and patterns of f-strings."""
+    plain, patterns = set(), []
+    for tree in sources():
+        for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
+            for value in (k.value for k in call.keywords if k.arg in ("display_name", "description", "tooltip")):
+                if isinstance(value, ast.Constant):
+                    plain.add(value.value)
+                elif isinstance(value, ast.JoinedStr):
+                    parts = (re.escape(p.value) if isinstance(p, ast.Constant) else "(.*)" for p in value.values)
+                    patterns.append("".join(parts))
+    return plain, patterns
+
+
+def stands_in_a_schema(text):
+    plain, patterns = schema_texts()
+    matches = (re.fullmatch(pattern, text) for pattern in patterns)
+    return text in plain or any(match and set(match.groups()) <= constants() for match in matches)
+
+
+def test_english_texts_are_the_schemas_own():
+    for where, text in texts(locale("en")):
+        assert where[-1] == "name" or stands_in_a_schema(text), f"{where} is not in nodes/: {text}"
+
+
+def test_every_text_of_a_schema_is_translated():
+    told = {text for _, text in texts(locale("en"))}
+    assert schema_texts()[0] - told == set()
+
+
+def test_a_changed_text_is_found():
+    assert stands_in_a_schema("Runs for image_editing.") and not stands_in_a_schema("Runs for image_eating.")
+    assert stands_in_a_schema("On: open.") and not stands_in_a_schema("On: opened.")
+
+
+def test_categories_are_translated():
+    calls = [n for tree in sources() for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    schemas = [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "schema" and len(c.args) == 2]
+    assert {call.args[0].value for call in schemas} == set(NODES)
+    parts = {"Unison", *(call.args[1].value for call in schemas)}
+    for language in LANGUAGES:
+        main = locale(language, "main")
+        assert list(main) == ["nodeCategories"] and set(main["nodeCategories"]) == parts
+    assert all(key == value for key, value in locale("en", "main")["nodeCategories"].items())
+    chinese = locale("zh", "main")["nodeCategories"]
+    assert {key for key, value in chinese.items() if not CHINESE.search(value)} == CATEGORY_NAMES_KEPT
+
+
+def test_there_is_nothing_else_in_locales():
+    found = {path.relative_to(ROOT / "locales").as_posix() for path in (ROOT / "locales").rglob("*.*")}
+    assert found == {f"{language}/{file}.json" for language in LANGUAGES for file in ("main", "nodeDefs")}
+
+
+def test_files_that_json_would_not_tell_apart_are_found(tmp_path):
+    for name, data in {
+        "bom": b'\xef\xbb\xbf{"a": 1}\n',
+        "twice": b'{"a": 1, "a": 2}\n',
+        "crlf": b'{"a": 1}\r\n',
+        "latin": '{"a": "\u00e9"}\n'.encode("latin-1"),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises((AssertionError, UnicodeDecodeError)):
+            read_json(tmp_path / name)
