@@ -13,6 +13,7 @@ from ..unison_backend import sources as preparing
 from ..unison_backend.errors import InputError
 from ..unison_backend.geometry import round_length, round_side
 from ..unison_backend.pipeline import check_memory
+from ..unison_backend.pixels import letterbox_on_white
 from ..unison_backend.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan
 from ..unison_backend.spec import PLAN_FPS
 from ..unison_backend.tasks import Task
@@ -242,7 +243,7 @@ class UnisonReferenceCanvas(io.ComfyNode):
         from ..unison_backend.tensor_media import on_background
 
         size = round_side(width), round_side(height)
-        canvases = [preparing.letterbox_on_white(on_background(picture, 1.0), *size) for picture in images]
+        canvases = [letterbox_on_white(on_background(picture, 1.0), *size) for picture in images]
         return io.NodeOutput(torch.stack(canvases))
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..unison_backend.errors import InputError
 from ..unison_backend.geometry import FRAME_MULTIPLE, SIDE_MULTIPLE
-from ..unison_backend.sources import Sources, cover, letterbox_on_white
+from ..unison_backend.pixels import cover, letterbox_on_white
+from ..unison_backend.sources import Sources
 from ..unison_backend.vace_context import LATENT_CHANNELS, encode_context
 from . import host
 

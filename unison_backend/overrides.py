@@ -94,9 +94,7 @@ def apply(plan: Plan, values: dict[str, Any], limits: Limits | None = None) -> P
     merged = {field.name: getattr(plan, field.name) for field in fields(Plan)} | changes
     output = values.get("output") or plan.output
     if output == "text" and changes:
-        raise InputError(
-            "this instruction asks a question; set output to image or video to make one of it"
-        )
+        raise InputError("this instruction asks a question; set output to image or video to make one of it")
     if output != "video":
         merged["num_frames"] = None
     if output != "text":

@@ -7,24 +7,24 @@ through a lossy file: where source and output have the same size, kept pixels ar
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from . import geometry
+from . import masks
 from .errors import InputError, UnsupportedError
 from .geometry import MediaInfo
+from .masks import MASK_THRESHOLD, MaskOptions
+from .pixels import cover, letterbox_on_white
 from .plan import Plan
 from .progress import Cancel, Progress, check, never, silent
 from .spec import GenerationSpec
 
 GREY = 0.5
-# VACE splits a video at this mask value (reference: wan_vace.py); softer values only reach the mask channels.
-MASK_THRESHOLD = 0.5
+UNCHANGED = MaskOptions()
 
 
 class Media(Protocol):
@@ -43,6 +43,23 @@ class Media(Protocol):
         """The video's frames at ascending `indices`: [H, W, 3] float32 0..1 each."""
 
 
+# (phrase, source [T, H, W, 3]) to its mask [T, H, W] of 0 and 1, and how it was found.
+FindMask = Callable[[str, Tensor, Progress, Cancel], tuple[Tensor, str]]
+# (kind of map, footage [T, H, W, 3]) to the map [T, H, W, 3], and what was done.
+MakeMap = Callable[[str, Tensor, Progress, Cancel], tuple[Tensor, str]]
+
+
+@dataclass(frozen=True)
+class Annotators:
+    """What can be made of media beyond showing them; None: not here."""
+
+    find_mask: FindMask | None = None
+    make_map: MakeMap | None = None
+
+
+NO_ANNOTATORS = Annotators()
+
+
 @dataclass(frozen=True)
 class Sources:
     """What VACE is given. video [T, H, W, 3], mask [T, H, W], references [H, W, 3] each; float32 on the CPU."""
@@ -54,56 +71,53 @@ class Sources:
 
 
 def prepare(
-    plan: Plan, spec: GenerationSpec, media: Media, progress: Progress = silent, cancel: Cancel = never
+    plan: Plan,
+    spec: GenerationSpec,
+    media: Media,
+    progress: Progress = silent,
+    cancel: Cancel = never,
+    *,
+    annotators: Annotators = NO_ANNOTATORS,
+    mask_options: MaskOptions = UNCHANGED,
 ) -> Sources:
     """The sources of a generation plan, sized and timed by `spec` alone.
 
-    Raises InputError for an empty mask, UnsupportedError for what this version cannot make by itself (found masks,
-    made control maps) and whatever `media` raises.
+    Raises InputError for an empty mask, UnsupportedError for what takes annotators that are not here, and whatever
+    `media` and the annotators raise.
     """
-    check_possible(plan, media)
+    check_possible(plan, media, annotators)
+    make = _Preparation(plan, spec, media, progress, cancel, annotators)
     if plan.source is not None:
-        video, mask, notices = _edit(plan, spec, media, progress, cancel)
+        video, mask = make.edited(plan.source, mask_options)
     else:
-        video, mask, notices = _unedited(plan, spec, media, progress, cancel), None, ()
-    if mask is None:
-        mask = _frame_mask(plan, spec)
-    size = (_known(spec.width), _known(spec.height))
-    references = tuple(letterbox_on_white(media.picture(i), *size) for i in plan.references)
-    return Sources(video, mask, references, notices)
+        video = make.control_video() if plan.control is not None else _expanded(GREY, (*make.shape, 3))
+        mask = _expanded(1.0, make.shape)
+    if plan.frames:
+        video, mask = make.with_frames(video, mask)
+    width, height = make.shape[2], make.shape[1]
+    references = tuple(letterbox_on_white(media.picture(i), width, height) for i in plan.references)
+    return Sources(video, mask, references, tuple(make.notices))
 
 
-def check_possible(plan: Plan, media: Media | None = None) -> None:
+def check_possible(plan: Plan, media: Media | None = None, annotators: Annotators = NO_ANNOTATORS) -> None:
     """Raise UnsupportedError when the plan needs a step that is not there, before any work is done."""
     name = media.label if media else lambda index: f"medium {index}"
     if plan.source is not None and plan.mask is None:
-        raise UnsupportedError(
-            f"the plan edits {name(plan.source)} without a mask; finding the place by itself is not built yet. "
-            "Give a mask with it (white = change)."
-        )
-    if plan.control not in (None, "map"):
+        if plan.target is None:
+            raise UnsupportedError(
+                f"the plan edits {name(plan.source)} without a mask and names nothing in it to look for. Give a mask "
+                "with it (white = change), or say what to change."
+            )
+        if annotators.find_mask is None:
+            raise UnsupportedError(
+                f"the plan edits {name(plan.source)} without a mask; finding {plan.target!r} takes a detector and a "
+                "segmenter, which are not here. Give them, or give a mask (white = change)."
+            )
+    if plan.control not in (None, "map") and annotators.make_map is None:
         raise UnsupportedError(
             f"the plan follows the {plan.control} of {name(plan.control_medium or 0)}; making that map from ordinary "
-            "footage is not built yet. Give a ready map in its place, and set control to map when it already is one."
+            "footage is not possible here. Give a ready map, and set control to map when it already is one."
         )
-    if plan.frames and (plan.source is not None or plan.control is not None):
-        raise UnsupportedError(
-            "a first or last frame cannot be combined with an edit or a control input; leave one of them out"
-        )
-
-
-def _unedited(plan: Plan, spec: GenerationSpec, media: Media, progress: Progress, cancel: Cancel) -> Tensor:
-    """The control video of every task but editing: the map, the frame pictures on grey, or plain grey."""
-    if plan.control_medium is not None:
-        return _clip(plan.control_medium, spec, media, progress, cancel)
-    shape = (_known(spec.num_frames), _known(spec.height), _known(spec.width), 3)
-    if not plan.frames:
-        # One value for all: takes no memory however long the video is.
-        return torch.full((1, 1, 1, 1), GREY).expand(shape)
-    video = torch.full(shape, GREY)
-    for frame in plan.frames:
-        video[place_index(frame.place, shape[0])] = cover(media.picture(frame.medium), shape[2], shape[1])
-    return video
 
 
 def place_index(place: str | int, num_frames: int) -> int:
@@ -114,104 +128,120 @@ def place_index(place: str | int, num_frames: int) -> int:
     return index
 
 
-def _frame_mask(plan: Plan, spec: GenerationSpec) -> Tensor:
-    shape = (_known(spec.num_frames), _known(spec.height), _known(spec.width))
-    if not plan.frames:
-        return torch.ones(1, 1, 1).expand(shape)
-    mask = torch.ones(shape)
-    for frame in plan.frames:
-        mask[place_index(frame.place, shape[0])] = 0
-    return mask
-
-
-def _edit(
-    plan: Plan, spec: GenerationSpec, media: Media, progress: Progress, cancel: Cancel
-) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    """Source with its masked part grey (or the control map there), and the mask at the source's size and times."""
-    source, mask_index = _known(plan.source), _known(plan.mask)
-    mask, notices = _mask(source, mask_index, spec, media, cancel)
-    video = _clip(source, spec, media, progress, cancel)
-    marked = (mask > MASK_THRESHOLD)[..., None]
-    inside: Tensor | float = GREY
-    if plan.control_medium is not None:
-        inside = _clip(plan.control_medium, spec, media, progress, cancel)
-    return torch.where(marked, torch.as_tensor(inside), video), mask, notices
-
-
-def _mask(
-    source: int, index: int, spec: GenerationSpec, media: Media, cancel: Cancel
-) -> tuple[Tensor, tuple[str, ...]]:
-    """The mask [T, H, W] in 0..1 for every output frame; a still is repeated, a video follows the source's times."""
-    width, height, count = _known(spec.width), _known(spec.height), _known(spec.num_frames)
-    notices: list[str] = []
-    info = media.info(index)
-    if info.kind == "image":
-        still = cover(media.picture(index, as_mask=True), width, height).amax(-1)
-        mask = still.expand(count, height, width)
-    else:
-        indices = aligned(media.info(source), info, spec.source_frames)
-        frames = media.frames(index, sorted(set(indices)), cancel)
-        by_index = {i: cover(f, width, height).amax(-1) for i, f in zip(sorted(set(indices)), frames, strict=True)}
-        mask = torch.stack([by_index[i] for i in indices])
-        if info.num_frames < media.info(source).num_frames:
-            notices.append(f"the mask {media.label(index)} is shorter than its video: its last frame is held")
-    if not (mask > MASK_THRESHOLD).any():
-        raise InputError(
-            f"the mask {media.label(index)} marks nothing: paint what shall change white (lighter than half grey)"
-        )
-    if (mask > MASK_THRESHOLD).all():
-        notices.append(f"the mask {media.label(index)} marks everything: nothing of {media.label(source)} is kept")
-    return mask, tuple(notices)
-
-
-def aligned(source: MediaInfo, mask: MediaInfo, frames: Sequence[int]) -> tuple[int, ...]:
-    """The mask's frame for each of the source's `frames`: by number when both have equally many, else by time.
+def aligned(source: MediaInfo, other: MediaInfo, frames: Sequence[int]) -> tuple[int, ...]:
+    """The frame of a mask or map for each of the source's `frames`: by number when both have as many, else by time.
 
     A mask drawn frame by frame may have been saved at another rate, so equal counts go before equal times; behind
-    its end a shorter mask holds its last frame.
+    its end a shorter one holds its last frame.
     """
-    if mask.num_frames == source.num_frames:
+    if other.num_frames == source.num_frames:
         return tuple(frames)
-    return tuple(max(0, bisect_right(mask.starts, source.starts[i]) - 1) for i in frames)
+    return tuple(max(0, bisect_right(other.starts, source.starts[i]) - 1) for i in frames)
 
 
-def _clip(index: int, spec: GenerationSpec, media: Media, progress: Progress, cancel: Cancel) -> Tensor:
-    """A medium as [T, H, W, 3] at final size: the frames that `spec` picked of a video, or a still."""
-    width, height, count = _known(spec.width), _known(spec.height), _known(spec.num_frames)
-    if media.info(index).kind == "image":
-        return cover(media.picture(index), width, height).expand(count, height, width, 3)
-    video = torch.empty(count, height, width, 3)
-    indices = spec.source_frames
-    for number, frame in enumerate(media.frames(index, indices, cancel)):
-        check(cancel, "source preparation")
-        video[number] = cover(frame, width, height)
-        progress("preparing sources", number + 1, count)
-    return video
+def _expanded(value: float, shape: tuple[int, ...]) -> Tensor:
+    """One value for all: takes no memory however long the video is."""
+    return torch.full((1,) * len(shape), value).expand(shape)
 
 
-def cover(image: Tensor, width: int, height: int) -> Tensor:
-    """[H, W, C] scaled to cover width x height (bicubic, antialiased) and cropped at the centre, in 0..1.
+class _Preparation:
+    """One call of `prepare`: what every step needs, and the notices that they leave."""
 
-    An image of that size already is returned as it is, to the bit. Reference: preprocessor.py, resize and crop.
-    """
-    if image.shape[:2] == (height, width):
-        return image
-    scaled_width, scaled_height, left, top = geometry.cover(image.shape[1], image.shape[0], width, height)
-    pixels = image.permute(2, 0, 1)[None]
-    scaled = functional.interpolate(pixels, (scaled_height, scaled_width), mode="bicubic", antialias=True).clamp(0, 1)
-    return scaled[0, :, top : top + height, left : left + width].permute(1, 2, 0)
+    def __init__(
+        self,
+        plan: Plan,
+        spec: GenerationSpec,
+        media: Media,
+        progress: Progress,
+        cancel: Cancel,
+        annotators: Annotators,
+    ) -> None:
+        self.plan, self.spec, self.media, self.annotators = plan, spec, media, annotators
+        self.progress, self.cancel = progress, cancel
+        self.shape = (_known(spec.num_frames), _known(spec.height), _known(spec.width))
+        self.notices: list[str] = []
 
+    def edited(self, source: int, options: MaskOptions) -> tuple[Tensor, Tensor]:
+        """Source with its masked part grey (or the control map there), and the mask at the source's size and times."""
+        video = self._clip(source)
+        if self.plan.mask is not None:
+            mask, name = self._given_mask(source, self.plan.mask), f"the mask {self.media.label(self.plan.mask)}"
+        else:
+            mask, name = self._found_mask(video), f"the mask of {self.plan.target!r}"
+        mask = masks.changed(mask, options, self.cancel)
+        marked = (mask > MASK_THRESHOLD)[..., None]
+        if not marked.any():
+            raise InputError(f"{name} marks nothing: paint what shall change white (lighter than half grey)")
+        if marked.all():
+            self.notices.append(f"{name} marks everything: nothing of {self.media.label(source)} is kept")
+        inside = torch.tensor(GREY) if self.plan.control is None else self.control_video(source)
+        return torch.where(marked, inside, video), mask
 
-def letterbox_on_white(image: Tensor, width: int, height: int) -> Tensor:
-    """[H, W, 3] scaled to fit width x height (bilinear) in the middle of a white canvas (reference: prepare_source)."""
-    if image.shape[:2] == (height, width):
-        return image
-    scaled_width, scaled_height, left, top = geometry.letterbox(image.shape[1], image.shape[0], width, height)
-    pixels = image.permute(2, 0, 1)[None]
-    scaled = functional.interpolate(pixels, (scaled_height, scaled_width), mode="bilinear", align_corners=False)
-    canvas = torch.ones(height, width, 3)
-    canvas[top : top + scaled_height, left : left + scaled_width] = scaled[0].permute(1, 2, 0)
-    return canvas
+    def control_video(self, source: int | None = None) -> Tensor:
+        """The control medium as a map; beside an edit source it follows that one's times."""
+        medium = _known(self.plan.control_medium)
+        footage = self._clip(medium, like=source)
+        if self.plan.control in (None, "map") or self.annotators.make_map is None:
+            return footage
+        video, told = self.annotators.make_map(str(self.plan.control), footage, self.progress, self.cancel)
+        self.notices.append(told)
+        return video
+
+    def with_frames(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Both with the plan's pictures at their places, kept as they are (reference: frameref, and composition)."""
+        video, mask = video.clone(), mask.clone()
+        count, height, width = self.shape
+        for frame in self.plan.frames:
+            index = place_index(frame.place, count)
+            video[index] = cover(self.media.picture(frame.medium), width, height)
+            mask[index] = 0
+        return video, mask
+
+    def _found_mask(self, video: Tensor) -> Tensor:
+        find = self.annotators.find_mask
+        if find is None or self.plan.target is None:
+            raise ValueError("check_possible comes first")
+        mask, told = find(self.plan.target, video, self.progress, self.cancel)
+        self.notices.append(told)
+        return mask
+
+    def _given_mask(self, source: int, index: int) -> Tensor:
+        """[T, H, W] in 0..1 for every output frame; a still is repeated, a video follows the source's times."""
+        count, height, width = self.shape
+        info = self.media.info(index)
+        if info.kind == "image":
+            still = cover(self.media.picture(index, as_mask=True), width, height).amax(-1)
+            return still.expand(count, height, width)
+        frames = self._aligned_frames(index, source)
+        if info.num_frames < self.media.info(source).num_frames:
+            self.notices.append(f"the mask {self.media.label(index)} is shorter than its video: its last frame is held")
+        return torch.stack([frame.amax(-1) for frame in frames])
+
+    def _clip(self, index: int, like: int | None = None) -> Tensor:
+        """A medium as [T, H, W, 3] at final size: the frames that `spec` picked of a video, or a still.
+
+        like: the video that those frames were picked from, when it is another one.
+        """
+        count, height, width = self.shape
+        if self.media.info(index).kind == "image":
+            return cover(self.media.picture(index), width, height).expand(count, height, width, 3)
+        video = torch.empty(count, height, width, 3)
+        for number, frame in enumerate(self._aligned_frames(index, index if like is None else like)):
+            video[number] = frame
+            self.progress("preparing sources", number + 1, count)
+        return video
+
+    def _aligned_frames(self, index: int, source: int) -> Iterator[Tensor]:
+        """The video's frame at final size for each frame that `spec` picked of `source`; each is decoded once."""
+        _, height, width = self.shape
+        wanted = aligned(self.media.info(source), self.media.info(index), self.spec.source_frames)
+        decoded = self.media.frames(index, sorted(set(wanted)), self.cancel)
+        current, shown = -1, torch.empty(0)
+        for number in wanted:
+            check(self.cancel, "source preparation")
+            if number != current:
+                current, shown = number, cover(next(decoded), width, height)
+            yield shown
 
 
 def _known(value: int | None) -> int:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .masks import MASK_THRESHOLD
 from .progress import Cancel, check, never
-from .sources import MASK_THRESHOLD, Sources
+from .sources import Sources
 
 LATENT_CHANNELS = 16
 SPATIAL_STRIDE = 8

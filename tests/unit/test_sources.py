@@ -9,9 +9,11 @@ from PIL import Image
 
 from unison_backend.errors import InputError, UnsupportedError
 from unison_backend.geometry import MediaInfo
+from unison_backend.masks import MaskOptions
+from unison_backend.pixels import cover, letterbox_on_white
 from unison_backend.plan import Frame, Plan
 from unison_backend.signals import parse
-from unison_backend.sources import GREY, Sources, aligned, cover, letterbox_on_white, prepare
+from unison_backend.sources import GREY, Annotators, Sources, aligned, prepare
 from unison_backend.tasks import Task
 from unison_backend.vace_context import encode_context, latent_frames, pack_mask
 
@@ -195,19 +197,93 @@ def test_cover_is_close_to_pillows_antialiased_bicubic():
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        (Plan(Task.IMAGE_EDITING, source=0, media=(IMAGE,)), "without a mask"),
-        (Plan(Task.IMAGE_CONTROL, control="depth", media=(IMAGE,)), "depth"),
-        (
-            Plan(Task.VIDEO_CONTROL, control="map", frames=(Frame(1, "first"),), media=(VIDEO, IMAGE)),
-            "cannot be combined",
-        ),
+        (Plan(Task.IMAGE_EDITING, source=0, media=(IMAGE,)), "names nothing in it to look for"),
+        (Plan(Task.IMAGE_EDITING, source=0, target="cat", media=(IMAGE,)), "finding 'cat' takes a detector"),
+        (Plan(Task.IMAGE_CONTROL, control="depth", media=(IMAGE,)), "follows the depth of drawn 0"),
     ],
 )
-def test_what_is_not_built_yet_is_said_before_any_work(plan, words):
-    pixels = [noise(9, 32, 32, 3) if kind == VIDEO else noise(32, 32, 3) for kind in plan.media]
-    media = Drawn(*pixels)
+def test_what_is_not_here_is_said_before_any_work(plan, words):
+    media = Drawn(*[noise(32, 32, 3) for _ in plan.media])
     with pytest.raises(UnsupportedError, match=words):
         prepare(plan, plan.resolve(media.infos), media)
+
+
+def run(plan, *pixels, fps=8, **options):
+    media = Drawn(*pixels, fps=fps)
+    return prepare(plan, plan.resolve(media.infos), media, **options)
+
+
+def test_a_mask_is_found_for_what_the_plan_names():
+    clip = noise(9, 32, 32, 3)
+    asked = []
+
+    def find(phrase, video, progress, cancel):
+        asked.append((phrase, video.shape))
+        mask = torch.zeros(9, 32, 32)
+        mask[:, 8:16, 8:16] = 1
+        return mask, "found it"
+
+    plan = Plan(Task.VIDEO_EDITING, source=0, target="red car", media=(VIDEO,))
+    sources = run(plan, clip, annotators=Annotators(find_mask=find))
+    assert asked == [("red car", (9, 32, 32, 3))]
+    assert sources.notices == ("found it",)
+    assert (sources.video[:, 8:16, 8:16] == GREY).all()
+    outside = sources.mask[..., None] == 0
+    assert torch.equal(sources.video * outside, clip * outside)
+
+
+def test_a_map_is_made_of_footage():
+    plan = Plan(Task.VIDEO_CONTROL, control="depth", media=(VIDEO,))
+    sources = run(plan, noise(9, 32, 32, 3), annotators=Annotators(make_map=lambda kind, video, *_: (1 - video, kind)))
+    assert torch.equal(sources.video, 1 - noise(9, 32, 32, 3))
+    assert sources.notices == ("depth",)
+    assert (sources.mask == 1).all()
+
+
+def test_a_control_map_stands_inside_an_edit_mask():
+    source, mask, depth = noise(32, 32, 3), square(32, 32, 8, 8, 16), noise(32, 32, 3, seed=1)
+    plan = Plan(Task.IMAGE_EDITING, source=0, mask=1, control="map", media=(IMAGE,) * 3)
+    sources = run(plan, source, mask, depth)
+    assert torch.equal(sources.video[0], torch.where(mask > 0.5, depth, source))
+
+
+def test_a_control_video_follows_the_edit_source_by_time():
+    source = noise(9, 32, 32, 3)
+    depth = torch.arange(5.0).reshape(5, 1, 1, 1).expand(5, 32, 32, 3) / 5  # half the frames a second
+    plan = Plan(Task.VIDEO_EDITING, source=0, mask=1, control="map", media=(VIDEO, IMAGE, VIDEO))
+    sources = run(plan, source, torch.ones(32, 32, 3), depth, fps=[8, 8, 4])
+    assert [round(float(frame[0, 0, 0]) * 5) for frame in sources.video] == [0, 0, 1, 1, 2, 2, 3, 3, 4]
+
+
+@pytest.mark.parametrize("task", [Task.VIDEO_CONTROL, Task.VIDEO_EDITING])
+def test_a_given_frame_is_kept_beside_control_and_edit(task):
+    clip, mask, picture = noise(9, 32, 32, 3), torch.ones(32, 32, 3), noise(32, 32, 3, seed=2)
+    if task == Task.VIDEO_CONTROL:
+        sources = run(Plan(task, control="map", frames=(Frame(1, "first"),), media=(VIDEO, IMAGE)), clip, picture)
+        assert torch.equal(sources.video[1:], clip[1:])
+    else:
+        plan = Plan(task, source=0, mask=2, frames=(Frame(1, "first"),), media=(VIDEO, IMAGE, IMAGE))
+        sources = run(plan, clip, picture, mask)
+        assert (sources.video[1:] == GREY).all()
+    assert torch.equal(sources.video[0], picture)
+    assert sources.mask[:, 0, 0].tolist() == [0] + [1] * 8
+
+
+def test_references_go_with_everything():
+    clip, mask, person = noise(9, 32, 32, 3), torch.ones(32, 32, 3), noise(16, 32, 3, seed=3)
+    plan = Plan(Task.VIDEO_EDITING, source=0, mask=1, references=(2,), media=(VIDEO, IMAGE, IMAGE))
+    (reference,) = run(plan, clip, mask, person).references
+    assert torch.equal(reference[8:24], person)
+    assert (reference[:8] == 1).all()
+
+
+def test_mask_options_are_off_and_reach_found_and_given_masks():
+    source, mask = noise(32, 32, 3), square(32, 32, 12, 12, 4)
+    plan = Plan(Task.IMAGE_EDITING, source=0, mask=1, media=(IMAGE, IMAGE))
+    assert run(plan, source, mask).mask.sum() == 16
+    assert run(plan, source, mask, mask_options=MaskOptions(grow=2)).mask.sum() == 16 + 4 * 8 + 4
+    with pytest.raises(InputError, match="marks nothing"):
+        run(plan, source, mask, mask_options=MaskOptions(grow=-8))
 
 
 # The context

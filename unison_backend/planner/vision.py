@@ -114,7 +114,7 @@ def _ids(tokenizer: Any, tokens: tuple[str, str, str], grid: Tensor, processor: 
 
 def _shrunk(image: Tensor, pixels: int) -> Tensor:
     """[H, W, 3] scaled down to at most `pixels` at its own aspect; never enlarged."""
-    from ..sources import cover
+    from ..pixels import cover
 
     height, width = image.shape[:2]
     if height * width <= pixels:
