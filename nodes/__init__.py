@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import annotation, conditioning, folders, loaders, plan_fields, planning, routing, sampling
+from . import annotation, compositing, conditioning, folders, loaders, plan_fields, planning, routing, sampling
 
-MODULES = (loaders, planning, plan_fields, conditioning, annotation, sampling, routing)
+MODULES = (loaders, planning, plan_fields, conditioning, annotation, sampling, compositing, routing)
 
 
 class UnisonExtension(ComfyExtension):

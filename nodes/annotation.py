@@ -12,6 +12,7 @@ from comfy_api.latest import io, ui
 from ..unison_backend import sources as preparing
 from ..unison_backend.errors import InputError
 from ..unison_backend.geometry import round_length, round_side
+from ..unison_backend.masks import FILLS, MAX_BLUR, MAX_GROW, MaskOptions
 from ..unison_backend.pipeline import check_memory
 from ..unison_backend.pixels import letterbox_on_white
 from ..unison_backend.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan
@@ -21,7 +22,7 @@ from ..unison_backend.tensor_media import TensorMedia, footage
 from . import audio, host
 from .bound_plan import BoundPlan
 from .host_sources import HostSources
-from .schema import PlanSocket, SourcesSocket, block, schema
+from .schema import ADVANCED, PlanSocket, SourcesSocket, block, schema
 from .socket_media import mask_item, still_item
 
 
@@ -39,13 +40,15 @@ def source_values(made: HostSources) -> list[Any]:
     return [made, made.sources.video, made.sources.mask]
 
 
-def prepared(bound: BoundPlan) -> HostSources:
+def prepared(bound: BoundPlan, options: MaskOptions = preparing.UNCHANGED) -> HostSources:
     """A plan's sources. Raises InputError, UnsupportedError, ResourceError."""
     preparing.check_possible(bound.plan, bound.media)
     check_memory(bound.spec)
     with host.interruptible():
-        made = preparing.prepare(bound.plan, bound.spec, bound.media, host.progress_bar(), host.cancelled)
-    return HostSources(made, bound.fps, audio.kept(bound))
+        made = preparing.prepare(
+            bound.plan, bound.spec, bound.media, host.progress_bar(), host.cancelled, mask_options=options
+        )
+    return HostSources(made, bound.fps, audio.kept(bound), bound.plan.source is not None)
 
 
 def preview(made: HostSources, cls: Any, notices: Sequence[str] = ()) -> dict[str, Any]:
@@ -82,6 +85,33 @@ class UnisonPrepareSources(io.ComfyNode):
                     optional=True,
                     tooltip="Replaces the control input by a ready map, for example from a depth or pose node.",
                 ),
+                io.Combo.Input(
+                    "mask_fill",
+                    options=list(FILLS),
+                    default="none",
+                    optional=True,
+                    tooltip="Close holes in the mask, or take its convex hull or its bounding box, frame by frame.",
+                    extra_dict=ADVANCED,
+                ),
+                io.Int.Input(
+                    "mask_grow",
+                    default=0,
+                    min=-MAX_GROW,
+                    max=MAX_GROW,
+                    optional=True,
+                    tooltip="Pixels by which the mask grows; below 0 it shrinks. The reference: 0.",
+                    extra_dict=ADVANCED,
+                ),
+                io.Float.Input(
+                    "mask_blur",
+                    default=0.0,
+                    min=0.0,
+                    max=float(MAX_BLUR),
+                    step=0.5,
+                    optional=True,
+                    tooltip="Softness in pixels, for VACE's mask channels; it still splits at 0.5. The reference: 0.",
+                    extra_dict=ADVANCED,
+                ),
             ],
             outputs=[
                 *source_outputs(),
@@ -96,13 +126,21 @@ class UnisonPrepareSources(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, plan: BoundPlan, mask: Any = None, control_map: Any = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        plan: BoundPlan,
+        mask: Any = None,
+        control_map: Any = None,
+        mask_fill: Any = "none",
+        mask_grow: int = 0,
+        mask_blur: float = 0.0,
+    ) -> io.NodeOutput:
         import torch
 
         if not plan.plan.task.is_generation:
             return io.NodeOutput(*block(9))
         bound, notices = cls._replaced(plan, mask, control_map)
-        made = prepared(bound)
+        made = prepared(bound, MaskOptions(mask_fill, mask_grow, mask_blur))
         pictures = made.sources.references
         values = [torch.stack(pictures) if pictures else None, bound.spec.width, bound.spec.height, made.num_frames]
         return io.NodeOutput(*source_values(made), *values, made.fps, made.audio, ui=preview(made, cls, notices))

@@ -15,11 +15,15 @@ from . import host
 
 @dataclass(frozen=True)
 class HostSources:
-    """Sources with their frames a second, and the sound that still fits them (a host AUDIO) if there is any."""
+    """Sources with their frames a second, and the sound that still fits them (a host AUDIO) if there is any.
+
+    is_edit: what the mask leaves out is a source to be kept, which a composite can put back.
+    """
 
     sources: Sources
     fps: float = 24.0
     audio: Any = None
+    is_edit: bool = False
 
     @property
     def num_frames(self) -> int:
@@ -35,7 +39,7 @@ def from_sockets(sources: HostSources | None, video: Any, masks: Any, references
     frames = base.video if video is None else _checked(video[..., :3].float().cpu())
     count, height, width = frames.shape[:3]
     if masks is not None:
-        mask = _fitted_mask(masks.float().cpu(), count, height, width)
+        mask = fitted_mask(masks.float().cpu(), count, height, width)
     else:
         mask = frames.new_ones(1, 1, 1).expand(count, height, width) if base is None else base.mask
     if mask.shape != frames.shape[:3]:
@@ -58,13 +62,13 @@ def _size(frames: Any) -> str:
     return f"{frames.shape[2]}x{frames.shape[1]} with {frames.shape[0]} frames"
 
 
-def _fitted_mask(masks: Any, count: int, height: int, width: int) -> Any:
+def fitted_mask(masks: Any, count: int, height: int, width: int) -> Any:
     """Masks at the video's size; one is repeated, any other number must be the video's."""
     import torch
 
     masks = masks[None] if masks.ndim == 2 else masks
     if masks.shape[0] not in (1, count):
-        raise InputError(f"control_masks holds {masks.shape[0]} frames, the video {count}: connect one or as many")
+        raise InputError(f"the mask holds {masks.shape[0]} frames, the video {count}: connect one or as many")
     fitted = torch.stack([cover(mask[..., None], width, height)[..., 0] for mask in masks])
     return fitted.expand(count, height, width)
 

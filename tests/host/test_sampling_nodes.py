@@ -146,7 +146,7 @@ def test_native_sockets_replace_parts_of_the_sources(host):
     [
         (60, 5, 1, "sides must be multiples of 16 and the length 4k + 1"),
         (64, 6, 1, "sides must be multiples of 16 and the length 4k + 1"),
-        (64, 5, 3, "control_masks holds 3 frames, the video 5"),
+        (64, 5, 3, "the mask holds 3 frames, the video 5"),
     ],
 )
 def test_sizes_that_vace_cannot_hold_are_refused(host, width, frames, masks, message):
@@ -324,3 +324,52 @@ def test_a_video_file_keeps_its_sound_and_its_frames(host):
     run = graphs.succeeded(host.run(graph.prompt))
     assert len(run.files(shown)) == 9
     assert "waveform" in run.outputs[audio.id]["text"][0]
+
+
+def test_mask_options(host):
+    graph = Graph()
+    picture = graph.node("EmptyImage", width=64, height=64, batch_size=1, color=0xFF0000)
+    small = graph.node("SolidMask", value=1.0, width=8, height=8)
+    black = graph.node("SolidMask", value=0.0, width=64, height=64)
+    mask = graph.node("MaskComposite", destination=black, source=small, x=28, y=28, operation="add")
+    planner = graph.node("UnisonPlanner", instruction="Make the car in <image1> blue.", image1=picture, mask1=mask)
+    sources = graph.node("UnisonPrepareSources", plan=planner, mask_grow=4, mask_fill="box", mask_blur=0.0)
+    shown = graph.node("PreviewImage", images=graph.node("MaskToImage", mask=sources[2]))
+    run = graphs.succeeded(host.run(graph.prompt))
+    levels = Image.open(run.files(shown)[0]).convert("L")
+    assert [levels.getpixel((x, 32)) for x in (23, 24, 32, 39, 40)] == [0, 255, 255, 255, 0]
+
+
+def test_an_edit_ends_with_the_source_where_it_was_kept(host):
+    graph = Graph()
+    picture = graph.node("EmptyImage", width=64, height=64, batch_size=1, color=0x336699)
+    small = graph.node("SolidMask", value=1.0, width=16, height=16)
+    black = graph.node("SolidMask", value=0.0, width=64, height=64)
+    mask = graph.node("MaskComposite", destination=black, source=small, x=24, y=24, operation="add")
+    new = graph.node("EmptyImage", width=64, height=64, batch_size=1, color=0xFFFFFF)
+    planner = graph.node("UnisonPlanner", instruction="Make the car in <image1> blue.", image1=picture, mask1=mask)
+    sources = graph.node("UnisonPrepareSources", plan=planner)
+    by_sources = graph.node(
+        "PreviewImage", images=graph.node("UnisonComposite", images=new, sources=sources, feather=0)
+    )
+    own = graph.node("UnisonComposite", images=new, source=picture, mask=mask, feather=4)
+    by_hand = graph.node("PreviewImage", images=own)
+    run = graphs.succeeded(host.run(graph.prompt))
+    hard, soft = (Image.open(run.files(node)[0]).convert("RGB") for node in (by_sources, by_hand))
+    assert [hard.getpixel((x, 32)) for x in (0, 23, 24, 39, 40)] == [(0x33, 0x66, 0x99)] * 2 + [(255,) * 3] * 2 + [
+        (0x33, 0x66, 0x99)
+    ]
+    row = [soft.getpixel((x, 32))[0] for x in range(18, 25)]
+    assert row == sorted(row)
+    assert (row[0], row[-1]) == (0x33, 255)
+    assert len(set(row)) == 6
+
+
+def test_a_composite_leaves_what_is_no_edit_alone(host):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction="Create a 64x64 picture of a hat.")
+    sources = graph.node("UnisonPrepareSources", plan=planner)
+    new = graph.node("EmptyImage", width=64, height=64, batch_size=1, color=0x123456)
+    shown = graph.node("PreviewImage", images=graph.node("UnisonComposite", images=new, sources=sources, feather=4))
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert Image.open(run.files(shown)[0]).convert("RGB").getpixel((5, 5)) == (0x12, 0x34, 0x56)
