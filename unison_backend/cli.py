@@ -17,7 +17,8 @@ from .errors import Cancelled, InputError, UnisonError
 from .progress import Cancel, Progress, silent
 
 if TYPE_CHECKING:
-    from .pipeline import Planned
+    from .given_sources import GivenSources
+    from .pipeline import Planned, SourceOptions
     from .planner.base import Planner
     from .planner.choose import PlannerOptions
 
@@ -57,7 +58,9 @@ def _plan(options: argparse.Namespace) -> int:
 
     with Bar(quiet=True) as progress, stop_signal() as cancel:
         planner = _planner(options, progress)
-        planned = make_plan(_prompt(options.text), _settings(options), planner, progress, cancel)
+        planned = make_plan(
+            _prompt(options.text), _settings(options), planner, progress, cancel, given=_given_sources(options)
+        )
     if options.json:
         from .report import as_json
 
@@ -112,7 +115,7 @@ def _run(options: argparse.Namespace) -> int:
     prompt, settings = _prompt(options.text), _settings(options)
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         planner = _planner(options, progress)
-        planned = make_plan(prompt, settings, planner, progress, cancel)
+        planned = make_plan(prompt, settings, planner, progress, cancel, given=_given_sources(options))
         if planned.plan.task.is_generation:
             del planner  # its memory is wanted by what follows; the features are kept
             return _make(options, planned, progress, cancel)
@@ -127,7 +130,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
 
     if options.out is None:
         raise InputError("--out is missing: say where the picture or video goes")
-    out = check_runnable(planned, options.out)
+    out, source_options = check_runnable(planned, options.out), _source_options(options)
     from .engine_diffusers import SamplingSettings  # imports torch, so it waits until the plan is known to be good
 
     sampling = SamplingSettings(options.steps, options.cfg, options.shift, options.seed)
@@ -142,6 +145,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
         sampling,
         negative=options.negative,
         device=options.device,
+        options=source_options,
         progress=progress,
         cancel=cancel,
     )
@@ -207,6 +211,33 @@ def _given(options: argparse.Namespace) -> dict[str, Path | None]:
     """Model files named one by one."""
     files = {key: getattr(options, key) for key in ("vace", "vae", "text_encoder", "projector")}
     return files | {"planner": options.planner_folder, "lora": options.planner_lora}
+
+
+def _given_sources(options: argparse.Namespace) -> GivenSources:
+    from .given_sources import GivenSources, parse_borders
+
+    return GivenSources(
+        mask=options.mask,
+        mask_phrase=options.mask_phrase,
+        control_file=options.control,
+        control=options.control_kind,
+        references=tuple(options.reference),
+        first_frame=options.first_frame,
+        last_frame=options.last_frame,
+        outpaint=None if options.outpaint is None else parse_borders(options.outpaint),
+    )
+
+
+def _source_options(options: argparse.Namespace) -> SourceOptions:
+    from .masks import MaskOptions
+    from .pipeline import SourceOptions
+
+    return SourceOptions(
+        composite=options.composite,
+        feather=options.feather,
+        mask=MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur),
+        keep=options.keep_sources,
+    )
 
 
 def _merge(options: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import __version__
+from .masks import FEATHER, FILLS
+from .plan import CONTROLS
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -36,6 +38,7 @@ def _add_plan(parser: argparse.ArgumentParser, command: Command) -> None:
         help='plan every line {"prompt": ...} of FILE (- is stdin), media as <IMGPAD> / <VIDPAD>',
     )
     _add_planning(parser)
+    _add_given(parser)
     parser.set_defaults(command=command)
 
 
@@ -43,6 +46,8 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_text(parser)
     parser.add_argument("--out", type=Path, metavar="FILE_OR_DIR", help="where a picture or video goes")
     _add_planning(parser)
+    _add_given(parser)
+    _add_sources(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--cfg", type=float, default=5.0, help="guidance scale; 1 turns guidance off")
@@ -89,6 +94,35 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="put your own value over the plan's, as in --set width=640 height=384 seconds=2",
     )
+
+
+def _add_given(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("files beside the instruction (they win over what it says)")
+    group.add_argument("--mask", type=Path, metavar="FILE", help="white = change; a picture, or a video for a video")
+    group.add_argument("--mask-phrase", metavar="TEXT", help="what to find and change, as in 'red car'")
+    group.add_argument("--control", type=Path, metavar="FILE", help="a control map, or footage with --control-kind")
+    group.add_argument("--control-kind", choices=CONTROLS, default="map", help="the map to make from --control")
+    group.add_argument(
+        "--reference", type=Path, action="append", default=[], metavar="FILE", help="may be given several times"
+    )
+    group.add_argument("--first-frame", type=Path, metavar="FILE")
+    group.add_argument("--last-frame", type=Path, metavar="FILE")
+    group.add_argument("--outpaint", metavar="L,T,R,B", help="grow the source by so many pixels on each side")
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sources and edits")
+    group.add_argument("--mask-fill", choices=FILLS, default="none", help="close holes, or take hull or box")
+    group.add_argument("--mask-grow", type=int, default=0, metavar="PIXELS", help="below 0 shrinks")
+    group.add_argument("--mask-blur", type=float, default=0.0, metavar="PIXELS")
+    group.add_argument(
+        "--composite",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="edits end with the source where the mask left it alone",
+    )
+    group.add_argument("--feather", type=int, default=FEATHER, metavar="PIXELS", help="of the composite's seam")
+    group.add_argument("--keep-sources", type=Path, metavar="DIR", help="write control video, mask, references as PNG")
 
 
 def _add_merge(parser: argparse.ArgumentParser, command: Command) -> None:

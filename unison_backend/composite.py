@@ -6,11 +6,8 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .masks import MASK_THRESHOLD
+from .masks import FEATHER, MASK_THRESHOLD, check_feather
 from .progress import Cancel, Progress, check, never, silent
-
-FEATHER = 4  # pixels; hides the seam, and is small beside anything that is edited
-MAX_FEATHER = 256
 
 
 def composite(
@@ -26,8 +23,7 @@ def composite(
     feather: pixels outside the mask over which one becomes the other. What `source` holds inside the mask does not
     matter, so VACE's control video will do. Float32, 0..1. Raises InputError for other shapes.
     """
-    if not 0 <= feather <= MAX_FEATHER:
-        raise InputError(f"feather is {feather}; allowed is 0 to {MAX_FEATHER} pixels")
+    check_feather(feather)
     if frames.shape != source.shape or mask.shape != frames.shape[:3]:
         shapes = ", ".join("x".join(map(str, tensor.shape)) for tensor in (frames, source, mask))
         raise InputError(f"composite needs pictures, source and mask of one size and length; these are {shapes}")

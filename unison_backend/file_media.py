@@ -9,36 +9,40 @@ from typing import TYPE_CHECKING
 
 from .geometry import MediaInfo
 from .progress import Cancel
-from .prompt import Prompt
+from .prompt import Medium
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class FileMedia:
-    """The prompt's media by index. Files are probed once and decoded when asked for."""
+    """Media by index. Files are probed once and decoded when asked for."""
 
-    def __init__(self, prompt: Prompt) -> None:
-        self._media = prompt.media
+    def __init__(self, media: Sequence[Medium]) -> None:
+        self.media = tuple(media)
 
-    @cached_property
+    @property
     def infos(self) -> tuple[MediaInfo | None, ...]:
         """What is known of each medium; None for a pad without a file. Raises MediaError for any other file."""
+        return self._probed
+
+    @cached_property
+    def _probed(self) -> tuple[MediaInfo | None, ...]:
         from .media import probe
 
-        return tuple(None if m.path is None else probe(Path(m.path), m.kind) for m in self._media)
+        return tuple(None if m.path is None else probe(Path(m.path), m.kind) for m in self.media)
 
     def info(self, index: int) -> MediaInfo:
-        info = self.infos[index]
+        info = self._probed[index]
         if info is None:
             raise ValueError(f"medium {index} has no file")
         return info
 
     def path(self, index: int) -> Path:
-        return Path(self._media[index].path or "")
+        return Path(self.media[index].path or "")
 
     def label(self, index: int) -> str:
-        return self._media[index].label
+        return self.media[index].label
 
     def picture(self, index: int, *, as_mask: bool = False) -> Tensor:
         import torch

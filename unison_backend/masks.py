@@ -6,24 +6,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import torch
-from torch import Tensor
-
 from .errors import InputError
 from .progress import Cancel, check, never
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     Marked = NDArray[np.bool_]
 
 # VACE splits a video at this mask value (reference: wan_vace.py); softer values only reach the mask channels.
 MASK_THRESHOLD = 0.5
 MAX_GROW, MAX_BLUR = 1024, 256
+# Of the composite that ends an edit: pixels that hide the seam, few beside anything that is edited.
+FEATHER, MAX_FEATHER = 4, 256
 
 Fill = Literal["none", "holes", "hull", "box"]
 FILLS: tuple[str, ...] = get_args(Fill)
+
+
+def check_feather(feather: int) -> None:
+    """Raise InputError for a feather out of range."""
+    if not 0 <= feather <= MAX_FEATHER:
+        raise InputError(f"feather is {feather}; allowed is 0 to {MAX_FEATHER} pixels")
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ def changed(mask: Tensor, options: MaskOptions, cancel: Cancel = never) -> Tenso
         return mask
     if mask.shape[0] > 1 and mask.stride(0) == 0:  # one still, repeated
         return changed(mask[:1], options, cancel).expand(mask.shape)
+    import torch
+
     frames = []
     for frame in mask:
         check(cancel, "masks")
@@ -68,6 +76,7 @@ def changed(mask: Tensor, options: MaskOptions, cancel: Cancel = never) -> Tenso
 
 def _changed_frame(mask: Tensor, options: MaskOptions) -> Tensor:
     import numpy as np
+    import torch
     from scipy import ndimage
 
     values = mask.numpy()

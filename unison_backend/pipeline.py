@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from . import overrides
 from .errors import InputError, ResourceError
 from .file_media import FileMedia
+from .given_sources import GivenSources, put
+from .masks import FEATHER, MaskOptions, check_feather
 from .media_write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
 from .memory import memory_errors
 from .models import ModelPaths
@@ -31,13 +33,14 @@ if TYPE_CHECKING:
 
     from .engine_diffusers import SamplingSettings
     from .planner.base import Planner
+    from .sources import Annotators, Sources
 
 METADATA_KEY = "unison"
 BYTES_PER_VALUE = 4
 # Frames as source, as both halves of the split and as output are in memory together.
 COPIES_IN_MEMORY = 4
 
-_LOWER = "lower size or length (--set width=.. height=.. num_frames=..) or use another --device"
+_LOWER = "lower size or length (width, height, num_frames) or use another device"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,23 @@ class Planned:
     spec: GenerationSpec
     media: FileMedia
     features: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What becomes of sources beside the plan. composite: edits end with the source where it was kept.
+
+    keep: a folder for control video, mask and references as lossless PNGs.
+    """
+
+    composite: bool = True
+    feather: int = FEATHER
+    mask: MaskOptions = field(default_factory=MaskOptions)
+    keep: Path | None = None
+    annotators: Annotators | None = None
+
+    def __post_init__(self) -> None:
+        check_feather(self.feather)
 
 
 @dataclass(frozen=True)
@@ -66,33 +86,35 @@ def make_plan(
     planner: Planner | None = None,
     progress: Progress = silent,
     cancel: Cancel = never,
+    given: GivenSources | None = None,
 ) -> Planned:
-    """Plan `prompt`, put the person's own `settings` over it and resolve it against its files.
+    """Plan `prompt`, put the person's own `settings` and `given` files over it and resolve it against its files.
 
     planner: the rules planner by default. Raises PlanError, PromptError, MediaError, Cancelled.
     """
     from .planner.rules import RulesPlanner
 
     settings = settings or {}
-    media = FileMedia(prompt)
+    media = FileMedia(prompt.media)
     # Files are looked at first: a planner that is a model must not run for an instruction that cannot be made.
-    infos = media.infos
+    _ = media.infos
     result = (planner or RulesPlanner()).plan(prompt, progress=progress, cancel=cancel)
-    plan = overrides.apply(result.plan, settings)
-    return Planned(prompt, plan, plan.resolve(infos, fps=settings.get("fps")), media, result.features)
+    plan, media = put(result.plan, media, given or GivenSources())
+    plan = overrides.apply(plan, settings)
+    return Planned(prompt, plan, plan.resolve(media.infos, fps=settings.get("fps")), media, result.features)
 
 
-def check_runnable(planned: Planned, out: Path) -> Path:
+def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = None) -> Path:
     """The file that will be written; raises before any work when the plan cannot be run or the file does not fit."""
     plan, spec = planned.plan, planned.spec
     if not spec.is_complete:
         raise InputError("the instruction holds media without files; write them as ###path###")
-    from .sources import check_possible
+    from .sources import NO_ANNOTATORS, check_possible
 
-    check_possible(plan, planned.media)
+    check_possible(plan, planned.media, annotators or NO_ANNOTATORS)
     path = output_path(out, plan)
-    for index in range(len(plan.media)):
-        if path.exists() and planned.media.path(index).resolve() == path.resolve():
+    for index, medium in enumerate(planned.media.media):
+        if medium.path and path.exists() and planned.media.path(index).resolve() == path.resolve():
             raise InputError(f"--out {path} is also an input of this instruction; choose another name")
     check_memory(spec)
     return path
@@ -132,6 +154,7 @@ def run(
     *,
     negative: str | None = None,
     device: str = "auto",
+    options: SourceOptions | None = None,
     progress: Progress = silent,
     cancel: Cancel = never,
 ) -> Made:
@@ -140,14 +163,14 @@ def run(
     Raises UnisonError of every kind; memory that runs out becomes ResourceError.
     """
     from .engine_diffusers import Engine, pick_device
-    from .sources import prepare
 
+    options = options or SourceOptions()
     seconds: dict[str, float] = {}
     spec = planned.spec
     with memory_errors(f"making {spec.num_frames} frames of {spec.width}x{spec.height}", _LOWER):
         place = pick_device(device)
         with _timed("sources", seconds):
-            sources = prepare(planned.plan, planned.spec, planned.media, progress, cancel)
+            sources = prepare_sources(planned, options, progress, cancel)
         with _timed("text", seconds):
             projected, missing = project_features(planned, models, place, cancel)
             positive, negative_context = encode_texts(planned, projected, models, negative, place, progress, cancel)
@@ -158,9 +181,33 @@ def run(
             progress("loading the engine", 1, 1)
         with _timed("generate", seconds):
             frames = engine.generate(sources, positive, negative_context, settings, progress, cancel)
+            if planned.plan.source is not None and options.composite:
+                from .composite import composite
+
+                frames = composite(frames, sources.video, sources.mask, options.feather, progress, cancel)
     with _timed("write", seconds):
         notices = write(out, frames, planned, settings, progress, cancel)
     return Made(out, (*models.notices, *sources.notices, *missing, *notices), seconds)
+
+
+def prepare_sources(planned: Planned, options: SourceOptions, progress: Progress, cancel: Cancel) -> Sources:
+    """The sources of a plan, kept as files when that is asked for."""
+    from .sources import NO_ANNOTATORS, prepare
+
+    sources = prepare(
+        planned.plan,
+        planned.spec,
+        planned.media,
+        progress,
+        cancel,
+        annotators=options.annotators or NO_ANNOTATORS,
+        mask_options=options.mask,
+    )
+    if options.keep is not None:
+        from .source_files import write_sources
+
+        write_sources(options.keep, sources, progress, cancel)
+    return sources
 
 
 def project_features(

@@ -1,0 +1,114 @@
+"""Files beside the instruction, mask options, composite and kept sources, on the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unison_backend.media import load_image
+
+STEPS = ("--steps", "1", "--quiet")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A gradient with a yellow square, its mask, and another picture; 96x64 PNGs."""
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[..., 0] = np.linspace(0, 255, 96)
+    pixels[20:40, 30:50] = (240, 220, 20)
+    mask = np.zeros((64, 96), np.uint8)
+    mask[18:42, 28:52] = 255
+    found = {"a": pixels, "mask": mask, "b": pixels[::-1]}
+    for name, picture in found.items():
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    return {name: tmp_path / f"{name}.png" for name in found}
+
+
+def planned(unison, *arguments):
+    status, output, errors = unison("plan", "--json", *arguments)
+    assert status == 0, errors
+    return json.loads(output)
+
+
+def test_a_given_mask_makes_an_edit_of_anything(unison, pictures):
+    for text in ("Make the square green ###{a}###.", "What is this? ###{a}###", "A picture of ###{a}### in the snow."):
+        plan = planned(unison, text.format(**pictures), "--mask", pictures["mask"])
+        assert (plan["task"], plan["source"], plan["mask"], plan["references"]) == ("image_editing", 0, 1, [])
+
+
+def test_a_phrase_takes_the_place_of_a_mask(unison, pictures):
+    plan = planned(unison, f"Make it green ###{pictures['a']}###.", "--mask-phrase", "yellow square")
+    assert (plan["target"], plan["mask"], plan["source"]) == ("yellow square", None, 0)
+
+
+def test_frames_references_and_control_join_the_plan(unison, pictures):
+    plan = planned(unison, "Create a video of a dog.", "--first-frame", pictures["a"], "--last-frame", pictures["b"],
+                   "--reference", pictures["b"], "--reference", pictures["a"])  # fmt: skip
+    assert plan["task"] == "image_to_video"
+    assert plan["frames"] == [[2, "first"], [3, "last"]]
+    assert plan["references"] == [0, 1]
+
+    plan = planned(unison, "Create a picture of a house.", "--control", pictures["a"], "--control-kind", "depth")
+    assert (plan["task"], plan["control"]) == ("image_control", "depth")
+    plan = planned(
+        unison, f"Draw a house that follows the depth map ###{pictures['a']}###.", "--control", pictures["b"]
+    )
+    assert (plan["task"], plan["control"], plan["plan"]["media"]) == ("image_control", "map", ["image"])
+
+
+def test_what_has_nothing_to_belong_to_is_refused(unison, pictures):
+    status, _, errors = unison("plan", "Create a picture of a dog.", "--mask", pictures["mask"])
+    assert status == 2 and "put one into the instruction" in errors
+    for borders in ("1,2,3", "a,b,c,d", "0,0,0,0", "-1,0,0,0", "9999,0,0,0"):
+        status, _, errors = unison("plan", f"Extend ###{pictures['a']}###.", f"--outpaint={borders}")
+        assert status == 2 and "outpaint is" in errors
+
+
+def test_an_edit_keeps_the_source_to_the_bit_and_its_sources_as_files(unison, pictures, tmp_path):
+    kept = tmp_path / "kept"
+    status, _, errors = unison("run", f"Make the square green ###{pictures['a']}###.", "--mask", pictures["mask"],
+                               "--out", tmp_path / "o.png", "--keep-sources", kept, "--feather", "0", *STEPS)  # fmt: skip
+    assert status == 0, errors
+    source, made = load_image(pictures["a"]), load_image(tmp_path / "o.png")
+    inside = np.asarray(Image.open(pictures["mask"])) > 127
+    assert np.array_equal(made[~inside], source[~inside])
+    assert np.abs(made[inside] - source[inside]).mean() > 0.05
+
+    assert sorted(path.name for path in kept.iterdir()) == ["contact_sheet.png", "control_0001.png", "mask_0001.png"]
+    control = np.asarray(Image.open(kept / "control_0001.png"))
+    assert np.array_equal(control[~inside], np.asarray(Image.open(pictures["a"]))[~inside])
+    assert set(np.unique(control[inside])) <= {127, 128}
+    assert np.array_equal(np.asarray(Image.open(kept / "mask_0001.png"))[..., 0] > 127, inside)
+
+
+def test_without_composite_the_picture_is_the_engines_own(unison, pictures, tmp_path):
+    text = f"Make the square green ###{pictures['a']}###."
+    for name, option in (("on", "--composite"), ("off", "--no-composite")):
+        assert (
+            unison("run", text, "--mask", pictures["mask"], "--out", tmp_path / f"{name}.png", option, *STEPS)[0] == 0
+        )
+    on, off = (load_image(tmp_path / f"{name}.png") for name in ("on", "off"))
+    assert not np.array_equal(on[:8], off[:8])
+    assert np.array_equal(on[24:36, 32:48], off[24:36, 32:48])
+
+
+def test_outpainting_grows_the_canvas(unison, pictures, tmp_path):
+    kept = tmp_path / "kept"
+    status, _, errors = unison("run", f"Extend ###{pictures['a']}###.", "--outpaint", "32,0,0,16", "--mask-grow", "2",
+                               "--out", tmp_path / "o.png", "--keep-sources", kept, "--feather", "0", *STEPS)  # fmt: skip
+    assert status == 0, errors
+    made = load_image(tmp_path / "o.png")
+    assert made.shape == (80, 128, 3)
+    assert np.array_equal(made[:62, 34:], load_image(pictures["a"])[:62, 2:])
+    assert (np.asarray(Image.open(kept / "mask_0001.png"))[:62, :34] == 255).all()
+
+
+def test_bad_options_name_themselves(unison, pictures, tmp_path):
+    text = f"Make the square green ###{pictures['a']}###."
+    for option, words in ((("--mask-grow", "9999"), "mask grow is 9999"), (("--feather", "-1"), "feather is -1")):
+        status, _, errors = unison(
+            "run", text, "--mask", pictures["mask"], "--out", tmp_path / "o.png", *option, *STEPS
+        )
+        assert status == 2 and words in errors, errors
+        assert not (tmp_path / "o.png").exists()
