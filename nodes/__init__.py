@@ -4,9 +4,32 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import annotation, compositing, conditioning, folders, loaders, plan_fields, planning, routing, sampling
+from . import (
+    annotation,
+    annotator_loaders,
+    annotators,
+    compositing,
+    conditioning,
+    folders,
+    loaders,
+    plan_fields,
+    planning,
+    routing,
+    sampling,
+)
 
-MODULES = (loaders, planning, plan_fields, conditioning, annotation, sampling, compositing, routing)
+MODULES = (
+    loaders,
+    planning,
+    plan_fields,
+    conditioning,
+    annotation,
+    sampling,
+    compositing,
+    routing,
+    annotator_loaders,
+    annotators,
+)
 
 
 class UnisonExtension(ComfyExtension):

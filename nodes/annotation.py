@@ -10,6 +10,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..unison_backend import sources as preparing
+from ..unison_backend.annotators.detector import THRESHOLD
 from ..unison_backend.errors import InputError
 from ..unison_backend.geometry import round_length, round_side
 from ..unison_backend.masks import FILLS, MAX_BLUR, MAX_GROW, MaskOptions
@@ -20,9 +21,19 @@ from ..unison_backend.spec import PLAN_FPS
 from ..unison_backend.tasks import Task
 from ..unison_backend.tensor_media import TensorMedia, footage
 from . import audio, host
+from .annotator_models import AnnotatorModel, annotators
 from .bound_plan import BoundPlan
 from .host_sources import HostSources
-from .schema import ADVANCED, PlanSocket, SourcesSocket, block, schema
+from .schema import (
+    ADVANCED,
+    ControlModelSocket,
+    DetectorSocket,
+    PlanSocket,
+    SegmenterSocket,
+    SourcesSocket,
+    block,
+    schema,
+)
 from .socket_media import mask_item, still_item
 
 
@@ -40,13 +51,23 @@ def source_values(made: HostSources) -> list[Any]:
     return [made, made.sources.video, made.sources.mask]
 
 
-def prepared(bound: BoundPlan, options: MaskOptions = preparing.UNCHANGED) -> HostSources:
+def prepared(
+    bound: BoundPlan,
+    options: MaskOptions = preparing.UNCHANGED,
+    annotators: preparing.Annotators = preparing.NO_ANNOTATORS,
+) -> HostSources:
     """A plan's sources. Raises InputError, UnsupportedError, ResourceError."""
-    preparing.check_possible(bound.plan, bound.media)
+    preparing.check_possible(bound.plan, bound.media, annotators)
     check_memory(bound.spec)
     with host.interruptible():
         made = preparing.prepare(
-            bound.plan, bound.spec, bound.media, host.progress_bar(), host.cancelled, mask_options=options
+            bound.plan,
+            bound.spec,
+            bound.media,
+            host.progress_bar(),
+            host.cancelled,
+            mask_options=options,
+            annotators=annotators,
         )
     return HostSources(made, bound.fps, audio.kept(bound), bound.plan.source is not None)
 
@@ -85,6 +106,9 @@ class UnisonPrepareSources(io.ComfyNode):
                     optional=True,
                     tooltip="Replaces the control input by a ready map, for example from a depth or pose node.",
                 ),
+                DetectorSocket.Input("detector", optional=True, tooltip="With a segmenter: finds masks by itself."),
+                SegmenterSocket.Input("segmenter", optional=True, tooltip="With a detector: finds masks by itself."),
+                ControlModelSocket.Input("control_model", optional=True, tooltip="Makes depth, pose or flow maps."),
                 io.Combo.Input(
                     "mask_fill",
                     options=list(FILLS),
@@ -112,6 +136,16 @@ class UnisonPrepareSources(io.ComfyNode):
                     tooltip="Softness in pixels, for VACE's mask channels; it still splits at 0.5. The reference: 0.",
                     extra_dict=ADVANCED,
                 ),
+                io.Float.Input(
+                    "threshold",
+                    default=THRESHOLD,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="What is looked for must score more than this.",
+                    extra_dict=ADVANCED,
+                ),
             ],
             outputs=[
                 *source_outputs(),
@@ -134,13 +168,18 @@ class UnisonPrepareSources(io.ComfyNode):
         mask_fill: Any = "none",
         mask_grow: int = 0,
         mask_blur: float = 0.0,
+        threshold: float = THRESHOLD,
+        detector: AnnotatorModel | None = None,
+        segmenter: AnnotatorModel | None = None,
+        control_model: AnnotatorModel | None = None,
     ) -> io.NodeOutput:
         import torch
 
         if not plan.plan.task.is_generation:
             return io.NodeOutput(*block(9))
         bound, notices = cls._replaced(plan, mask, control_map)
-        made = prepared(bound, MaskOptions(mask_fill, mask_grow, mask_blur))
+        options = MaskOptions(mask_fill, mask_grow, mask_blur)
+        made = prepared(bound, options, annotators(detector, segmenter, control_model, threshold))
         pictures = made.sources.references
         values = [torch.stack(pictures) if pictures else None, bound.spec.width, bound.spec.height, made.num_frames]
         return io.NodeOutput(*source_values(made), *values, made.fps, made.audio, ui=preview(made, cls, notices))

@@ -6,8 +6,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.composite import FEATHER, MAX_FEATHER, composite
+from ..unison_backend.composite import composite
 from ..unison_backend.errors import InputError
+from ..unison_backend.masks import FEATHER, MAX_FEATHER
 from . import host
 from .host_sources import HostSources, fitted_mask
 from .schema import ABSENT, SourcesSocket, schema

@@ -13,15 +13,22 @@ from typing import Any
 
 import folder_paths
 
+from ..unison_backend.annotators.detector import is_detector_folder, model_type
+from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
-from ..unison_backend.models import NEEDS, PLANNER_TYPE, describe, has_planning_weights
+from ..unison_backend.models import ANNOTATOR_NEEDS, NEEDS, PLANNER_TYPE, describe, has_planning_weights
 
 KEY = "unison"
 # What other packs call the place of their language models, as folders of `models` and as keys of a paths file.
+DETECTOR_KEYS = ("detection", "grounding-dino", "groundingdino")
+SEGMENTER_KEYS = ("sam2", "sams")
+# Model types of depth folders (transformers).
+DEPTH_TYPES = ("depth_anything", "dpt", "zoedepth")
+CONTROL_KEYS = ("depth_anything", "depthanything", "controlnet_aux")
 LANGUAGE_KEYS = ("LLM", "llm", "VLM", "vlm", "prompt_generator", "text_encoders")
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt")
 _DEPTH = 3
-_INSTALLED = {need.key: need for need in NEEDS}
+_INSTALLED = {need.key: need for need in (*NEEDS, *ANNOTATOR_NEEDS)}
 
 
 def register() -> None:
@@ -53,6 +60,24 @@ def projector_files() -> dict[str, Path]:
     return files
 
 
+def detector_folders() -> dict[str, Path]:
+    """GroundingDINO folders by the name shown."""
+    return {name: path for name, path in _folders("config.json", DETECTOR_KEYS) if is_detector_folder(path)}
+
+
+def segmenter_folders() -> dict[str, Path]:
+    """SAM2 folders by the name shown."""
+    return {name: path for name, path in _folders("config.json", SEGMENTER_KEYS) if is_segmenter_folder(path)}
+
+
+def control_models() -> dict[str, Path]:
+    """Folders of depth and pose models, and files of flow models, by the name shown."""
+    folders = {name: path for name, path in _folders("config.json", CONTROL_KEYS) if model_type(path) in DEPTH_TYPES}
+    places = dict(_folders("vitpose", CONTROL_KEYS, of_folder=True))
+    files = {name: path for name, path in projector_files().items() if "raft" in path.name.lower()}
+    return folders | places | files
+
+
 def choose(name: str, listing: Callable[[], dict[str, Path]], key: str) -> Path:
     """The path of a listed name; any other name is an InputError that says which file to put where."""
     if (path := listing().get(name)) is not None:
@@ -75,12 +100,13 @@ def stamp(path: Path | None) -> str:
     return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 
 
-def _folders(marker: str, more_keys: tuple[str, ...] = ()) -> Iterator[tuple[str, Path]]:
-    """(name, path) of every folder that holds a file called `marker`, each name once."""
+def _folders(marker: str, more_keys: tuple[str, ...] = (), *, of_folder: bool = False) -> Iterator[tuple[str, Path]]:
+    """(name, path) of every folder that holds a file (or folder) called `marker`, each name once."""
     seen = set()
     for root in _roots((KEY, *LANGUAGE_KEYS, *more_keys)):
         for folder, names in _walk(root):
-            if marker in names and (name := _shown(root, folder)) not in seen:
+            held = (folder / marker).is_dir() if of_folder else marker in names
+            if held and (name := _shown(root, folder)) not in seen:
                 seen.add(name)
                 yield name, folder
 

@@ -12,6 +12,9 @@ ProjectorSocket = io.Custom("UNISON_PROJECTOR")
 PlanSocket = io.Custom("UNISON_PLAN")
 FeaturesSocket = io.Custom("UNISON_FEATURES")
 SourcesSocket = io.Custom("UNISON_SOURCES")
+DetectorSocket = io.Custom("UNISON_DETECTOR")
+SegmenterSocket = io.Custom("UNISON_SEGMENTER")
+ControlModelSocket = io.Custom("UNISON_CONTROL_MODEL")
 
 # The default of an input that nobody connected; one that is connected but not evaluated yet arrives as None.
 ABSENT: Any = object()

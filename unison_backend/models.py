@@ -82,6 +82,39 @@ NEEDS = (
         required=False,
     ),
 )
+# What finding masks and making control maps takes; nothing else asks for it.
+ANNOTATOR_NEEDS = (
+    Need(
+        key="detector",
+        role="GroundingDINO",
+        folders=("unison",),
+        pattern="config.json",
+        file="a folder with the files of grounding-dino-tiny",
+        size="0.7 GB",
+        link="https://huggingface.co/IDEA-Research/grounding-dino-tiny",
+        required=False,
+    ),
+    Need(
+        key="segmenter",
+        role="SAM2.1",
+        folders=("unison",),
+        pattern="config.json",
+        file="a folder with the files of sam2.1-hiera-large",
+        size="0.9 GB",
+        link="https://huggingface.co/facebook/sam2.1-hiera-large",
+        required=False,
+    ),
+    Need(
+        key="control",
+        role="Depth-Anything, ViTPose or RAFT",
+        folders=("unison",),
+        pattern="config.json",
+        file="a folder with the files of Depth-Anything-V2-Small-hf, or another",
+        size="0.1 GB",
+        link="https://huggingface.co/depth-anything/Depth-Anything-V2-Small-hf",
+        required=False,
+    ),
+)
 
 _MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 _SUFFIXES = (".safetensors", ".sft", ".pth", ".pt")

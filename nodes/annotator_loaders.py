@@ -1,0 +1,135 @@
+"""Loaders of annotators: detector, segmenter, control models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import io
+
+from . import folders
+from .annotator_models import AnnotatorModel
+from .schema import ControlModelSocket, DetectorSocket, SegmenterSocket, schema
+
+NOTHING = "none found"
+
+
+class _Loader(io.ComfyNode):
+    """A combo of what is in the models folders, loaded by the backend; the subclasses say what."""
+
+    NAME = ""
+    LISTING: Callable[[], dict[str, Path]]
+
+    @classmethod
+    def combo(cls, tooltip: str) -> Any:
+        names = list(cls.LISTING())
+        return io.Combo.Input(cls.NAME, options=names or [NOTHING], default=(names or [NOTHING])[0], tooltip=tooltip)
+
+    @classmethod
+    def check(cls, name: str | None) -> bool | str:
+        return True if name is None or name in cls.LISTING() else folders.missing(name, cls.NAME)
+
+    @classmethod
+    def path(cls, name: str) -> Path:
+        return folders.choose(name, cls.LISTING, cls.NAME)
+
+
+class UnisonLoadDetector(_Loader):
+    """GroundingDINO."""
+
+    NAME, LISTING = "detector", staticmethod(folders.detector_folders)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonLoadDetector",
+            "Loaders",
+            display_name="Load Detector (Unison)",
+            description="A GroundingDINO folder as Hugging Face has it: finds what a phrase names.",
+            search_aliases=["unison", "grounding dino", "groundingdino"],
+            inputs=[cls.combo("A folder with config.json, in models/unison, detection or grounding-dino.")],
+            outputs=[DetectorSocket.Output(display_name="detector", tooltip="For Prepare Sources and Detect.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, detector: str | None) -> bool | str:
+        return cls.check(detector)
+
+    @classmethod
+    def fingerprint_inputs(cls, detector: str) -> str:
+        return folders.stamp(cls.LISTING().get(detector))
+
+    @classmethod
+    def execute(cls, detector: str) -> io.NodeOutput:
+        from ..unison_backend.annotators.detector import load_detector
+
+        return io.NodeOutput(AnnotatorModel.of(load_detector(cls.path(detector))))
+
+
+class UnisonLoadSegmenter(_Loader):
+    """SAM2."""
+
+    NAME, LISTING = "segmenter", staticmethod(folders.segmenter_folders)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonLoadSegmenter",
+            "Loaders",
+            display_name="Load Segmenter (Unison)",
+            description="A SAM2 or SAM2.1 folder as Hugging Face has it: cuts things out, and follows them in videos.",
+            search_aliases=["unison", "sam2", "segment anything"],
+            inputs=[cls.combo("A folder with config.json, in models/unison, sam2 or sams.")],
+            outputs=[SegmenterSocket.Output(display_name="segmenter", tooltip="For Prepare Sources and Segment.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, segmenter: str | None) -> bool | str:
+        return cls.check(segmenter)
+
+    @classmethod
+    def fingerprint_inputs(cls, segmenter: str) -> str:
+        return folders.stamp(cls.LISTING().get(segmenter))
+
+    @classmethod
+    def execute(cls, segmenter: str) -> io.NodeOutput:
+        from ..unison_backend.annotators.segmenter import load_segmenter
+
+        return io.NodeOutput(AnnotatorModel.of(load_segmenter(cls.path(segmenter))))
+
+
+class UnisonLoadControlModel(_Loader):
+    """Depth, pose or optical flow."""
+
+    NAME, LISTING = "control", staticmethod(folders.control_models)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonLoadControlModel",
+            "Loaders",
+            display_name="Load Control Model (Unison)",
+            description="A depth model (Depth-Anything), a pose model (ViTPose with a person detector) or an optical "
+            "flow model (RAFT); which one it is, its files say.",
+            search_aliases=["unison", "depth anything", "vitpose", "raft", "preprocessor"],
+            inputs=[cls.combo("A folder or a raft file in models/unison.")],
+            outputs=[ControlModelSocket.Output(display_name="control_model", tooltip="For Control Map.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, control: str | None) -> bool | str:
+        return cls.check(control)
+
+    @classmethod
+    def fingerprint_inputs(cls, control: str) -> str:
+        return folders.stamp(cls.LISTING().get(control))
+
+    @classmethod
+    def execute(cls, control: str) -> io.NodeOutput:
+        from ..unison_backend.annotators.control_models import load_control_model
+
+        return io.NodeOutput(AnnotatorModel.of(load_control_model(cls.path(control))))
+
+
+NODES = (UnisonLoadDetector, UnisonLoadSegmenter, UnisonLoadControlModel)

@@ -1,0 +1,205 @@
+"""Annotators one by one: boxes for a phrase, masks for boxes, maps from footage."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..unison_backend.annotators.detector import NMS_IOU, TEXT_THRESHOLD, THRESHOLD
+from ..unison_backend.errors import InputError
+from . import host
+from .annotator_models import AnnotatorModel, map_maker
+from .schema import ADVANCED, ControlModelSocket, DetectorSocket, SegmenterSocket, schema
+
+KINDS = ("canny", "scribble", "grey", "depth", "pose", "flow")
+
+
+def score_input(name: str, default: float, tooltip: str, **options: Any) -> Any:
+    """A number from 0 to 1."""
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip, **options)
+
+
+class UnisonDetect(io.ComfyNode):
+    """Boxes for a phrase."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonDetect",
+            "Annotators",
+            display_name="Detect (Unison)",
+            description="Finds what a phrase names in one frame, and shows the boxes. Nothing found is an error that "
+            "says the best score.",
+            search_aliases=["unison", "grounding dino", "boxes", "find object"],
+            inputs=[
+                DetectorSocket.Input("detector", tooltip="From Load Detector."),
+                io.Image.Input("images", tooltip="A picture, or the frames of a video."),
+                io.String.Input("phrase", default="", tooltip="In English, as in: red car. Several with commas."),
+                io.Int.Input("frame", default=0, min=0, max=99999, tooltip="The frame to look at, from 0."),
+                score_input("threshold", THRESHOLD, "Boxes must score more.", optional=True),
+                score_input("text_threshold", TEXT_THRESHOLD, "Words must score more to be in a label.",
+                            optional=True, extra_dict=ADVANCED),
+                score_input("nms", NMS_IOU, "Of boxes that overlap more than this only the best stays.",
+                            optional=True, extra_dict=ADVANCED),
+            ],
+            outputs=[
+                io.String.Output(display_name="boxes", tooltip="JSON, best first: frame, box in pixels, label, score."),
+                io.Mask.Output(display_name="mask", tooltip="[1, H, W]; white in the boxes."),
+                io.Int.Output(display_name="count", tooltip="How many boxes."),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls,
+        detector: AnnotatorModel,
+        images: Any,
+        phrase: str,
+        frame: int,
+        threshold: float = THRESHOLD,
+        text_threshold: float = TEXT_THRESHOLD,
+        nms: float = NMS_IOU,
+    ) -> io.NodeOutput:
+        if frame >= images.shape[0]:
+            raise InputError(f"frame is {frame}, but images holds {images.shape[0]}")
+        picture = images[frame, ..., :3].float().cpu()
+        phrases = [part for part in phrase.split(",") if part.strip()]
+        with host.interruptible(), detector.loaded() as tool:
+            (found,) = tool.detect([picture], phrases, threshold=0.0, text_threshold=text_threshold, nms=nms,
+                                   progress=host.progress_bar(), cancel=host.cancelled)  # fmt: skip
+        kept = [detection for detection in found if detection.score > threshold]
+        if not kept:
+            # Rounded down, so that the sentence stays true.
+            best = math.floor(max((detection.score for detection in found), default=0.0) * 100) / 100
+            raise InputError(f"nothing fits {phrase!r}: the best score is {best:.2f}, the threshold {threshold:g}")
+        boxes = [{"frame": frame, "box": list(d.box), "label": d.label, "score": round(d.score, 4)} for d in kept]
+        shown = ui.PreviewImage(drawn(picture, kept), cls=cls).as_dict()
+        return io.NodeOutput(json.dumps(boxes), filled(picture, kept), len(kept), ui=shown)
+
+
+def drawn(picture: Any, detections: list[Any]) -> Any:
+    """The picture with its boxes, [1, H, W, 3]."""
+    import numpy as np
+    import torch
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray((picture.numpy() * 255).round().clip(0, 255).astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    for detection in detections:
+        pen.rectangle(detection.box, outline=(123, 216, 143), width=max(1, round(min(image.size) / 150)))
+        pen.text((detection.box[0] + 3, detection.box[1] + 2), f"{detection.label} {detection.score:.2f}", fill="white")
+    return torch.from_numpy(np.asarray(image).astype(np.float32) / 255)[None]
+
+
+def filled(picture: Any, detections: list[Any]) -> Any:
+    """[1, H, W], 1 in the boxes."""
+    import torch
+
+    mask = torch.zeros(1, *picture.shape[:2])
+    for left, top, right, bottom in (detection.box for detection in detections):
+        mask[:, int(top) : int(bottom) + 1, int(left) : int(right) + 1] = 1
+    return mask
+
+
+class UnisonSegment(io.ComfyNode):
+    """Masks for boxes, points or a rough mask, followed through a video."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonSegment",
+            "Annotators",
+            display_name="Segment (Unison)",
+            description="Cuts out what boxes, points or a rough mask mark in one frame, and follows it through the "
+            "video, forwards and backwards.",
+            search_aliases=["unison", "sam2", "segment anything", "track", "video mask"],
+            inputs=[
+                SegmenterSocket.Input("segmenter", tooltip="From Load Segmenter."),
+                io.Image.Input("images", tooltip="A picture, or the frames of a video."),
+                io.String.Input("boxes", optional=True, force_input=True, tooltip="From Detect; it names its frame."),
+                io.Mask.Input("mask", optional=True, tooltip="Rough mask of the object in that frame."),
+                io.String.Input(
+                    "points", default="", optional=True, tooltip="x,y in pixels; -x,y is outside. As in 120,80; -10,5."
+                ),
+                io.Int.Input("frame", default=0, min=0, max=99999, optional=True, tooltip="Of points or mask, from 0."),
+            ],
+            outputs=[io.Mask.Output(display_name="mask", tooltip="[T, H, W]; white is the object.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, segmenter: AnnotatorModel, images: Any, boxes: str = "", mask: Any = None, points: str = "", frame: int = 0
+    ) -> io.NodeOutput:
+        prompts: dict[str, Any] = {}
+        if boxes.strip():
+            frame, prompts["boxes"] = parse_boxes(boxes)
+        if points.strip():
+            prompts["points"], prompts["labels"] = parse_points(points)
+        if mask is not None:
+            prompts["mask"] = mask.reshape(-1, *mask.shape[-2:])[0]
+        video = images[..., :3].float().cpu()
+        with host.interruptible(), segmenter.loaded() as tool:
+            found = tool.track(video, frame, **prompts, progress=host.progress_bar(), cancel=host.cancelled)
+        return io.NodeOutput(host.to_results(found.float()))
+
+
+def parse_boxes(text: str) -> tuple[int, list[list[float]]]:
+    """(frame, boxes) of what Detect writes; raises InputError."""
+    try:
+        entries = json.loads(text)
+        boxes = [[float(value) for value in entry["box"]] for entry in entries]
+        frames = {int(entry["frame"]) for entry in entries}
+    except (ValueError, TypeError, KeyError):
+        raise InputError("boxes is not what Detect (Unison) writes: connect its boxes") from None
+    if len(frames) != 1:
+        raise InputError(f"boxes must be of one frame, these are of {len(frames)}")
+    return frames.pop(), boxes
+
+
+def parse_points(text: str) -> tuple[list[tuple[float, float]], list[int]]:
+    """Points and their labels from "x,y; -x,y"; raises InputError."""
+    points, labels = [], []
+    for part in filter(str.strip, text.split(";")):
+        try:
+            x, y = (float(value) for value in part.split(","))
+        except ValueError:
+            raise InputError(f"points holds {part.strip()!r}: write x,y in pixels, several with semicolons") from None
+        points.append((abs(x), y))
+        labels.append(0 if part.strip().startswith("-") else 1)
+    return points, labels
+
+
+class UnisonControlMap(io.ComfyNode):
+    """Maps from ordinary footage."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonControlMap",
+            "Annotators",
+            display_name="Control Map (Unison)",
+            description="Edges, scribble, grey, depth, pose or optical flow of pictures or frames, steady over a "
+            "video. What already is such a map is left as it is.",
+            search_aliases=["unison", "preprocessor", "canny", "depth map", "openpose", "optical flow"],
+            inputs=[
+                io.Image.Input("images", tooltip="A picture, or the frames of a video."),
+                io.Combo.Input("kind", options=list(KINDS), default="canny", tooltip="depth, pose, flow take a model."),
+                ControlModelSocket.Input("control_model", optional=True, tooltip="For depth, pose and flow."),
+            ],
+            outputs=[io.Image.Output(display_name="images", tooltip="The map, as many as came in.")],
+        )
+
+    @classmethod
+    def execute(cls, images: Any, kind: str, control_model: AnnotatorModel | None = None) -> io.NodeOutput:
+        with host.interruptible():
+            made, told = map_maker(control_model)(
+                kind, images[..., :3].float().cpu(), host.progress_bar(), host.cancelled
+            )
+        return io.NodeOutput(host.to_results(made), ui={"unison_notices": [told]})
+
+
+NODES = (UnisonDetect, UnisonSegment, UnisonControlMap)
