@@ -13,7 +13,14 @@ CORE = DATA / "core_nodes.json"
 # What an input's options may say that a saved graph or an API client depends on.
 _KEPT = ("default", "min", "max", "step", "lazy", "rawLink", "multiline", "control_after_generate", "template")
 # These list what is installed.
-_INSTALLED = ("UnisonLoadPlanner.planner", "UnisonLoadPlanner.lora", "UnisonLoadProjector.projector")
+_INSTALLED = (
+    "UnisonLoadPlanner.planner",
+    "UnisonLoadPlanner.lora",
+    "UnisonLoadProjector.projector",
+    "UnisonLoadDetector.detector",
+    "UnisonLoadSegmenter.segmenter",
+    "UnisonLoadControlModel.control",
+)
 
 
 def shape(info: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""Writes the example workflows and the API prompts of the host tests: `python scripts/build_workflows.py [--check]`.
+
+With --check nothing is written; the exit status is 1 when a file differs from what would be, and those are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workflow_builder import OLDEST_HOST, ROOT, api_prompt, ui_workflow
+from workflow_graphs import WORKFLOWS
+
+# The release that the graphs were made with, as the frontend notes it in every node.
+PACKS = {"ours": ("unison", "0.1.0"), "core": ("comfy-core", OLDEST_HOST)}
+
+
+def files() -> dict[Path, str]:
+    """Every file that this script makes, with its text."""
+    made: dict[Path, str] = {}
+    roles = {}
+    api = ROOT / "tests" / "host" / "api"
+    for build in WORKFLOWS:
+        workflow = build()
+        made[ROOT / "workflows" / f"{workflow.name}.json"] = to_text(ui_workflow(workflow, PACKS))
+        made[api / f"{workflow.name}.json"] = to_text(api_prompt(workflow))
+        if workflow.media:
+            made[api / f"{workflow.name}.media.json"] = to_text(api_prompt(workflow, media=True))
+        roles[workflow.name] = workflow.roles()
+    return {**made, api / "roles.json": to_text(roles)}
+
+
+def to_text(data: Any) -> str:
+    """JSON that diffs well: a list or object that fits into a line is one line."""
+    return _formatted(data, 0) + "\n"
+
+
+def _formatted(data: Any, depth: int) -> str:
+    line = json.dumps(data, ensure_ascii=True)
+    if not isinstance(data, (list, dict)) or len(line) + depth <= 110:
+        return line
+    if isinstance(data, dict):
+        parts = [f"{json.dumps(key)}: {_formatted(value, depth + 1)}" for key, value in data.items()]
+    else:
+        parts = [_formatted(value, depth + 1) for value in data]
+    opening, closing = "{}" if isinstance(data, dict) else "[]"
+    inner = ",\n".join(" " * (depth + 1) + part for part in parts)
+    return f"{opening}\n{inner}\n{' ' * depth}{closing}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check; the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
+    check = parser.parse_args(arguments).check
+    made = files()
+    stale = [path for path, text in made.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    extra = [path for folder in {path.parent for path in made} for path in folder.glob("*.json") if path not in made]
+    for path in sorted(stale):
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(made[path].encode())
+        sys.stdout.write(f"{'differs' if check else 'written'}: {path.relative_to(ROOT)}\n")
+    for path in sorted(extra):
+        sys.stdout.write(f"not made by this script: {path.relative_to(ROOT)}\n")
+    return 1 if check and (stale or extra) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

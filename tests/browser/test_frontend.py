@@ -1,0 +1,220 @@
+"""The example workflows in the real frontend, in a headless browser: they load whole, look tidy, queue and run.
+
+Needs a host (see tests/host/comfy_host.py), Chromium (CHROMIUM, else on the path), node, and playwright-core, found by
+PLAYWRIGHT_CORE, in a node_modules folder beside this file or in the repository, or installed globally. Without them
+the tests are skipped. UNISON_SCREENSHOTS=folder keeps the pictures; scripts/workflow_pictures.py makes thumbnails of
+them.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import comfy_host
+import node_shapes
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+API = ROOT / "tests" / "host" / "api"
+WORKFLOWS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "workflows").glob("*.json"))}
+RUN = ("unison_demo", "unison_auto", "unison_understanding", "unison_mixed_nodes")
+FILE_INPUTS = ("image", "file")
+# "Nodes 2.0" draws every node larger. The older host tested has it as an experiment only.
+MODES = ("canvas", "nodes 2.0")
+NODES2_RELEASE = (0, 33)
+# The frontend says this of each bypassed node that has no input to pass on.
+HARMLESS = "ExecutableNodeDTO.resolveOutput"
+# Widgets that a frontend adds of its own, or a newer host has besides.
+EXTRA_INPUTS = {"PreviewAny": {"preview", "previewMode"}, "SaveVideo": {"format.codec"}, "CreateVideo": {"bit_depth"}}
+EXTRA_INPUTS["PreviewAny"] |= {"preview_markdown", "preview_text", "preview_mode"}
+
+
+def prompt_of(name):
+    """A committed prompt."""
+    return json.loads((API / f"{name}.json").read_text("utf-8"))
+
+
+def media_of(name):
+    """The loaders that the prompt with media has active: {node id: file name}."""
+    prompt, plain = prompt_of(f"{name}.media"), prompt_of(name)
+    return {
+        node: next(value for key, value in entry["inputs"].items() if key in FILE_INPUTS)
+        for node, entry in prompt.items()
+        if node not in plain
+    }
+
+
+MEDIA = {name: media_of(name) for name in WORKFLOWS if (API / f"{name}.media.json").is_file()}
+
+
+def find_tools():
+    """{"node", "chromium", "playwright"}: paths, or the reason why there are none."""
+    node = shutil.which("node")
+    if node is None:
+        return "node is not on the path"
+    named = os.environ.get("CHROMIUM")
+    chromium = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        return "no Chromium on the path, and CHROMIUM is not set"
+    places = [Path(folder) / "node_modules" / "playwright-core" for folder in (HERE, ROOT)]
+    if (named := os.environ.get("PLAYWRIGHT_CORE")) is not None:
+        places = [Path(named)]
+    elif (npm := shutil.which("npm")) is not None:
+        globally = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, timeout=60).stdout.strip()
+        places.append(Path(globally) / "playwright-core")
+    playwright = next((place for place in places if (place / "index.mjs").is_file()), None)
+    if playwright is None:
+        return f"no playwright-core in {', '.join(map(str, places))}; set PLAYWRIGHT_CORE"
+    return {"node": node, "chromium": chromium, "playwright": str(playwright)}
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """A host as people start it; its models folder and input folder are empty."""
+    install = comfy_host.find_host()
+    if isinstance(install, str):
+        pytest.skip(f"browser test: {install}")
+    if isinstance(reason := find_tools(), str):
+        pytest.skip(f"browser test: {reason}")
+    env = {"UNISON_CACHE": os.environ.get("UNISON_CACHE") or str(tmp_path_factory.mktemp("cache"))}
+    with comfy_host.ComfyHost(install, base=tmp_path_factory.mktemp("host"), env=env, watch=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=MODES)
+def seen(request, host, tmp_path_factory):
+    """What frontend.mjs found out, in one session of the browser."""
+    if request.param == "nodes 2.0" and host.install.release < NODES2_RELEASE:
+        pytest.skip(f"ComfyUI {host.install.version} has no finished Nodes 2.0")
+    tools = find_tools()
+    folder = tmp_path_factory.mktemp("browser")
+    if kept := os.environ.get("UNISON_SCREENSHOTS"):
+        folder = Path(kept, host.install.version, request.param)
+        folder.mkdir(parents=True, exist_ok=True)
+    task, answer = folder / "task.json", folder / "answer.json"
+    settings = {
+        "playwright": tools["playwright"],
+        "chromium": tools["chromium"],
+        "url": f"http://127.0.0.1:{host.port}/",
+        "pack": comfy_host.PACK,
+        "workflows": WORKFLOWS,
+        "run": RUN,
+        "media": MEDIA,
+        "nodes2": request.param == "nodes 2.0",
+        "screenshots": str(folder),
+    }
+    task.write_text(json.dumps(settings), "utf-8")
+    done = subprocess.run(
+        [tools["node"], HERE / "frontend.mjs", task, answer], capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr + host.log()[-3000:]
+    return json.loads(answer.read_text("utf-8"))
+
+
+@pytest.fixture(params=WORKFLOWS)
+def case(request, seen):
+    """(name, the file, what the frontend made of it)."""
+    return request.param, WORKFLOWS[request.param], seen["workflows"][request.param]
+
+
+def by_id(workflow):
+    return {node["id"]: node for node in workflow["nodes"]}
+
+
+def naming_us(lines):
+    """Messages about the pack; the frontend's own troubles (favicons, no network) do not count."""
+    return [line for line in lines if re.search("unison", line, re.IGNORECASE) and HARMLESS not in line]
+
+
+def test_the_frontend_loads_the_pack_in_silence(seen):
+    assert naming_us(seen["console"]) == []
+
+
+def test_every_node_is_known_and_nothing_is_complained_of(case):
+    _, _, found = case
+    assert found["missing"] == []
+    assert naming_us(found["console"]) == []
+    # 1.35 lists models of bypassed loaders too; newer frontends say nothing.
+    assert all(text.startswith("Missing Models") for text in found["dialogs"])
+
+
+def test_links_survive(case):
+    _, workflow, found = case
+    assert sorted(map(tuple, found["graph"]["links"])) == sorted(map(tuple, workflow["links"]))
+
+
+def test_widget_values_survive(case):
+    _, workflow, found = case
+    loaded = by_id(found["graph"])
+    for node in workflow["nodes"]:
+        values = node["widgets_values"]
+        assert (loaded[node["id"]].get("widgets_values") or [])[: len(values)] == values, node["type"]
+
+
+def test_modes_titles_and_groups_survive(case):
+    _, workflow, found = case
+    loaded = by_id(found["graph"])
+    for node in workflow["nodes"]:
+        assert loaded[node["id"]]["mode"] == node["mode"]
+        assert loaded[node["id"]].get("title", node["type"]) == node.get(
+            "title", loaded[node["id"]].get("title", node["type"])
+        )
+    assert [group["title"] for group in found["graph"]["groups"]] == [group["title"] for group in workflow["groups"]]
+
+
+def test_no_node_outgrows_its_place(case):
+    """The file's rectangles do not overlap (a unit test); so the drawn ones do not either, nor with results shown."""
+    _, workflow, found = case
+    for sizes in filter(None, (found["sizes"], found.get("sizesAfterRun"))):
+        for node in workflow["nodes"]:
+            x, y, width, height = sizes[str(node["id"])]
+            assert [x, y] == pytest.approx(node["pos"], abs=1)
+            assert width <= node["size"][0] + 1, node["type"]
+            assert height <= node["size"][1] + 1, node["type"]
+
+
+def compare(queued, wanted):
+    """What the frontend would queue is the committed prompt, but for widgets that it or a newer host has besides."""
+    assert set(queued) == set(wanted)
+    for node, entry in wanted.items():
+        assert queued[node]["class_type"] == entry["class_type"]
+        inputs = queued[node]["inputs"]
+        assert set(inputs) - set(entry["inputs"]) <= EXTRA_INPUTS.get(entry["class_type"], set()), entry["class_type"]
+        assert {key: inputs.get(key) for key in entry["inputs"]} == entry["inputs"]
+
+
+def test_what_is_queued_is_the_committed_prompt(case):
+    name, _, found = case
+    compare(found["prompt"], prompt_of(name))
+
+
+def test_with_media_on_it_is_the_committed_prompt_with_media(case):
+    name, _, found = case
+    if name in MEDIA:
+        compare(found["promptWithMedia"], prompt_of(f"{name}.media"))
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_run_runs(seen, name):
+    status, detail = seen["workflows"][name]["run"]
+    assert status == "execution_success", detail
+
+
+def test_the_template_browser_shows_them_with_thumbnails(host, seen):
+    assert set(host.get("/workflow_templates")[comfy_host.PACK]) == set(WORKFLOWS)
+    assert set(seen["templates"]) == {f"/api/workflow_templates/{comfy_host.PACK}/{name}.jpg" for name in WORKFLOWS}
+    assert set(seen["templates"].values()) == {200}
+    for path in seen["templates"]:
+        status, body = host.request(path)
+        assert status == 200 and body.startswith(b"\xff\xd8"), path
+
+
+def test_the_committed_core_nodes_are_this_hosts(host):
+    committed = node_shapes.load(node_shapes.CORE).get(host.install.version)
+    if committed is None:
+        pytest.skip(f"no definitions of ComfyUI {host.install.version} are committed")
+    assert {name: node_shapes.shape(host.object_info(name)) for name in committed} == committed
