@@ -114,7 +114,9 @@ class UnisonLoadControlModel(_Loader):
             "flow model (RAFT); which one it is, its files say.",
             search_aliases=["unison", "depth anything", "vitpose", "raft", "preprocessor"],
             inputs=[cls.combo("A folder or a raft file in models/unison.")],
-            outputs=[ControlModelSocket.Output(display_name="control_model", tooltip="For Control Map.")],
+            outputs=[
+                ControlModelSocket.Output(display_name="control_model", tooltip="For Prepare Sources and Control Map.")
+            ],
         )
 
     @classmethod

@@ -54,8 +54,9 @@ def annotators(
     def find(target: str, video: Any, progress: Progress, cancel: Cancel) -> tuple[Any, str]:
         if detector is None or segmenter is None:
             raise ValueError("a mask is found with both")
-        with detector.loaded() as finder, segmenter.loaded() as cutter:
-            return hooks.mask_finder(finder, cutter, threshold)(target, video, progress, cancel)
+        # In one call, so that neither has to go for the other.
+        host.load(detector.patcher, segmenter.patcher, memory_required=int(segmenter.patcher.model_size() * _SHARE))
+        return hooks.mask_finder(detector.tool, segmenter.tool, threshold)(target, video, progress, cancel)
 
     has_both = detector is not None and segmenter is not None
     return Annotators(find if has_both else None, map_maker(control_model))

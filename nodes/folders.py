@@ -26,6 +26,7 @@ SEGMENTER_KEYS = ("sam2", "sams")
 DEPTH_TYPES = ("depth_anything", "dpt", "zoedepth")
 CONTROL_KEYS = ("depth_anything", "depthanything", "controlnet_aux")
 LANGUAGE_KEYS = ("LLM", "llm", "VLM", "vlm", "prompt_generator", "text_encoders")
+_FLOW = "raft"  # in the names of optical flow files, which are no projectors
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt")
 _DEPTH = 3
 _INSTALLED = {need.key: need for need in (*NEEDS, *ANNOTATOR_NEEDS)}
@@ -51,6 +52,11 @@ def adapter_folders() -> dict[str, Path]:
 
 def projector_files() -> dict[str, Path]:
     """Projector weights in the pack's own folders; weights inside a model's folder are not among them."""
+    return {name: path for name, path in _single_files().items() if _FLOW not in path.name.lower()}
+
+
+def _single_files() -> dict[str, Path]:
+    """Weights that stand alone in the pack's own folders, by the name shown."""
     files: dict[str, Path] = {}
     for root in _roots((KEY,)):
         for folder, names in _walk(root):
@@ -74,7 +80,7 @@ def control_models() -> dict[str, Path]:
     """Folders of depth and pose models, and files of flow models, by the name shown."""
     folders = {name: path for name, path in _folders("config.json", CONTROL_KEYS) if model_type(path) in DEPTH_TYPES}
     places = dict(_folders("vitpose", CONTROL_KEYS, of_folder=True))
-    files = {name: path for name, path in projector_files().items() if "raft" in path.name.lower()}
+    files = {name: path for name, path in _single_files().items() if _FLOW in path.name.lower()}
     return folders | places | files
 
 

@@ -74,11 +74,11 @@ def model_patcher(module: Any, device: str = "auto") -> Any:
     )
 
 
-def load(patcher: Any, memory_required: int) -> None:
-    """Bring a patcher's weights to its device, whole: plain layers have no way to run from two places."""
+def load(*patchers: Any, memory_required: int) -> None:
+    """Bring weights to their device, whole and together: plain layers have no way to run from two places."""
     from comfy import model_management
 
-    model_management.load_models_gpu([patcher], memory_required=memory_required, force_full_load=True)
+    model_management.load_models_gpu(list(patchers), memory_required=memory_required, force_full_load=True)
 
 
 def to_results(tensor: Any) -> Any:

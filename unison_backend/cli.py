@@ -130,7 +130,8 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
 
     if options.out is None:
         raise InputError("--out is missing: say where the picture or video goes")
-    out, source_options = check_runnable(planned, options.out), _source_options(options)
+    source_options = _source_options(options)
+    out = check_runnable(planned, options.out, source_options.annotators)
     from .engine_diffusers import SamplingSettings  # imports torch, so it waits until the plan is known to be good
 
     sampling = SamplingSettings(options.steps, options.cfg, options.shift, options.seed)
@@ -229,14 +230,19 @@ def _given_sources(options: argparse.Namespace) -> GivenSources:
 
 
 def _source_options(options: argparse.Namespace) -> SourceOptions:
+    from .annotators.standalone import AnnotatorPaths, annotators
+    from .engine_diffusers import pick_device
     from .masks import MaskOptions
+    from .models import named_folder
     from .pipeline import SourceOptions
 
+    paths = AnnotatorPaths(options.detector, options.segmenter, tuple(options.control_model), options.threshold)
     return SourceOptions(
         composite=options.composite,
         feather=options.feather,
         mask=MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur),
         keep=options.keep_sources,
+        annotators=annotators(paths.completed(options.models or named_folder()), pick_device(options.device)),
     )
 
 

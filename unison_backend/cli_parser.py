@@ -122,6 +122,12 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="edits end with the source where the mask left it alone",
     )
     group.add_argument("--feather", type=int, default=FEATHER, metavar="PIXELS", help="of the composite's seam")
+    group.add_argument("--detector", type=Path, metavar="DIR", help="GroundingDINO, to find what is edited")
+    group.add_argument("--segmenter", type=Path, metavar="DIR", help="SAM2, to cut it out and follow it")
+    group.add_argument("--threshold", type=float, default=0.25, help="what is looked for must score more")
+    group.add_argument(
+        "--control-model", type=Path, action="append", default=[], metavar="PATH", help="for depth, pose or flow maps"
+    )
     group.add_argument("--keep-sources", type=Path, metavar="DIR", help="write control video, mask, references as PNG")
 
 

@@ -159,7 +159,7 @@ def _first(folder: Path, need: Need) -> Path | None:
     matches = [
         file
         for place in need.folders
-        for file in sorted(_files_below(folder / place))
+        for file in sorted(files_below(folder / place))
         if fnmatch(file.name.lower(), need.pattern)
     ]
     if need.key != "planner":
@@ -168,7 +168,7 @@ def _first(folder: Path, need: Need) -> Path | None:
     return next((folder for folder in folders if has_planning_weights(folder)), next(iter(folders), None))
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Every file below `folder`, through links too (models often lie on another disk); no loop is walked twice."""
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):

@@ -39,14 +39,15 @@ SPAN = re.compile(r"`([^`\n]+)`")
 WORD = re.compile(r"[A-Za-z_][\w.-]*")
 # What may stand in backticks besides ids, options and types of the pack's own nodes.
 ALLOWED = {
-    "stock nodes": "BasicScheduler CLIPLoader CLIPTextEncode CreateVideo GetImageSize KSampler KSamplerSelect LoadImage "
-    "LoadImageMask LoadVideo LoraLoaderModelOnly ModelSamplingSD3 PreviewAny PreviewImage PrimitiveBoolean SAM3_Detect "
-    "SamplerCustom SamplerCustomAdvanced SaveImage SaveVideo SplitSigmas TrimVideoLatent UNETLoader VAEDecode VAELoader "
-    "WanVaceToVideo",
+    "stock nodes": "BasicScheduler CLIPLoader CLIPTextEncode CreateVideo GetImageSize GetVideoComponents KSampler "
+    "KSamplerSelect LoadImage LoadImageMask LoadVideo LoraLoaderModelOnly MaskPreview ModelSamplingSD3 PreviewAny "
+    "PreviewImage PrimitiveBoolean SAM3_Detect SamplerCustom SamplerCustomAdvanced SaveImage SaveVideo SplitSigmas "
+    "TrimVideoLatent UNETLoader VAEDecode VAELoader WanVaceToVideo",
     "their inputs and options": "reference_image wan uni_pc_bh2",
     "files and folders": "models unison my-planner loras LLM VLM prompt_generator text_encoders config.json "
-    "adapter_config.json projector.pth UNISON_CACHE",
-    "options that the snapshot leaves out": "auto rules none",
+    "adapter_config.json projector.pth UNISON_CACHE detection grounding-dino groundingdino grounding-dino-tiny sam2 sams "
+    "sam2.1-hiera-large vitpose depth_anything depthanything controlnet_aux Depth-Anything-V2-Small-hf",
+    "options that the snapshot leaves out": "auto rules none found",
     "places and pads": "first last IMGPAD VIDPAD",
 }
 # Names that ComfyUI's own Chinese keeps in English.
@@ -394,12 +395,32 @@ def constants():
 
 
 @cache
+def tooltip_helpers():
+    """{name: place of the argument} of functions in nodes/ that hand their `tooltip` on as it is."""
+    places = {}
+    for function in (n for tree in sources() for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)):
+        names = [argument.arg for argument in function.args.args if argument.arg not in ("self", "cls")]
+        given = [n.value for n in ast.walk(function) if isinstance(n, ast.keyword) and n.arg == "tooltip"]
+        if "tooltip" in names and any(isinstance(value, ast.Name) and value.id == "tooltip" for value in given):
+            places[function.name] = names.index("tooltip")
+    return places
+
+
+def told_by(call):
+    """The texts that a call gives: by keyword, or in a helper's place for its tooltip."""
+    yield from (k.value for k in call.keywords if k.arg in ("display_name", "description", "tooltip"))
+    place = tooltip_helpers().get(getattr(call.func, "attr", getattr(call.func, "id", "")))
+    if place is not None:
+        yield from call.args[place : place + 1]
+
+
+@cache
 def schema_texts():
-    """What display_name=, description= and tooltip= say in nodes/: plain texts, and patterns of f-strings."""
+    """What display_name, description and tooltip say in nodes/: plain texts, and patterns of f-strings."""
     plain, patterns = set(), []
     for tree in sources():
         for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
-            for value in (k.value for k in call.keywords if k.arg in ("display_name", "description", "tooltip")):
+            for value in told_by(call):
                 if isinstance(value, ast.Constant):
                     plain.add(value.value)
                 elif isinstance(value, ast.JoinedStr):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from transformers import (
@@ -24,7 +27,25 @@ from transformers import (
     SwinConfig,
 )
 
-WORDS = "a the cat dog person red blue car cars horse on of with left right man woman ball hat shirt".split()
+from unison_backend.annotators.detector import Detector
+
+WORDS = [
+    "a",
+    "the",
+    "cat",
+    "dog",
+    "person",
+    "red",
+    "blue",
+    "car",
+    "cars",
+    "horse",
+    "on",
+    "with",
+    "left",
+    "right",
+    "ball",
+]
 # The ids that transformers has as constants: phrases end at 1012 and 1029 (modeling_grounding_dino.py).
 FIXED = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1012: ".", 1029: "?"}
 VOCABULARY = 1030
@@ -96,13 +117,17 @@ def make_image_segmenter(folder: Path, seed: int = 0) -> Path:
 
 
 def _random(model: Any, config: Any, seed: int) -> Any:
-    """Weights that all take part: parameters that start as zeros would hide what depends on them."""
-    torch.manual_seed(seed)
+    """Weights that all matter, and are the same with every transformers."""
     made = model(config).eval()
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in made.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.1)
+        for name, parameter in sorted(made.named_parameters()):
+            inputs = parameter[0].numel() if parameter.ndim > 1 else 100
+            values = torch.randn(parameter.shape, generator=generator) * max(inputs, 1) ** -0.5
+            parameter.copy_(values + 1 if parameter.ndim == 1 and name.endswith("weight") else values)
+        place = torch.randn(made.shared_image_embedding.positional_embedding.shape, generator=generator)
+        made.shared_image_embedding.positional_embedding = place
+        made.prompt_encoder.shared_embedding.positional_embedding = place.clone()  # two places in all released models
     return made
 
 
@@ -143,3 +168,28 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     """Pixels [..., 3] in 0..1 on the grid of 8 bits."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (*shape, 3), generator=generator) / 255
+
+
+Look = Sequence[tuple[tuple[float, float, float, float], float]]
+
+
+def script(monkeypatch: pytest.MonkeyPatch, detector: Detector, looks: Sequence[Look], words: int = 2) -> list[Any]:
+    """Make the network answer its calls with `looks`, one after the other; gives the list of calls, which grows.
+
+    A look is boxes (left, top, right, bottom as shares of the picture) with their scores; the score is that of the
+    first `words` words.
+    """
+    calls: list[Any] = []
+
+    def forward(**inputs: Any) -> Any:
+        look = looks[len(calls)]
+        calls.append(inputs)
+        logits = torch.full((1, len(look), detector.model.config.max_text_len), float("-inf"))
+        boxes = torch.zeros(1, len(look), 4)
+        for i, ((left, top, right, bottom), score) in enumerate(look):
+            logits[0, i, 1 : 1 + words] = torch.logit(torch.tensor(score, dtype=torch.float64)).float()
+            boxes[0, i] = torch.tensor([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top])
+        return SimpleNamespace(logits=logits, pred_boxes=boxes)
+
+    monkeypatch.setattr(detector.model, "forward", forward)
+    return calls

@@ -43,6 +43,7 @@ def map_maker(models: Mapping[str, Any]) -> MakeMap:
     from .control_models import make_map
 
     def make(kind: str, video: Tensor, progress: Progress, cancel: Cancel) -> tuple[Tensor, str]:
-        return make_map(kind, video, models, progress, cancel)
+        made: tuple[Tensor, str] = make_map(kind, video, models, progress, cancel)
+        return made
 
     return make

@@ -38,10 +38,14 @@ _MAX_READ = 6000
 
 @dataclass(frozen=True)
 class Text:
-    """An instruction made ready for patterns: lower case, compatibility characters unified, media as characters."""
+    """An instruction made ready for patterns: lower case, compatibility characters unified, media as characters.
+
+    words: the same text, character by character, before what only looks like an order was made harmless in `value`.
+    """
 
     value: str
     kinds: tuple[str, ...]
+    words: str
 
     @cached_property
     def pads(self) -> tuple[tuple[int, int], ...]:
@@ -74,7 +78,8 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
     text = text.replace("-and-a-half", " and a half")
     text = re.sub(r"(?<=\d) (?:by|times) (?=\d)", "x", text)
     text = re.sub(r"[\u2013\u2014\u2015]+", " - ", text)
-    return Text(language.quiet(re.sub(r"[ \t]+", " ", text)), prompt.kinds), language
+    text = re.sub(r"[ \t]+", " ", text)
+    return Text(language.quiet(text), prompt.kinds, text), language
 
 
 def _joined(entry: Any) -> str:
@@ -101,6 +106,7 @@ class Language:
         self.units: dict[str, float] = data["units"]
         self.ordinals: dict[str, int] = data["ordinals"]
         self.signs: dict[str, str] = data.get("signs", {})
+        self.words: dict[str, frozenset[str]] = {k: frozenset(v) for k, v in data.get("words", {}).items()}
         self._compiled: dict[str, list[re.Pattern[str]]] = {}
 
     def patterns(self, key: str) -> list[re.Pattern[str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -78,7 +78,7 @@ class QwenPlanner:
         if text is None:
             task = task_of("text", prompt.kinds)
             return PlanResult(Plan(task, prompt=prompt.text, media=prompt.kinds), features)
-        return PlanResult(parse(text, prompt.text, prompt.kinds, prompt.masks), features)
+        return PlanResult(_with_target(parse(text, prompt.text, prompt.kinds, prompt.masks), prompt), features)
 
     def ids(self, prompt: Prompt) -> list[int]:
         """The planner's turn: text only, media as pads (reference: inference.py)."""
@@ -213,6 +213,17 @@ class QwenPlanner:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _with_target(plan: Plan, prompt: Prompt) -> Plan:
+    """An edit with what the words name as its thing: no signal token says that, so the rules read it."""
+    if plan.source is None:
+        return plan
+    from .language import read
+    from .targets import target
+
+    sought = target(*read(prompt))
+    return plan if sought is None else replace(plan, target=sought.phrase)
 
 
 @contextmanager

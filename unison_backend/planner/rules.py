@@ -18,6 +18,7 @@ from . import measures, roles
 from .base import PlanResult
 from .intent import Verdict, intent, named_output
 from .language import Language, Text, read
+from .targets import target
 
 # Characters behind a medium in which a noun still names what it shows ("<pad> this cartoon figure").
 _NEAR = 12
@@ -65,8 +66,9 @@ def plan(prompt: Prompt) -> Plan:
     task = task_of(output, prompt.kinds, edit=found.source is not None, control=found.control is not None,
                    frames=bool(found.frames), reference=bool(found.references))  # fmt: skip
     width, height = size or (None, None)
+    sought = target(text, language) if found.source is not None else None
     made = Plan(task, width, height, length, tuple(found.frames), found.mask, found.source, tuple(found.references),
-                found.control_kind, None, None, prompt.text, prompt.kinds)  # fmt: skip
+                found.control_kind, sought.phrase if sought else None, None, prompt.text, prompt.kinds)  # fmt: skip
     check_masks(made, prompt.masks)
     return made
 

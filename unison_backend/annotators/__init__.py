@@ -1,0 +1,1 @@
+"""What finds things in pictures: boxes for words (GroundingDINO), masks for boxes, points and masks (SAM2), tracked."""

@@ -1,0 +1,290 @@
+"""Boxes for words: GroundingDINO in transformers' form, from a local folder.
+
+What is unusual: the folder's small files and weight headers are checked before a weight is read, and weights that are
+missing are an error (transformers would draw them at random). It always runs in float32 with eager attention: in bf16
+other queries are selected (notes/huggingface.md section 6). Nothing is asked of the network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, UnsupportedError, WeightsError
+from ..memory import memory_errors
+from ..planner.checkpoint import LOAD_ERRORS, read_json
+from ..progress import Cancel, Progress, check, never, silent
+from ..weights import load_state_dict
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    Device = torch.device | str
+
+# VACE's annotators (notes/vace.md section 3): the least score of a box and of a word, and the overlap of duplicates.
+THRESHOLD = 0.25
+TEXT_THRESHOLD = 0.20
+NMS_IOU = 0.5
+
+DETECTOR_TYPE = "grounding-dino"
+
+_STAGE = "detection"
+_CURE = "use a smaller picture or the CPU"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A box (left, top, right, bottom in pixels, clipped to the picture), the words that it fits, and how well (0..1).
+
+    label: the words of the phrases that score above the text threshold; "" where none does.
+    """
+
+    box: tuple[float, float, float, float]
+    label: str
+    score: float
+
+
+@dataclass
+class Detector:
+    """A loaded GroundingDINO, in eval mode and without gradients. model: GroundingDinoForObjectDetection."""
+
+    model: Any
+    processor: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are now."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    def to(self, device: Device) -> Detector:
+        """Move all weights; raises ResourceError when the memory is too small."""
+        with memory_errors(f"moving the detector to {device}", "use the CPU"):
+            self.model.to(device)
+        return self
+
+    def detect(
+        self,
+        frames: Sequence[Tensor],
+        phrases: Sequence[str],
+        *,
+        threshold: float = THRESHOLD,
+        text_threshold: float = TEXT_THRESHOLD,
+        nms: float = NMS_IOU,
+        progress: Progress = silent,
+        cancel: Cancel = never,
+    ) -> list[list[Detection]]:
+        """For each frame ([H, W, 3] float32 0..1, of any sizes) the boxes that fit any of the phrases, best first.
+
+        threshold: boxes score more than this (0..1). text_threshold: so do the words in a label. nms: of boxes that
+        overlap more than this (intersection over union), whatever their words, only the best stays.
+        Raises InputError for an empty phrase, too many words, a bad threshold or frame; Cancelled; ResourceError.
+        """
+        import torch
+
+        values = {"threshold": threshold, "text_threshold": text_threshold, "nms": nms}
+        if bad := [f"{name} is {value}" for name, value in values.items() if not 0 <= value <= 1]:
+            raise InputError(f"{bad[0]}; it lies between 0 and 1")
+        text = caption(phrases)
+        self._check_length(text)
+        found = []
+        for number, frame in enumerate(frames):
+            check(cancel, _STAGE)
+            with torch.no_grad(), memory_errors("looking for things in a picture", _CURE):
+                found.append(self._detect(to_uint8(frame), text, threshold, text_threshold, nms))
+            progress(_STAGE, number + 1, len(frames))
+        return found
+
+    def _check_length(self, text: str) -> None:
+        # the model would cut the words off and its processor would still count them
+        count, most = len(self.processor.tokenizer(text)["input_ids"]), self.model.config.max_text_len
+        if count > most:
+            raise InputError(f"the phrases are {count} tokens long, the detector reads {most}: use fewer words")
+
+    def _detect(self, frame: Tensor, text: str, threshold: float, text_threshold: float, nms: float) -> list[Detection]:
+        """frame: [3, H, W] uint8."""
+        import torch
+
+        inputs = self.processor(images=frame, text=text, return_tensors="pt", input_data_format="channels_first")
+        outputs = self.model(**inputs.to(self.device))
+        height, width = frame.shape[-2:]
+        result = self.processor.post_process_grounded_object_detection(
+            outputs,
+            inputs["input_ids"],
+            threshold=threshold,
+            text_threshold=text_threshold,
+            target_sizes=[(height, width)],
+        )[0]
+        boxes, scores = result["boxes"].float().cpu(), result["scores"].float().cpu()
+        kept = keep_best(boxes, scores, nms)
+        clipped = boxes[kept].clamp(min=0).minimum(torch.tensor([width, height, width, height])).tolist()
+        # Words are taken by index: with no boxes at all there is still one (empty) label.
+        return [
+            Detection((left, top, right, bottom), _words(result["text_labels"][i]), float(scores[i]))
+            for i, (left, top, right, bottom) in zip(kept.tolist(), clipped, strict=True)
+            if left < right and top < bottom
+        ]
+
+
+def caption(phrases: Sequence[str]) -> str:
+    """The phrases as GroundingDINO reads them: lower case, each ending with a dot. Raises InputError for an empty one.
+
+    Dots and question marks inside a phrase become spaces, because the model ends phrases at them.
+    """
+    cleaned = [" ".join(re.sub(r"[.?]", " ", phrase.lower()).split()) for phrase in phrases]
+    if not cleaned or "" in cleaned:
+        raise InputError("a phrase to look for is empty: name the thing, for example 'red car'")
+    return " ".join(f"{phrase}." for phrase in cleaned)
+
+
+def _words(label: str) -> str:
+    """A label without the dots and the tokenizer's own tokens that score as words do."""
+    return " ".join(re.sub(r"\[(CLS|SEP|PAD|UNK)\]|\.", " ", label, flags=re.IGNORECASE).split())
+
+
+def to_uint8(frame: Tensor) -> Tensor:
+    """[H, W, 3] in 0..1 as [3, H, W] uint8: transformers would rescale floats once more, and silently."""
+    import torch
+
+    if frame.ndim != 3 or frame.shape[-1] != 3 or not frame.numel():
+        raise InputError(f"a frame is of shape {list(frame.shape)}; expected is [height, width, 3]")
+    return (frame.detach().cpu() * 255).round().clamp(0, 255).to(torch.uint8).permute(2, 0, 1)
+
+
+def keep_best(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
+    """Non-maximum suppression: indices, best first, of boxes that overlap no better kept one by more than `overlap`.
+
+    boxes: [N, 4] left, top, right, bottom. scores: [N]; the earlier of two equal ones counts as better. overlap:
+    intersection over union. Equal to torchvision.ops.nms, which a host need not have.
+    """
+    import torch
+
+    order = scores.argsort(descending=True, stable=True)
+    boxes = boxes[order]
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    start, end = torch.maximum(boxes[:, None, :2], boxes[:, :2]), torch.minimum(boxes[:, None, 2:], boxes[:, 2:])
+    shared = (end - start).clamp(min=0).prod(-1)
+    duplicate = shared / (area[:, None] + area - shared) > overlap
+    kept = torch.ones(len(boxes), dtype=torch.bool)
+    for i in range(len(boxes)):
+        if kept[i]:
+            kept[i + 1 :] &= ~duplicate[i, i + 1 :]
+    return order[kept]
+
+
+def is_detector_folder(folder: Path) -> bool:
+    """Whether `folder` says that it is a GroundingDINO; reads its config.json only and never raises."""
+    return model_type(folder) == DETECTOR_TYPE
+
+
+def load_detector(folder: Path, *, device: Device = "cpu") -> Detector:
+    """The GroundingDINO in `folder` (transformers' layout), in float32.
+
+    Raises WeightsError naming the file that is missing, damaged or wrong and what to do, UnsupportedError for a
+    library that is missing, ResourceError when the memory is too small.
+    """
+    from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
+
+    path = check_folder(folder, (DETECTOR_TYPE,), "GroundingDINO")
+    config = read_json(path / "config.json")
+    if config.get("use_pretrained_backbone") or config.get("use_timm_backbone"):
+        raise WeightsError(f"{path / 'config.json'} takes a backbone from elsewhere; get a folder that has it inside")
+    if (path / "tokenizer.json").is_file():
+        read_json(path / "tokenizer.json")  # of a damaged one transformers 4 says that protobuf is missing
+    elif not (path / "vocab.txt").is_file():
+        raise WeightsError(f"{path} has no tokenizer.json or vocab.txt; download the complete folder")
+    processor = load_part(GroundingDinoProcessor, path)
+    model, missing = load_model(GroundingDinoForObjectDetection, path, dtype="float32", attn_implementation="eager")
+    refuse_missing(path, missing)
+    return Detector(model, processor).to(device)
+
+
+def model_type(folder: Path) -> str:
+    """What a folder's config.json says it is; "" when there is none or it cannot be read."""
+    try:
+        return str(json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def check_folder(folder: Path, types: Sequence[str], role: str) -> Path:
+    """The folder, once its small files and weight headers are those of one of `types`; WeightsError says what is not.
+
+    role: how messages call it. Pickled weights are opened with `weights_only=True` alone.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise WeightsError(f"{path} is {'a file' if path.exists() else 'not there'}; give a {role} folder")
+    if (kind := read_json(path / "config.json").get("model_type")) not in types:
+        raise WeightsError(f"{path} is a model of type {kind!r}; a {role} is {' or '.join(map(repr, types))}")
+    for file in sorted(path.glob("*config.json")):
+        if "auto_map" in read_json(file):
+            raise WeightsError(f"{file} asks to run code from the folder (auto_map), which is refused; remove auto_map")
+    if not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        raise WeightsError(f"{path} has no preprocessor_config.json; download the complete folder")
+    for file in _weight_files(path):
+        load_state_dict(file, device="meta")
+    return path
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that transformers will read, all of which exist: safetensors before pickles, one file before parts."""
+    for name in _WEIGHTS:
+        if (folder / name).is_file():
+            return [folder / name]
+        if not (index := folder / f"{name}.index.json").is_file():
+            continue
+        parts = read_json(index).get("weight_map")
+        if not isinstance(parts, dict) or not parts:
+            raise WeightsError(f"{index} lists no weights; download it again")
+        files = [folder / Path(str(part)).name for part in sorted(set(parts.values()))]
+        if absent := [file.name for file in files if not file.is_file()]:
+            raise WeightsError(f"{folder} lacks {len(absent)} of {len(files)} weight files: {', '.join(absent[:3])}")
+        return files
+    raise WeightsError(f"{folder} has no {_WEIGHTS[0]}; download the complete folder")
+
+
+def load_part(kind: Any, folder: Path) -> Any:
+    """A processor of class `kind` from `folder`."""
+    try:
+        return kind.from_pretrained(folder, local_files_only=True)
+    except ImportError as error:
+        raise UnsupportedError(f"{kind.__name__} takes a library that is missing ({first_line(error)})") from error
+    except Exception as error:  # the tokenizers library raises plain Exception
+        message = f"{folder} cannot be read as a {kind.__name__} ({first_line(error)})"
+        raise WeightsError(f"{message}; download the complete folder") from error
+
+
+def load_model(kind: Any, folder: Path, *, dtype: str, **options: Any) -> tuple[Any, set[str]]:
+    """A model of class `kind`, in eval mode and without gradients, and the weights that the folder does not have."""
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    options |= {"local_files_only": True, "weights_only": True, "output_loading_info": True}
+    options |= {"use_safetensors": _weight_files(folder)[0].suffix == ".safetensors", "dtype": getattr(torch, dtype)}
+    try:
+        with memory_errors(f"loading {folder}", "close other programs"):
+            model, info = kind.from_pretrained(folder, **options)
+    except LOAD_ERRORS as error:
+        raise WeightsError(f"{folder} cannot be loaded as a {kind.__name__}: {first_line(error)}") from error
+    return model.eval().requires_grad_(False), set(info["missing_keys"])
+
+
+def refuse_missing(folder: Path, keys: Collection[str]) -> None:
+    """Raise WeightsError when weights are missing; ones too many do no harm, and old folders have some."""
+    if keys:
+        raise WeightsError(
+            f"{folder}: {len(keys)} weights are missing ({', '.join(sorted(keys)[:3])}); download it again"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says, short enough for a message."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
