@@ -148,7 +148,8 @@ def test_refused_prompts(segmenter: Segmenter, prompt: dict[str, Any], message: 
 def whole(segmenter: Segmenter, video: torch.Tensor, start: int, prompt: dict[str, Any], reverse: bool) -> Any:
     """The library's masks by frame: all frames in the session, nothing dropped, one direction."""
     model, processor = segmenter.model, segmenter.processor
-    session = processor.init_video_session(video=(video * 255).round().to(torch.uint8))
+    pixels = (video * 255).round().to(torch.uint8).permute(0, 3, 1, 2)  # transformers 4 knows only this order
+    session = processor.init_video_session(video=pixels)
     given: dict[str, Any] = {"input_masks": prompt.get("mask")}
     if "boxes" in prompt:
         given = {"input_boxes": [[list(box) for box in prompt["boxes"]]]}

@@ -168,5 +168,5 @@ def test_a_wrong_setting_says_what_is_right(setting):
 def test_settings_are_checked_as_a_plan():
     with pytest.raises(PlanError, match="4096"):
         applied(parse("<CFI>"), "width=99999")
-    with pytest.raises(InputError, match="output=image"):
+    with pytest.raises(InputError, match="set output to image or video"):
         applied(parse("Yes."), "width=64")

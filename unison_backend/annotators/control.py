@@ -64,7 +64,7 @@ _ELLIPSE_CORNERS = 36
 _FOLDER = "models/unison/control"
 WANTED = {
     "depth": f"the folder huggingface.co/depth-anything/Depth-Anything-V2-Small-hf (about 100 MB) into {_FOLDER}",
-    "pose": f"the folder huggingface.co/usyd-community/vitpose-base-simple (about 350 MB) as {_FOLDER}/pose/vitpose and "
+    "pose": f"huggingface.co/usyd-community/vitpose-base-simple (about 350 MB) as folder {_FOLDER}/pose/vitpose and "
     f"huggingface.co/PekingU/rtdetr_r50vd_coco_o365 (about 170 MB) as {_FOLDER}/pose/detector",
     "flow": "raft_small_C_T_V2-01064c6d.pth (4 MB) or raft_large_C_T_SKHT_V2-ff5fadd5.pth (21 MB) from "
     f"download.pytorch.org into {_FOLDER}",
