@@ -39,6 +39,7 @@ FLOW_UPDATES = 20  # reference: RAFT's iterations
 FLOW_LEAST = 1.0  # pixels: a clip that moves less is not painted in full colours
 FLOW_MIN_SIDE, FLOW_MAX_AREA = 128, 1280 * 720  # what RAFT needs, and what the square of it still fits into a GPU
 
+_FLAT = 1e-5  # relative: depths that differ by no more are equal but for rounding
 _SAMPLES = 1 << 22  # depth values that the percentiles are taken of
 _NEAREST = 1e-3  # metres: what is nearer counts as this near
 _COCO_POINTS = 17
@@ -126,8 +127,10 @@ def clip_range(maps: Sequence[Tensor]) -> tuple[float, float]:
 
     step = max(1, round((sum(values.numel() for values in maps) / _SAMPLES) ** 0.5))
     values = np.concatenate([values[::step, ::step].flatten().numpy() for values in maps])
-    low, high = np.percentile(values, DEPTH_PERCENTILES)
-    return (float(low), float(high)) if high > low else (float(values.min()), float(values.max()))
+    low, high = map(float, np.percentile(values, DEPTH_PERCENTILES))
+    if high - low <= _FLAT * max(abs(low), abs(high)):
+        low, high = float(values.min()), float(values.max())
+    return (low, high) if high - low > _FLAT * max(abs(low), abs(high)) else (low, low)
 
 
 @dataclass
@@ -303,6 +306,8 @@ def load_pose(folder: Path, detector: Path | None = None, *, device: Device = "c
 
 def _pose_parts(folder: Path) -> tuple[Path, Path]:
     """The folders with the ViTPose and the RT-DETR: `vitpose` and `detector`, or the first by name of their type."""
+    if not folder.is_dir():
+        raise WeightsError(f"{folder} is {'a file' if folder.exists() else 'not there'}; give a folder")
     children = sorted(folder.iterdir(), key=lambda p: (p.name not in ("vitpose", "detector"), p.name))
     found = {model_type(child): child for child in reversed(children)}
     for kind, name in ((POSE_TYPE, "ViTPose"), (PERSON_TYPE, "RT-DETR")):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, UnsupportedError, WeightsError
@@ -114,14 +115,15 @@ class Detector:
         inputs = self.processor(images=frame, text=text, return_tensors="pt", input_data_format="channels_first")
         outputs = self.model(**inputs.to(self.device))
         height, width = frame.shape[-2:]
+        # On the CPU: labels are read box by box, and each look at a GPU would wait for it
         result = self.processor.post_process_grounded_object_detection(
-            outputs,
-            inputs["input_ids"],
+            SimpleNamespace(logits=outputs.logits.cpu(), pred_boxes=outputs.pred_boxes.cpu()),
+            inputs["input_ids"].cpu(),
             threshold=threshold,
             text_threshold=text_threshold,
             target_sizes=[(height, width)],
         )[0]
-        boxes, scores = result["boxes"].float().cpu(), result["scores"].float().cpu()
+        boxes, scores = result["boxes"], result["scores"]
         kept = keep_best(boxes, scores, nms)
         clipped = boxes[kept].clamp(min=0).minimum(torch.tensor([width, height, width, height])).tolist()
         # Words are taken by index: with no boxes at all there is still one (empty) label.
