@@ -43,7 +43,7 @@ _NIGHT, _NIGHT_SHARE = 0.06, 0.85  # pose: the ground is this dark
 _LIMB, _LIMB_SHARES, _LIMB_COLOUR = 0.2, (0.0005, 0.15), 0.5  # pose: what is lighter, and is mostly this saturated
 _HUES, _HUE_SHARE = 4, 0.02  # pose: of twelve hues, each with this share of the coloured pixels
 _BRIGHT, _BRIGHT_SHARE = 0.8, 0.99  # flow: the brightest channel of a mixture of one hue and white
-_FULL, _FULL_SHARE = 0.85, 0.95
+_FULL, _FULL_SHARE = 0.94, 0.95
 _TINTED = 0.02  # flow: share of pixels that are no shade of grey
 
 
