@@ -129,7 +129,7 @@ class UnisonLoadControlModel(_Loader):
 
     @classmethod
     def execute(cls, control: str) -> io.NodeOutput:
-        from ..unison_backend.annotators.control_models import load_control_model
+        from ..unison_backend.annotators.control_loading import load_control_model
 
         return io.NodeOutput(AnnotatorModel.of(load_control_model(cls.path(control))))
 

@@ -57,7 +57,9 @@ def scene(height: int = 96, width: int = 128) -> Tensor:
 
 
 def test_importing_is_light() -> None:
-    modules = ", ".join(f"unison_backend.annotators.{name}" for name in ("control", "control_models", "is_map"))
+    modules = ", ".join(
+        f"unison_backend.annotators.{name}" for name in ("control", "control_models", "control_loading", "is_map")
+    )
     code = f"import sys, {modules}; sys.exit(bool({{'transformers', 'torchvision', 'kornia', 'scipy'}} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 

@@ -1,4 +1,4 @@
-"""Control maps that take weights: depth, pose and flow, from local files.
+"""Control maps that take weights: depth, pose and flow (control_loading.py reads these).
 
 Networks see one frame, or two, at a time, in float32. What is particular to our maps is their scale: depth and flow are
 scaled once for a whole clip (the reference scales every frame by itself, so that a resting scene flickers).
@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count as counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import InputError, UnsupportedError, WeightsError
+from ..errors import InputError
 from ..memory import memory_errors
-from ..planner.checkpoint import read_json
 from ..progress import Cancel, Progress, check, never, silent
-from ..weights import PICKLES, SAFETENSORS, assign, load_state_dict, seems
 from . import control
 from .control import make_map as make_map  # the one entry for all kinds of maps
-from .detector import check_folder, first_line, keep_best, load_model, load_part, model_type, refuse_missing, to_uint8
+from .detector import keep_best, to_uint8
 from .is_map import check_video
 
 if TYPE_CHECKING:
@@ -30,8 +27,7 @@ if TYPE_CHECKING:
 
     Device = torch.device | str
 
-DEPTH_TYPES = ("depth_anything", "dpt")
-POSE_TYPE, PERSON_TYPE = "vitpose", "rt_detr"
+_ZOE = "zoedepth"
 
 DEPTH_PERCENTILES = (1, 99)  # of all frames together, which become black and white
 DUPLICATE_IOU = 0.7  # two boxes that overlap more are one person
@@ -42,10 +38,7 @@ FLOW_MIN_SIDE, FLOW_MAX_AREA = 128, 1280 * 720  # what RAFT needs, and what the 
 _FLAT = 1e-5  # relative: depths that differ by no more are equal but for rounding
 _SAMPLES = 1 << 22  # depth values that the percentiles are taken of
 _NEAREST = 1e-3  # metres: what is nearer counts as this near
-_COCO_POINTS = 17
 _CURE = "use a smaller video or the CPU"
-# Weights that depth networks have and do not use, and that released folders lack.
-_UNUSED = ("fusion_stage.layers.0.residual_layer1.", "embeddings.mask_token")
 
 
 @dataclass
@@ -70,7 +63,7 @@ class ControlModel:
 
 @dataclass
 class DepthModel(ControlModel):
-    """Depth-Anything, or DPT. model: DepthAnythingForDepthEstimation or DPTForDepthEstimation."""
+    """Depth-Anything, DPT or ZoeDepth. model: transformers' ...ForDepthEstimation of these."""
 
     processor: Any
     kind: ClassVar[str] = "depth"
@@ -109,7 +102,12 @@ class DepthModel(ControlModel):
     def _nearness(self, frame: Tensor) -> Tensor:
         """[h, w] float32 on the CPU, in the network's own size and scale; larger is nearer."""
         inputs = self.processor(images=to_uint8(frame), return_tensors="pt", input_data_format="channels_first")
-        predicted: Tensor = self.model(**inputs.to(self.device)).predicted_depth[0].float().cpu()
+        outputs = self.model(**inputs.to(self.device))
+        predicted: Tensor = outputs.predicted_depth[0]
+        if self.model.config.model_type == _ZOE:  # its processor pads the frame, and takes that off again
+            made = self.processor.post_process_depth_estimation(outputs, source_sizes=[tuple(frame.shape[:2])])
+            predicted = made[0]["predicted_depth"]
+        predicted = predicted.float().cpu()
         return 1 / predicted.clamp(min=_NEAREST) if self._is_metric else predicted
 
     @property
@@ -118,7 +116,7 @@ class DepthModel(ControlModel):
         config = self.model.config
         if config.model_type == "dpt":  # facebook/dpt-dinov2-*, trained on NYU and KITTI
             return bool(getattr(config.backbone_config, "model_type", "") == "dinov2")
-        return bool(config.depth_estimation_type == "metric")
+        return bool(config.model_type == _ZOE or config.depth_estimation_type == "metric")
 
 
 def clip_range(maps: Sequence[Tensor]) -> tuple[float, float]:
@@ -164,13 +162,14 @@ class PoseModel(ControlModel):
         numbers, empty = counter(), []
 
         def draw(frame: Tensor) -> Tensor:
-            people, number = self._people(to_uint8(frame)), next(numbers)
+            number = next(numbers)
+            with torch.no_grad(), memory_errors("looking for people", _CURE):
+                people = self._people(to_uint8(frame))
             if not any(point for person in people for point in person):
                 empty.append(number)
             return control.draw_people(people, *frame.shape[:2])
 
-        with torch.no_grad(), memory_errors("looking for people", _CURE):
-            result = control.each_frame(video, draw, "pose map", progress, cancel)
+        result = control.each_frame(video, draw, "pose map", progress, cancel)
         if len(empty) == next(numbers):
             raise InputError(
                 f"nobody was found in any of the control input's {len(video)} frames: use footage that shows a person, "
@@ -202,14 +201,15 @@ class PoseModel(ControlModel):
         found = self.detector_processor.post_process_object_detection(
             network(**inputs.to(self.device)), threshold=control.POSE_THRESHOLD, target_sizes=[(height, width)]
         )[0]
-        is_person = found["labels"] == _person_label(network.config)
+        is_person = found["labels"] == person_label(network.config)
         boxes, scores = found["boxes"][is_person].float().cpu(), found["scores"][is_person].float().cpu()
         boxes = boxes[keep_best(boxes, scores, DUPLICATE_IOU)].clamp(min=0)
         boxes = boxes.minimum(torch.tensor([width, height, width, height]))
         return [[x, y, right - x, below - y] for x, y, right, below in boxes.tolist() if x < right and y < below]
 
 
-def _person_label(config: Any) -> int | None:
+def person_label(config: Any) -> int | None:
+    """The number of the class "person" of a detector's config; None when it has none."""
     return next((int(label) for label, name in config.id2label.items() if str(name).lower() == "person"), None)
 
 
@@ -273,101 +273,3 @@ class FlowModel(ControlModel):
             flow = functional.interpolate(flow, (height, width), mode="bilinear") * longer
         result: Tensor = flow[0].float().cpu()
         return result
-
-
-def load_depth(folder: Path, *, device: Device = "cpu") -> DepthModel:
-    """The Depth-Anything or DPT in `folder` (transformers' layout).
-
-    Raises WeightsError naming the file that is missing, damaged or wrong and what to do, UnsupportedError for a
-    library that is missing, ResourceError when the memory is too small. So do the functions below.
-    """
-    from transformers import AutoModelForDepthEstimation
-
-    return DepthModel(*_load(folder, DEPTH_TYPES, "depth model", AutoModelForDepthEstimation)).to(device)
-
-
-def load_pose(folder: Path, detector: Path | None = None, *, device: Device = "cpu") -> PoseModel:
-    """The ViTPose in `folder` and the RT-DETR in `detector`; without the latter, both are folders inside `folder`."""
-    import torch
-    from transformers import RTDetrForObjectDetection, VitPoseForPoseEstimation
-
-    path = Path(folder)
-    if detector is None:
-        path, detector = _pose_parts(path)
-    network, processor = _load(path, (POSE_TYPE,), "ViTPose", VitPoseForPoseEstimation)
-    finder, finder_processor = _load(detector, (PERSON_TYPE,), "RT-DETR", RTDetrForObjectDetection)
-    if network.config.num_labels != _COCO_POINTS:
-        raise WeightsError(f"{path} finds {network.config.num_labels} key points; get a ViTPose that finds COCO's 17")
-    if _person_label(finder.config) is None:
-        raise WeightsError(f"{detector} does not know persons; get an RT-DETR that was trained on COCO")
-    both = torch.nn.ModuleDict({"vitpose": network, "detector": finder})
-    return PoseModel(both, processor, finder_processor).to(device)
-
-
-def _pose_parts(folder: Path) -> tuple[Path, Path]:
-    """The folders with the ViTPose and the RT-DETR: `vitpose` and `detector`, or the first by name of their type."""
-    if not folder.is_dir():
-        raise WeightsError(f"{folder} is {'a file' if folder.exists() else 'not there'}; give a folder")
-    children = sorted(folder.iterdir(), key=lambda p: (p.name not in ("vitpose", "detector"), p.name))
-    found = {model_type(child): child for child in reversed(children)}
-    for kind, name in ((POSE_TYPE, "ViTPose"), (PERSON_TYPE, "RT-DETR")):
-        if kind not in found:
-            raise WeightsError(f"{folder} has no folder with a {name} in it; put {control.WANTED['pose']}")
-    return found[POSE_TYPE], found[PERSON_TYPE]
-
-
-def _load(folder: Path, types: Sequence[str], role: str, kind: Any) -> tuple[Any, Any]:
-    """The model of class `kind` in a folder, and its image processor."""
-    from transformers import AutoImageProcessor
-
-    path = check_folder(folder, types, role)
-    if _needs_more(read_json(path / "config.json")):
-        raise WeightsError(f"{path / 'config.json'} takes a backbone from elsewhere; get a folder that has it inside")
-    processor = load_part(AutoImageProcessor, path)
-    model, missing = load_model(kind, path, dtype="float32")
-    refuse_missing(path, {key for key in missing if not any(part in key for part in _UNUSED)})
-    return model, processor
-
-
-def _needs_more(config: Any) -> bool:
-    """Whether a config, or one inside it, names a backbone that would be fetched."""
-    if not isinstance(config, dict):
-        return False
-    named = config.get("backbone") and not config.get("backbone_config")
-    asked = named or config.get("use_pretrained_backbone") or config.get("use_timm_backbone")
-    return bool(asked) or any(_needs_more(part) for part in config.values())
-
-
-def load_flow(file: Path, *, device: Device = "cpu") -> FlowModel:
-    """The RAFT, small or large, in a .safetensors or .pth file with torchvision's weights."""
-    try:
-        from torchvision.models.optical_flow import raft_large, raft_small
-    except (ImportError, RuntimeError) as error:  # RuntimeError: one that was built for another torch
-        raise UnsupportedError(
-            f"flow takes torchvision, which cannot be used here ({first_line(error)}): install the torchvision that "
-            "belongs to your torch (pip install torchvision)"
-        ) from error
-    state = load_state_dict(file, prefixes=("module.",))
-    if not any(key.startswith("update_block.") for key in state) or "feature_encoder.conv.weight" not in state:
-        raise WeightsError(f"{file} is no RAFT in torchvision's form; put {control.WANTED['flow']}.{seems(state)}")
-    model = (raft_large if any(key.startswith("mask_predictor.") for key in state) else raft_small)(weights=None)
-    counts = {key: value for key, value in model.state_dict().items() if key.endswith(".num_batches_tracked")}
-    assign(model, counts | state, f"{file} as a RAFT", dtype=next(model.parameters()).dtype)
-    return FlowModel(model.eval().requires_grad_(False)).to(device)
-
-
-def load_control_model(path: Path, *, device: Device = "cpu") -> DepthModel | PoseModel | FlowModel:
-    """The depth model, pose model (a folder with both of its folders) or flow model (a file) at `path`."""
-    path = Path(path)
-    if path.suffix.lower() in SAFETENSORS + PICKLES and not path.is_dir():
-        return load_flow(path, device=device)
-    kinds = {model_type(child) for child in path.iterdir()} if path.is_dir() else set()
-    if model_type(path) in DEPTH_TYPES:
-        return load_depth(path, device=device)
-    if kinds & {POSE_TYPE, PERSON_TYPE}:
-        return load_pose(path, device=device)
-    found = f"a model of type {kind!r}" if (kind := model_type(path)) else "no model" if path.exists() else "not there"
-    raise WeightsError(
-        f"{path} is {found}; a control model is a folder with a Depth-Anything or DPT, a folder that holds the folders "
-        "of a ViTPose and an RT-DETR, or a file with torchvision's RAFT"
-    )

@@ -69,7 +69,7 @@ def annotators(paths: AnnotatorPaths, device: torch.device) -> Annotators:
 
 def _control_models(paths: Sequence[Path], kind: str, device: torch.device) -> dict[str, Any]:
     """The named model of that kind, if there is one and the map takes one."""
-    from .control_models import load_control_model
+    from .control_loading import load_control_model
 
     if kind not in ("depth", "pose", "flow"):
         return {}
