@@ -29,6 +29,8 @@ def test_sentence(sentence):
     made = plan(prompt)
     assert (str(made.task), made.tokens) == (record["task"], record["tokens"])
     assert made.prompt == record["prompt"]
+    if "target" in record:
+        assert made.target == record["target"]
     assert parse(made.tokens, made.prompt, made.media).tokens == made.tokens
 
 
@@ -37,6 +39,19 @@ def test_the_sentences_cover_all_tasks_in_both_languages():
     assert len(first) == 200
     assert len({record["task"] for record in first}) == 12
     assert sum(any("\u4e00" <= c <= "\u9fff" for c in record["prompt"]) for record in first) == 90
+
+
+def test_the_ninth_set_is_half_traps_in_both_languages():
+    ninth = [s[2] for s in SENTENCES if s[0] == "sentences_ninth"]
+    chinese = [record for record in ninth if any("\u4e00" <= c <= "\u9fff" for c in record["prompt"])]
+    assert len(chinese) >= 60 and len(ninth) - len(chinese) >= 60
+    assert sum("target" not in record for record in ninth) >= 60
+
+
+def test_traditional_characters_are_read_and_kept():
+    made = plan(parse_pads("<IMGPAD>\u8acb\u628a\u7246\u58c1\u5857\u6210\u767d\u8272"))
+    assert (made.tokens, made.target) == ("<BOEDIT>0<EOEDIT><CFI>", "\u7246\u58c1")
+    assert made.prompt == "<IMGPAD>\u8acb\u628a\u7246\u58c1\u5857\u6210\u767d\u8272"
 
 
 def test_typed_tokens_are_words():

@@ -111,6 +111,9 @@ def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
     labels = sentence.lstrip()[:1] >= _FIRST_PAD and not sentence.rstrip().endswith("?")
     for number, clause in enumerate(_clauses(sentence)):
         rest = _strip_leads(clause, language)
+        if has_media and number == 0 and language.match("edit_asked", rest):
+            yield Verdict("edit")
+            return
         before = _before_clause(sentence, clause)
         if before.rstrip().endswith(" to") and not language.match("purpose", _LEADING.sub("", before)):
             continue
@@ -142,6 +145,8 @@ def _asks_first(sentence: str, language: Language) -> bool:
 
 
 def _english_clause(rest: str, opens: bool, has_media: bool, language: Language) -> Verdict | None:
+    if has_media and opens and language.match("edit_asked", rest):
+        return Verdict("edit")
     if opens and any(language.match(key, rest) for key in ("ask_head", "np_text")):
         return Verdict("ask", "text")
     if opens and language.match("ask_aux", rest):
@@ -159,15 +164,17 @@ def _english_clause(rest: str, opens: bool, has_media: bool, language: Language)
 def _order(rest: str, has_media: bool, language: Language) -> Verdict | None:
     """The order that the verb at the start of `rest` gives."""
     made = {key: language.match(key, rest) for key in ("make_any", "make_image", "make_video", "want")}
+    edited = language.match("edit_head", rest) if has_media else None
     if any(made.values()):
         key, verb = max(((k, m) for k, m in made.items() if m), key=lambda pair: pair[1].end())
+        if edited and edited.end() > verb.end():
+            # "Paint over" and "cut out" are no ways to make something.
+            return Verdict("edit")
         if verdict := _made(key, verb, rest, has_media, language):
             return verdict
     if has_media and language.match("transform_head", rest):
         return Verdict("transform")
-    if has_media and language.match("edit_head", rest):
-        return Verdict("edit")
-    return None
+    return Verdict("edit") if edited else None
 
 
 def _made(key: str, verb: re.Match[str], rest: str, has_media: bool, language: Language) -> Verdict | None:
@@ -206,7 +213,7 @@ def _chinese(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
     if asked := language.search("asked_for", sentence):
         yield Verdict("make", noun_class(asked.group("noun"), language))
         return
-    polite = language.search("polite", sentence)
+    polite = language.search("polite", sentence) if not language.search("ask_sure", sentence) else None
     asks_outright = not polite and (sentence.rstrip().endswith("?") or language.search("ask_end", sentence))
     if asks_outright or (not polite and language.match("ask_head", _strip_leads(sentence, language))):
         yield Verdict("ask", "text")

@@ -40,7 +40,8 @@ _MAX_READ = 6000
 class Text:
     """An instruction made ready for patterns: lower case, compatibility characters unified, media as characters.
 
-    words: the same text, character by character, before what only looks like an order was made harmless in `value`.
+    words: the same text, character by character, before Chinese was made simplified and what only looks like an order
+    harmless in `value`.
     """
 
     value: str
@@ -79,7 +80,8 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
     text = re.sub(r"(?<=\d) (?:by|times) (?=\d)", "x", text)
     text = re.sub(r"[\u2013\u2014\u2015]+", " - ", text)
     text = re.sub(r"[ \t]+", " ", text)
-    return Text(language.quiet(text), prompt.kinds, text), language
+    simple = text.translate(simplified()) if language.name == "zh" else text
+    return Text(language.quiet(simple), prompt.kinds, text), language
 
 
 def _joined(entry: Any) -> str:
@@ -139,6 +141,19 @@ class Language:
         while _MACRO.search(source):
             source = _MACRO.sub(lambda m: self._macros[m.group(1)], source)
         return source
+
+
+@lru_cache(maxsize=1)
+def nouns() -> dict[str, dict[str, str]]:
+    """Everyday Chinese words in English by what they do in a phrase, and traditional characters as simplified ones."""
+    data = json.loads((Path(__file__).parent / "language" / "nouns_zh_en.json").read_text(encoding="utf-8"))
+    return {kind: dict(words) for kind, words in data.items()}
+
+
+@lru_cache(maxsize=1)
+def simplified() -> dict[int, str]:
+    """A table for `str.translate`: one character for one, so that positions stay."""
+    return str.maketrans(nouns()["simplified"])
 
 
 @lru_cache(maxsize=4)

@@ -8,16 +8,14 @@ frame or the masked area leaves nothing to find.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
-from .language import Language, Text, load
+from .language import Language, Text, load, nouns, simplified
 
 # Characters of a phrase, of what is read behind a verb, and of a typed phrase.
 _MOST, _OBJECT, _TYPED_MOST = 60, 200, 800
@@ -96,7 +94,7 @@ def is_plural(phrase: str) -> bool:
     """True when all that is found is meant: by a quantifier, "and", or the form of an English noun."""
     phrase = _clean(phrase.lower())
     if _CJK.search(phrase):
-        simple, chinese = phrase.translate(_dictionary().simplified), load("zh")
+        simple, chinese = phrase.translate(simplified()), load("zh")
         return " and " in simple or any(chinese.search(key, simple) for key in _SEVERAL)
     english = load("en")
     phrase = _without(("target_lead",), phrase, english)
@@ -385,8 +383,7 @@ def _english_core(phrase: str) -> str:
 
 def _chinese_target(words: str, language: Language) -> str:
     """What the orders of `words` are about; patterns read simplified characters, the phrase keeps its own."""
-    simplified = _dictionary().simplified
-    simple = words.translate(simplified)
+    simple = words.translate(simplified())
     said = str.maketrans({s: w for w, s in zip(words, simple, strict=True) if w != s})
     for key, mark in (("target_mask", ""), ("target_media", _MARK)):
         for pattern in language.patterns(key):
@@ -446,25 +443,24 @@ def _chinese_thing(words: str, language: Language) -> str:
 
 @dataclass(frozen=True)
 class _Dictionary:
-    """Chinese words by what they do in a phrase, their English, and traditional characters as simplified ones."""
+    """Chinese words by what they do in a phrase, and their English."""
 
     kinds: dict[str, str]
     english: dict[str, str]
     after: dict[str, str]
-    simplified: dict[int, str]
     longest: int
 
 
 @lru_cache(maxsize=1)
 def _dictionary() -> _Dictionary:
-    data = json.loads((Path(__file__).parent / "language" / "nouns_zh_en.json").read_text(encoding="utf-8"))
+    data = nouns()
     kinds: dict[str, str] = {}
     english: dict[str, str] = {}
     for kind in ("places", "adjectives", "with", "things", "animals", "people"):
         for word, meaning in data[kind].items():
             kinds[word], english[word] = kind, meaning
     longest = max(map(len, [*kinds, *data["after"]]))
-    return _Dictionary(kinds, english, data["after"], str.maketrans(data["simplified"]), longest)
+    return _Dictionary(kinds, english, data["after"], longest)
 
 
 @dataclass
@@ -502,8 +498,8 @@ class _Phrase:
 
 def _translated(run: str) -> str:
     """Chinese characters as English words as far as the dictionary has them; the rest stays as it is."""
-    language, simplified = load("zh"), _dictionary().simplified
-    simple = run.translate(simplified)
+    language = load("zh")
+    simple = run.translate(simplified())
     said = str.maketrans({s: w for w, s in zip(run, simple, strict=True) if w != s})
     for pattern in language.patterns("target_quantifier"):
         simple = pattern.sub("", simple)
