@@ -34,6 +34,15 @@ def test_sentence(sentence):
     assert parse(made.tokens, made.prompt, made.media).tokens == made.tokens
 
 
+CONTROLS = [json.loads(line) for line in (DATA / "controls.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("record", CONTROLS, ids=lambda r: r["prompt"][:60])
+def test_what_a_control_input_is_followed_by(record):
+    made = plan(parse_pads(record["prompt"]))
+    assert (str(made.task), made.tokens, made.control) == (record["task"], record["tokens"], record["control"])
+
+
 def test_the_sentences_cover_all_tasks_in_both_languages():
     first = [s[2] for s in SENTENCES if s[0] == "sentences"]
     assert len(first) == 200

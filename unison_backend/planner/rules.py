@@ -6,7 +6,6 @@ said (`measures`); this file puts the three together under the grammar of plans.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from ..plan import Control, Frame, Place, Plan, task_of
@@ -14,7 +13,7 @@ from ..progress import Cancel, Progress, never, silent
 from ..prompt import MASK_WORDS, Prompt
 from ..signals import check_mask_fits, check_masks, mask_edits
 from ..tasks import Output
-from . import measures, roles
+from . import controls, measures, roles
 from .base import PlanResult
 from .intent import Verdict, intent, named_output
 from .language import Language, Text, read
@@ -22,10 +21,6 @@ from .targets import target
 
 # Characters behind a medium in which a noun still names what it shows ("<pad> this cartoon figure").
 _NEAR = 12
-# Characters before a control word in which "into a" makes it the result and not the input.
-_INTO = 30
-# What each pattern of the language's "control" list is about, in its order.
-_CONTROL_PATTERNS: tuple[Control, ...] = ("pose", "depth", "canny", "scribble", "flow", "grey", "map")
 
 
 @dataclass
@@ -82,7 +77,8 @@ def _assign(found: _Roles, verdict: Verdict | None, text: Text, language: Langua
     output = verdict.output if verdict else None
     if _mask(found, text, language):
         return _edit_output(found, text)
-    _control(found, verdict, output, text, language)
+    if steers := controls.control_input(verdict, output, text, language):
+        found.control, found.control_kind = steers
     if verdict is None and found.control is None and not _frames(found, verdict, text, language):
         return _without_order(found, text, language)
     if verdict and verdict.kind == "edit" and "video" not in text.kinds and _said_frames(text, language):
@@ -203,46 +199,6 @@ def _target(candidates: list[int], text: Text, language: Language) -> int:
             or language.match("destination_post", roles.around(text, positions[i])[1])]  # fmt: skip
     kept = [i for i in into if i not in lent] or [i for i in candidates if i not in lent] or into or candidates
     return kept[0]
-
-
-def _control(found: _Roles, verdict: Verdict | None, output: Output | None, text: Text, language: Language) -> None:
-    """A control map, or footage whose pose, depth, edges or motion is to be followed."""
-    for index, match in roles.linked("control", text, language):
-        before = text.value[max(0, match.start() - _INTO) : match.start()]
-        if (output is None or text.kinds[index] == output) and _is_given(match, index, before, text, language):
-            found.control, found.control_kind = index, _control_kind(index, text, language)
-            return
-    if verdict and verdict.kind in ("edit", "transform"):
-        return
-    videos = list(roles.media_of("video", text, found.taken))
-    follows = language.search("motion", text.value) and language.search("motion_follow", text.value)
-    if output in ("video", None) and videos and follows:
-        found.control, found.control_kind = videos[0], "pose"
-    elif output in ("image", None) and "video" not in text.kinds:
-        posed = [i for i, _ in roles.linked("follow_picture", text, language) if text.kinds[i] == "image"]
-        if posed:
-            found.control, found.control_kind = posed[0], "pose"
-
-
-def _is_given(match: re.Match[str], index: int, before: str, text: Text, language: Language) -> bool:
-    """False for a word that names the result ("into a sketch") or only describes it ("striking a victory pose")."""
-    position = next((p for p, i in text.pads if i == index), len(text.value))
-    described = position < match.start() and language.search("indefinite", before)
-    linked = language.match("post", text.value[position + 1 : match.start()])
-    return not language.search("into", before) and (not described or linked is not None)
-
-
-def _control_kind(index: int, text: Text, language: Language) -> Control:
-    """ "map" when the words call the medium a map ("pose video", "sketch"), else what is to be drawn from it."""
-    named: list[Control] = []
-    for kind, pattern in zip(_CONTROL_PATTERNS, language.patterns("control"), strict=True):
-        for match in pattern.finditer(text.value):
-            if roles.labelled(match, text, language) != index:
-                continue
-            if language.match("is_map", match.group()) or language.match("map_noun", text.value[match.end() :]):
-                return "map"
-            named.append(kind)
-    return named[0] if named else "map"
 
 
 def _frames(found: _Roles, verdict: Verdict | None, text: Text, language: Language) -> bool:
