@@ -110,10 +110,15 @@ class UnisonLoadControlModel(_Loader):
             "UnisonLoadControlModel",
             "Loaders",
             display_name="Load Control Model (Unison)",
-            description="A depth model (Depth-Anything), a pose model (ViTPose with a person detector) or an optical "
-            "flow model (RAFT); which one it is, its files say.",
+            description="A depth model (Depth-Anything, DPT or ZoeDepth), a pose model (ViTPose with a person "
+            "detector) or an optical flow model (RAFT); which one it is, its files say.",
             search_aliases=["unison", "depth anything", "vitpose", "raft", "preprocessor"],
-            inputs=[cls.combo("A folder or a raft file in models/unison.")],
+            inputs=[
+                cls.combo(
+                    "A depth or pose folder in models/unison, depth_anything or controlnet_aux, or a raft file in "
+                    "models/unison."
+                )
+            ],
             outputs=[
                 ControlModelSocket.Output(display_name="control_model", tooltip="For Prepare Sources and Control Map.")
             ],

@@ -13,23 +13,21 @@ from typing import Any
 
 import folder_paths
 
+from ..unison_backend.annotators.control_loading import DEPTH_TYPES
 from ..unison_backend.annotators.detector import is_detector_folder, model_type
+from ..unison_backend.annotators.places import FLOW_NAME
 from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
 from ..unison_backend.models import ANNOTATOR_NEEDS, NEEDS, PLANNER_TYPE, describe, has_planning_weights
 
 KEY = "unison"
-# What other packs call the place of their language models, as folders of `models` and as keys of a paths file.
-DETECTOR_KEYS = ("detection", "grounding-dino", "groundingdino")
-SEGMENTER_KEYS = ("sam2", "sams")
-# Model types of depth folders (transformers).
-DEPTH_TYPES = ("depth_anything", "dpt", "zoedepth")
-CONTROL_KEYS = ("depth_anything", "depthanything", "controlnet_aux")
-LANGUAGE_KEYS = ("LLM", "llm", "VLM", "vlm", "prompt_generator", "text_encoders")
-_FLOW = "raft"  # in the names of optical flow files, which are no projectors
+# What we and other packs call the place of such models, as folders of `models` and as keys of a paths file.
+_ANNOTATOR_KEYS = {need.key: need.folders for need in ANNOTATOR_NEEDS}
+_PLANNER_KEYS = (KEY, "LLM", "llm", "VLM", "vlm", "prompt_generator", "text_encoders")
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt")
 _DEPTH = 3
-_INSTALLED = {need.key: need for need in (*NEEDS, *ANNOTATOR_NEEDS)}
+_INSTALLED = {need.key: (need,) for need in (*NEEDS, *ANNOTATOR_NEEDS)}
+_INSTALLED["control"] = tuple(need for need in ANNOTATOR_NEEDS if need.key in ("depth", "pose", "flow"))
 
 
 def register() -> None:
@@ -41,18 +39,22 @@ def register() -> None:
 
 def planner_folders() -> dict[str, Path]:
     """Qwen2.5-VL folders by the name shown, those with planning weights first."""
-    found = {name: path for name, path in _folders("config.json") if _config(path).get("model_type") == PLANNER_TYPE}
+    found = {
+        name: path
+        for name, path in _folders("config.json", _PLANNER_KEYS)
+        if _config(path).get("model_type") == PLANNER_TYPE
+    }
     return dict(sorted(found.items(), key=lambda item: not has_planning_weights(item[1])))
 
 
 def adapter_folders() -> dict[str, Path]:
     """Planning LoRA folders by the name shown."""
-    return dict(_folders("adapter_config.json", ("loras",)))
+    return dict(_folders("adapter_config.json", (*_PLANNER_KEYS, "loras")))
 
 
 def projector_files() -> dict[str, Path]:
     """Projector weights in the pack's own folders; weights inside a model's folder are not among them."""
-    return {name: path for name, path in _single_files().items() if _FLOW not in path.name.lower()}
+    return {name: path for name, path in _single_files().items() if FLOW_NAME not in path.name.lower()}
 
 
 def _single_files() -> dict[str, Path]:
@@ -68,19 +70,24 @@ def _single_files() -> dict[str, Path]:
 
 def detector_folders() -> dict[str, Path]:
     """GroundingDINO folders by the name shown."""
-    return {name: path for name, path in _folders("config.json", DETECTOR_KEYS) if is_detector_folder(path)}
+    return {
+        name: path for name, path in _folders("config.json", _ANNOTATOR_KEYS["detector"]) if is_detector_folder(path)
+    }
 
 
 def segmenter_folders() -> dict[str, Path]:
     """SAM2 folders by the name shown."""
-    return {name: path for name, path in _folders("config.json", SEGMENTER_KEYS) if is_segmenter_folder(path)}
+    return {
+        name: path for name, path in _folders("config.json", _ANNOTATOR_KEYS["segmenter"]) if is_segmenter_folder(path)
+    }
 
 
 def control_models() -> dict[str, Path]:
     """Folders of depth and pose models, and files of flow models, by the name shown."""
-    folders = {name: path for name, path in _folders("config.json", CONTROL_KEYS) if model_type(path) in DEPTH_TYPES}
-    places = dict(_folders("vitpose", CONTROL_KEYS, of_folder=True))
-    files = {name: path for name, path in _single_files().items() if _FLOW in path.name.lower()}
+    depth = _folders("config.json", _ANNOTATOR_KEYS["depth"])
+    folders = {name: path for name, path in depth if model_type(path) in DEPTH_TYPES}
+    places = dict(_folders("vitpose", _ANNOTATOR_KEYS["pose"], of_folder=True))
+    files = {name: path for name, path in _single_files().items() if FLOW_NAME in path.name.lower()}
     return folders | places | files
 
 
@@ -93,8 +100,8 @@ def choose(name: str, listing: Callable[[], dict[str, Path]], key: str) -> Path:
 
 def missing(name: str, key: str) -> str:
     """The message for a name that is not in a listing."""
-    need = _INSTALLED[key]
-    return f"{name!r} is not in the models folders. What goes there: {describe(need)}"
+    goes = "; or ".join(map(describe, _INSTALLED[key]))
+    return f"{name!r} is not in the models folders. What goes there: {goes}"
 
 
 def stamp(path: Path | None) -> str:
@@ -106,10 +113,10 @@ def stamp(path: Path | None) -> str:
     return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 
 
-def _folders(marker: str, more_keys: tuple[str, ...] = (), *, of_folder: bool = False) -> Iterator[tuple[str, Path]]:
+def _folders(marker: str, keys: tuple[str, ...], *, of_folder: bool = False) -> Iterator[tuple[str, Path]]:
     """(name, path) of every folder that holds a file (or folder) called `marker`, each name once."""
     seen = set()
-    for root in _roots((KEY, *LANGUAGE_KEYS, *more_keys)):
+    for root in _roots(keys):
         for folder, names in _walk(root):
             held = (folder / marker).is_dir() if of_folder else marker in names
             if held and (name := _shown(root, folder)) not in seen:

@@ -1,4 +1,4 @@
-"""`unison doctor`: what is installed, found and missing, with file, folder, size and link."""
+"""`unison doctor`: what is installed, found and missing (models of making, annotators), with folder, size and link."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from .models import MODELS_VARIABLE, NEEDS, describe, find, named_folder
+from .models import ANNOTATOR_NEEDS, MODELS_VARIABLE, NEEDS, describe, find, named_folder
 
 _PACKAGES = (
     "transformers",
@@ -23,6 +23,7 @@ _PACKAGES = (
 )
 _STANDALONE = ("torch", "torchvision", "diffusers")
 _OPTIONAL = ("flash-attn", "bitsandbytes")
+_ANNOTATORS = "Finding what an edit names takes the first two of these, and depth, pose and flow maps one each:"
 
 
 def report(models: Path | None) -> tuple[list[str], bool]:
@@ -72,7 +73,8 @@ def _models(folder: Path | None) -> list[str]:
     folder = folder or named_folder()
     if folder is None:
         lines = [f"models: no folder given (--models DIR or {MODELS_VARIABLE}), so the embedded demo models are used."]
-        return [*lines, "Real pictures take:", *(f"  {describe(need)}" for need in NEEDS)]
+        lines += ["Real pictures take:", *(f"  {describe(need)}" for need in NEEDS)]
+        return [*lines, _ANNOTATORS, *(f"  {describe(need)}" for need in ANNOTATOR_NEEDS)]
     found = find(folder)
     lines = [f"models in {folder}:"]
     for need in NEEDS:
@@ -83,4 +85,19 @@ def _models(folder: Path | None) -> list[str]:
         from .planner.merging import check_planner_folder
 
         lines += [f"    {finding}" for finding in check_planner_folder(found.planner)]
+    return lines + _annotators(folder)
+
+
+def _annotators(folder: Path) -> list[str]:
+    """A line for each annotator; what is found but cannot be loaded is said, and what comes of one that is missing."""
+    from .annotators.places import damage, find_annotators
+
+    found, lines = find_annotators(folder), [_ANNOTATORS]
+    for need in ANNOTATOR_NEEDS:
+        path = found.get(need.key)
+        wrong = damage(need.key, path) if path and find_spec("torch") is not None else ""
+        mark = "DAMAGED " if wrong else "found   " if path else "optional"
+        lines.append(f"  {mark} {wrong or (f'{need.role}: {path}' if path else describe(need))}")
+    if ("detector" in found) != ("segmenter" in found):
+        lines.append("    words find nothing yet: that takes both, a GroundingDINO and a SAM2")
     return lines

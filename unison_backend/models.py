@@ -82,12 +82,13 @@ NEEDS = (
         required=False,
     ),
 )
-# What finding masks and making control maps takes; nothing else asks for it.
+# What finding masks and making control maps takes; nothing else asks for it. Folders hold what Hugging Face has.
+_DEPTH_FOLDERS = ("unison", "depth_anything", "depthanything", "controlnet_aux")
 ANNOTATOR_NEEDS = (
     Need(
         key="detector",
         role="GroundingDINO",
-        folders=("unison",),
+        folders=("unison", "detection", "grounding-dino", "groundingdino"),
         pattern="config.json",
         file="a folder with the files of grounding-dino-tiny",
         size="0.7 GB",
@@ -97,7 +98,7 @@ ANNOTATOR_NEEDS = (
     Need(
         key="segmenter",
         role="SAM2.1",
-        folders=("unison",),
+        folders=("unison", "sam2", "sams"),
         pattern="config.json",
         file="a folder with the files of sam2.1-hiera-large",
         size="0.9 GB",
@@ -105,13 +106,34 @@ ANNOTATOR_NEEDS = (
         required=False,
     ),
     Need(
-        key="control",
-        role="Depth-Anything, ViTPose or RAFT",
-        folders=("unison",),
+        key="depth",
+        role="Depth-Anything, DPT or ZoeDepth",
+        folders=_DEPTH_FOLDERS,
         pattern="config.json",
-        file="a folder with the files of Depth-Anything-V2-Small-hf, or another",
+        file="a folder with the files of Depth-Anything-V2-Small-hf",
         size="0.1 GB",
         link="https://huggingface.co/depth-anything/Depth-Anything-V2-Small-hf",
+        required=False,
+    ),
+    Need(
+        key="pose",
+        role="ViTPose with RT-DETR",
+        folders=_DEPTH_FOLDERS,
+        pattern="config.json",
+        file="a folder that holds the folders vitpose (vitpose-base-simple) and detector (rtdetr_r50vd_coco_o365)",
+        size="0.5 GB",
+        link="https://huggingface.co/usyd-community/vitpose-base-simple and "
+        "https://huggingface.co/PekingU/rtdetr_r50vd_coco_o365",
+        required=False,
+    ),
+    Need(
+        key="flow",
+        role="RAFT",
+        folders=("unison",),
+        pattern="*raft*",
+        file="raft_small_C_T_V2-01064c6d.pth or another with raft in its name",
+        size="4 MB",
+        link="torchvision (torchvision.models.optical_flow.Raft_Small_Weights.C_T_V2.url)",
         required=False,
     ),
 )

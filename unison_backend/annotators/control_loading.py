@@ -15,6 +15,7 @@ from .detector import check_folder, first_line, load_model, load_part, model_typ
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     Device = torch.device | str
 
@@ -44,7 +45,7 @@ def load_pose(folder: Path, detector: Path | None = None, *, device: Device = "c
 
     path = Path(folder)
     if detector is None:
-        path, detector = _pose_parts(path)
+        path, detector = pose_parts(path)
     network, processor = _load(path, (POSE_TYPE,), "ViTPose", VitPoseForPoseEstimation)
     finder, finder_processor = _load(detector, (PERSON_TYPE,), "RT-DETR", RTDetrForObjectDetection)
     if network.config.num_labels != _COCO_POINTS:
@@ -55,7 +56,7 @@ def load_pose(folder: Path, detector: Path | None = None, *, device: Device = "c
     return PoseModel(both, processor, finder_processor).to(device)
 
 
-def _pose_parts(folder: Path) -> tuple[Path, Path]:
+def pose_parts(folder: Path) -> tuple[Path, Path]:
     """The folders with the ViTPose and the RT-DETR: `vitpose` and `detector`, or the first by name of their type."""
     if not folder.is_dir():
         raise WeightsError(f"{folder} is {'a file' if folder.exists() else 'not there'}; give a folder")
@@ -98,26 +99,44 @@ def load_flow(file: Path, *, device: Device = "cpu") -> FlowModel:
             f"flow takes torchvision, which cannot be used here ({first_line(error)}): install the torchvision that "
             "belongs to your torch (pip install torchvision)"
         ) from error
-    state = load_state_dict(file, prefixes=("module.",))
-    if not any(key.startswith("update_block.") for key in state) or "feature_encoder.conv.weight" not in state:
-        raise WeightsError(f"{file} is no RAFT in torchvision's form; put {control.WANTED['flow']}.{seems(state)}")
+    state = read_raft(file)
     model = (raft_large if any(key.startswith("mask_predictor.") for key in state) else raft_small)(weights=None)
     counts = {key: value for key, value in model.state_dict().items() if key.endswith(".num_batches_tracked")}
     assign(model, counts | state, f"{file} as a RAFT", dtype=next(model.parameters()).dtype)
     return FlowModel(model.eval().requires_grad_(False)).to(device)
 
 
+def read_raft(file: Path, *, device: Device = "cpu") -> dict[str, Tensor]:
+    """The weights of a RAFT in torchvision's form; WeightsError when the file holds something else."""
+    state = load_state_dict(file, prefixes=("module.",), device=device)
+    if not any(key.startswith("update_block.") for key in state) or "feature_encoder.conv.weight" not in state:
+        raise WeightsError(f"{file} is no RAFT in torchvision's form; put {control.WANTED['flow']}.{seems(state)}")
+    return state
+
+
+def control_kind(path: Path) -> str:
+    """depth, pose or flow, as names and config files tell; "" for what is no control model. Never raises."""
+    if path.is_file():
+        return "flow" if path.suffix.lower() in SAFETENSORS + PICKLES else ""
+    if model_type(path) in DEPTH_TYPES:
+        return "depth"
+    parts = {model_type(child) for child in path.iterdir()} if path.is_dir() else set()
+    return "pose" if {POSE_TYPE, PERSON_TYPE} <= parts else ""
+
+
 def load_control_model(path: Path, *, device: Device = "cpu") -> DepthModel | PoseModel | FlowModel:
     """The depth model, pose model (a folder with both of its folders) or flow model (a file) at `path`."""
     path = Path(path)
-    if path.suffix.lower() in SAFETENSORS + PICKLES and not path.is_dir():
+    kind = control_kind(path)
+    if kind == "flow" or (path.suffix.lower() in SAFETENSORS + PICKLES and not path.exists()):
         return load_flow(path, device=device)
-    kinds = {model_type(child) for child in path.iterdir()} if path.is_dir() else set()
-    if model_type(path) in DEPTH_TYPES:
+    if kind == "depth":
         return load_depth(path, device=device)
-    if kinds & {POSE_TYPE, PERSON_TYPE}:
-        return load_pose(path, device=device)
-    found = f"a model of type {kind!r}" if (kind := model_type(path)) else "no model" if path.exists() else "not there"
+    if path.is_dir() and any(model_type(child) in (POSE_TYPE, PERSON_TYPE) for child in path.iterdir()):
+        return load_pose(path, device=device)  # which says what lacks when one of the two is not there
+    found = (
+        f"a model of type {named!r}" if (named := model_type(path)) else "no model" if path.exists() else "not there"
+    )
     raise WeightsError(
         f"{path} is {found}; a control model is a folder with a Depth-Anything, DPT or ZoeDepth, a folder that holds "
         "the folders of a ViTPose and an RT-DETR, or a file with torchvision's RAFT"

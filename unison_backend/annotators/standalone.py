@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..models import files_below
 from ..progress import Cancel, Progress
 from ..sources import Annotators
-from .detector import THRESHOLD, is_detector_folder
-from .segmenter import is_segmenter_folder
+from .detector import THRESHOLD
+from .places import find_annotators
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-FOLDERS = ("unison", "detection", "grounding-dino", "sam2")
+MODEL_KINDS = ("depth", "pose", "flow")  # of maps that take weights
 
 
 @dataclass(frozen=True)
 class AnnotatorPaths:
-    """Where annotators lie. threshold: what is looked for must score more."""
+    """Where annotators lie. control: the first of a kind counts. threshold: what is looked for must score more."""
 
     detector: Path | None = None
     segmenter: Path | None = None
@@ -36,13 +35,17 @@ class AnnotatorPaths:
                 raise InputError(f"{path} does not exist; give a folder that holds the model")
 
     def completed(self, models: Path | None) -> AnnotatorPaths:
-        """With the first detector and segmenter in a models folder in place of those not named."""
-        if models is None or (self.detector and self.segmenter):
+        """With the first of each kind in a models folder behind those named."""
+        if models is None:
             return self
-        folders = [f.parent for name in FOLDERS for f in files_below(models / name) if f.name == "config.json"]
-        detector = self.detector or next(filter(is_detector_folder, sorted(folders)), None)
-        segmenter = self.segmenter or next(filter(is_segmenter_folder, sorted(folders)), None)
-        return replace(self, detector=detector, segmenter=segmenter)
+        found = find_annotators(models)
+        maps = tuple(found[kind] for kind in MODEL_KINDS if kind in found)
+        return replace(
+            self,
+            detector=self.detector or found.get("detector"),
+            segmenter=self.segmenter or found.get("segmenter"),
+            control=(*self.control, *maps),
+        )
 
 
 def annotators(paths: AnnotatorPaths, device: torch.device) -> Annotators:
@@ -68,10 +71,10 @@ def annotators(paths: AnnotatorPaths, device: torch.device) -> Annotators:
 
 
 def _control_models(paths: Sequence[Path], kind: str, device: torch.device) -> dict[str, Any]:
-    """The named model of that kind, if there is one and the map takes one."""
-    from .control_loading import load_control_model
+    """The first model of that kind, if there is one and the map takes one; a path that is no model is an error."""
+    from .control_loading import control_kind, load_control_model
 
-    if kind not in ("depth", "pose", "flow"):
+    if kind not in MODEL_KINDS:
         return {}
-    loaded = (load_control_model(path) for path in paths)
-    return {model.kind: model.to(device) for model in loaded if model.kind == kind}
+    chosen = next((path for path in paths if control_kind(path) in (kind, "")), None)
+    return {kind: load_control_model(chosen, device=device)} if chosen is not None else {}
