@@ -10,6 +10,7 @@ from comfy_api.latest import io, ui
 
 from ..unison_backend.annotators.detector import NMS_IOU, TEXT_THRESHOLD, THRESHOLD
 from ..unison_backend.errors import InputError
+from ..unison_backend.masks import of_frame
 from . import host
 from .annotator_models import AnnotatorModel, map_maker
 from .schema import ADVANCED, ControlModelSocket, DetectorSocket, SegmenterSocket, schema
@@ -140,7 +141,7 @@ class UnisonSegment(io.ComfyNode):
         if points.strip():
             prompts["points"], prompts["labels"] = parse_points(points)
         if mask is not None:
-            prompts["mask"] = mask.reshape(-1, *mask.shape[-2:])[0]
+            prompts["mask"] = of_frame(mask, frame, images.shape[0])
         video = images[..., :3].float().cpu()
         with host.interruptible(), segmenter.loaded() as tool:
             found = tool.track(video, frame, **prompts, progress=host.progress_bar(), cancel=host.cancelled)

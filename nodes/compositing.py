@@ -6,14 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.composite import composite
+from ..unison_backend.composite import check_pair, composite
 from ..unison_backend.errors import InputError
 from ..unison_backend.masks import FEATHER, MAX_FEATHER
 from . import host
 from .host_sources import HostSources, fitted_mask
 from .schema import ABSENT, SourcesSocket, schema
-
-EITHER = "connect sources, or source and mask"
 
 
 class UnisonComposite(io.ComfyNode):
@@ -51,21 +49,23 @@ class UnisonComposite(io.ComfyNode):
         cls, images: Any = None, sources: Any = ABSENT, source: Any = ABSENT, mask: Any = ABSENT
     ) -> bool | str:
         # `images`, because the host hears no complaint that comes without a given input.
-        own = source is not ABSENT and mask is not ABSENT
-        return True if own or sources is not ABSENT else EITHER
+        try:
+            check_pair(source is not ABSENT, mask is not ABSENT, sources is not ABSENT)
+        except InputError as error:
+            return str(error)
+        return True
 
     @classmethod
     def execute(
         cls, images: Any, feather: int, sources: HostSources | None = None, source: Any = None, mask: Any = None
     ) -> io.NodeOutput:
+        check_pair(source is not None, mask is not None, sources is not None)
         made = images[..., :3].float().cpu()
         count, height, width = made.shape[:3]
-        if source is not None and mask is not None:
+        if source is not None:
             kept = source[..., :3].float().cpu()
             kept = kept.expand(count, -1, -1, -1) if kept.shape[0] == 1 else kept
             marked = fitted_mask(mask.float().cpu(), count, height, width)
-        elif sources is None:
-            raise InputError(EITHER)
         elif not sources.is_edit:
             return io.NodeOutput(images)
         else:

@@ -9,6 +9,20 @@ from .errors import InputError
 from .masks import FEATHER, MASK_THRESHOLD, check_feather
 from .progress import Cancel, Progress, check, never, silent
 
+EITHER = "connect sources, or source and mask"
+TOGETHER = "has no effect alone: connect both source and mask, or neither of them"
+
+
+def check_pair(source: bool, mask: bool, sources: bool) -> None:
+    """Whether what is connected says what is kept: source and mask together, or sources; InputError when it does not.
+
+    A source or a mask alone is refused beside sources too, because it would be left unused.
+    """
+    if source != mask:
+        raise InputError(f"{'source' if source else 'mask'} {TOGETHER}")
+    if not source and not sources:
+        raise InputError(EITHER)
+
 
 def composite(
     frames: Tensor,

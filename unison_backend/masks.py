@@ -89,6 +89,19 @@ def _changed_frame(mask: Tensor, options: MaskOptions) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).clamp(0, 1)
 
 
+def of_frame(mask: Tensor, frame: int, count: int) -> Tensor:
+    """The mask [H, W] that stands for one of `count` frames: a single mask, or that frame's of one mask a frame.
+
+    mask: [H, W] or [N, H, W]. Raises InputError for any other number of masks, or a frame that is not there.
+    """
+    masks = mask.reshape(-1, *mask.shape[-2:])
+    if len(masks) not in (1, count):
+        raise InputError(f"mask holds {len(masks)} masks, images {count}: connect one mask, or one for each frame")
+    if not 0 <= frame < count:
+        raise InputError(f"the marked frame is {frame}, but images has the frames 0 to {count - 1}")
+    return masks[frame if len(masks) > 1 else 0]
+
+
 def grown(marked: Marked, pixels: int) -> Marked:
     """Every pixel within `pixels` of a marked one; with a negative number, only those that deep inside."""
     from scipy import ndimage

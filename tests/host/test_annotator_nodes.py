@@ -56,6 +56,21 @@ def test_boxes_become_masks(furnished):
     assert len(run.files(found)) == 1  # the boxes, drawn
 
 
+@pytest.mark.parametrize(("masks", "frames", "fits"), [(1, 3, True), (3, 3, True), (2, 3, False), (3, 1, False)])
+def test_how_many_masks_mark_a_frame(furnished, masks, frames, fits):
+    graph = Graph()
+    _, segmenter = loaded(graph)
+    clip = picture(graph, frames)
+    marks = graph.node("SolidMask", value=1.0, width=96, height=64)
+    repeated = graph.node("RepeatImageBatch", image=graph.node("MaskToImage", mask=marks), amount=masks)
+    mask = graph.node("ImageToMask", image=repeated, channel="red")
+    found = graph.node("UnisonSegment", segmenter=segmenter, images=clip, mask=mask, frame=frames - 1)
+    graph.node("PreviewAny", source=found)
+    run = furnished.run(graph.prompt)
+    assert run.status == ("success" if fits else "error"), run.why
+    assert fits or f"mask holds {masks} masks, images {frames}: connect one mask" in run.why
+
+
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [

@@ -365,6 +365,31 @@ def test_an_edit_ends_with_the_source_where_it_was_kept(host):
     assert len(set(row)) == 6
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("sources", "source"), "source has no effect alone: connect both"),
+        (("sources", "mask"), "mask has no effect alone: connect both"),
+        (("mask",), "mask has no effect alone: connect both"),
+        ((), "connect sources, or source and mask"),
+    ],
+)
+def test_a_composite_takes_source_and_mask_together(host, names, message):
+    graph = Graph()
+    picture = graph.node("EmptyImage", width=64, height=64, batch_size=1, color=0x336699)
+    planner = graph.node("UnisonPlanner", instruction="Create a 64x64 picture of a hat.")
+    inputs = {
+        "sources": graph.node("UnisonPrepareSources", plan=planner),
+        "source": picture,
+        "mask": graph.node("SolidMask", value=1.0, width=64, height=64),
+    }
+    given = {name: inputs[name] for name in names}
+    graph.node("PreviewImage", images=graph.node("UnisonComposite", images=picture, feather=0, **given))
+    run = host.run(graph.prompt)
+    assert run.status == "rejected"
+    assert message in run.why
+
+
 def test_a_composite_leaves_what_is_no_edit_alone(host):
     graph = Graph()
     planner = graph.node("UnisonPlanner", instruction="Create a 64x64 picture of a hat.")

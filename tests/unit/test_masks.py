@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unison_backend.composite import composite, share
+from unison_backend.composite import check_pair, composite, share
 from unison_backend.errors import Cancelled, InputError
-from unison_backend.masks import FILLS, MaskOptions, changed
+from unison_backend.masks import FILLS, MaskOptions, changed, of_frame
 
 
 def drawn(*boxes, size=32, frames=1):
@@ -114,3 +114,41 @@ def test_what_does_not_fit_is_refused():
         composite(torch.zeros(1, 8, 8, 3), torch.zeros(1, 8, 8, 3), torch.zeros(1, 8, 8), feather=999)
     with pytest.raises(Cancelled):
         composite(torch.zeros(1, 8, 8, 3), torch.zeros(1, 8, 8, 3), torch.zeros(1, 8, 8), cancel=lambda: True)
+
+
+# The mask of one frame, and what a composite is told
+
+
+def test_the_mask_of_a_frame_is_the_single_one_or_the_frames_own():
+    masks = torch.rand(3, 4, 5)
+    assert torch.equal(of_frame(masks, 2, 3), masks[2])
+    assert torch.equal(of_frame(masks[1], 2, 3), masks[1])
+    assert torch.equal(of_frame(masks[1:2], 2, 3), masks[1])
+    assert torch.equal(of_frame(masks[:1], 0, 1), masks[0])
+
+
+@pytest.mark.parametrize(("held", "count"), [(2, 3), (3, 2), (3, 1)])
+def test_another_number_of_masks_is_refused(held, count):
+    with pytest.raises(InputError, match=f"mask holds {held} masks, images {count}: connect one mask, or one for each"):
+        of_frame(torch.ones(held, 4, 5), 0, count)
+
+
+@pytest.mark.parametrize("frame", [-1, 3])
+@pytest.mark.parametrize("held", [1, 3])
+def test_a_mask_of_a_frame_that_is_not_there(held, frame):
+    with pytest.raises(InputError, match=f"the marked frame is {frame}, but images has the frames 0 to 2"):
+        of_frame(torch.ones(held, 4, 5), frame, 3)
+
+
+@pytest.mark.parametrize("sources", [True, False])
+def test_source_and_mask_belong_together(sources):
+    check_pair(source=True, mask=True, sources=sources)
+    for name in ("source", "mask"):
+        with pytest.raises(InputError, match=f"^{name} has no effect alone: connect both source and mask"):
+            check_pair(source=name == "source", mask=name == "mask", sources=sources)
+
+
+def test_a_composite_needs_something_to_keep():
+    check_pair(source=False, mask=False, sources=True)
+    with pytest.raises(InputError, match="connect sources, or source and mask"):
+        check_pair(source=False, mask=False, sources=False)
