@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -51,17 +52,20 @@ def _data(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def train_sentencepiece() -> bytes:
-    """A unigram model of `SPIECE_PIECES` pieces as a sentencepiece file."""
+def train_sentencepiece(sentences: Sequence[str] = (), coverage: float = 0.985) -> bytes:
+    """A unigram model of `SPIECE_PIECES` pieces as a sentencepiece file, of `sentences` (default: the corpus).
+
+    coverage: share of the characters that get pieces; rarer ones fall back to bytes, which leaves room for words.
+    """
     from sentencepiece import SentencePieceTrainer
 
     model = io.BytesIO()
     SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus()),
+        sentence_iterator=iter(sentences or corpus()),
         model_writer=model,
         vocab_size=SPIECE_PIECES,
         model_type="unigram",
-        character_coverage=0.985,  # rarer characters fall back to bytes, which leaves room for words
+        character_coverage=coverage,
         byte_fallback=True,
         pad_id=0,
         eos_id=1,

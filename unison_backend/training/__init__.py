@@ -1,0 +1,1 @@
+"""Training: the planning LoRA, the projector, and the demo models from nothing."""

@@ -1,0 +1,125 @@
+"""The demo set's VACE transformer, trained from nothing on the shape world's nine generation tasks.
+
+VAE and text encoder are frozen. A tenth of the texts is the negative prompt that sampling uses by default, so that
+guidance has an unconditional side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..conditioning import clean_text, negative_prompt
+from ..demo.shape_tasks import Example, example
+from ..progress import Cancel, Progress, never, silent
+from ..sources import Sources
+from ..vace_context import Encode
+from ..wan import TextEncoder
+from .flow import compact_text, draw_sigmas, flow_loss
+from .latents import Latents, encode_all, load_or_make, widths
+from .loop import Fit, Schedule
+
+# Groups of one latent length each: kinds of example with how many of each.
+GROUPS: dict[str, dict[str, int]] = {
+    "images": {
+        "text_to_image": 5000,
+        "image_editing recolour": 1500,
+        "image_editing replace": 1500,
+        "image_editing remove": 500,
+        "image_control": 2500,
+    },
+    "images_with_reference": {"image_reference": 2500},
+    "videos": {
+        "text_to_video": 3000,
+        "image_to_video first": 1200,
+        "image_to_video last": 800,
+        "image_to_video both": 600,
+        "video_editing recolour": 500,
+        "video_editing replace": 500,
+        "video_editing remove": 200,
+        "video_control": 1200,
+    },
+    "videos_with_reference": {"video_reference": 1500},
+}
+SHARES = {"images": 0.45, "images_with_reference": 0.12, "videos": 0.33, "videos_with_reference": 0.10}
+PATCHES = 1536  # of one batch
+UNGUIDED = 0.1  # share of texts replaced by the negative prompt
+SHIFT = 3.0
+SCHEDULE = Schedule(steps=8000, lr=1e-3, warmup=200, weight_decay=0.01, ema=0.999, seed=13)
+
+
+def encode_groups(
+    encode: Encode, folder: Path, *, share: float = 1.0, progress: Progress = silent, cancel: Cancel = never
+) -> dict[str, Latents]:
+    """Every group's examples, encoded, from `folder` where they already are. share: of the counts in `GROUPS`."""
+    groups = {}
+    for name, counts in GROUPS.items():
+        kinds = {kind: max(1, round(count * share)) for kind, count in counts.items()}
+
+        def make(kinds: dict[str, int] = kinds) -> Latents:
+            return encode_all(_drawn(kinds), sum(kinds.values()), encode, progress=progress, cancel=cancel)
+
+        groups[name] = load_or_make(folder / f"{name}.safetensors", make)
+    return groups
+
+
+def _drawn(kinds: dict[str, int]) -> Iterator[tuple[Sources, Tensor, str]]:
+    for kind, count in kinds.items():
+        for index in range(count):
+            drawn: Example = example(kind, Random(f"{kind} {index}"))
+            yield drawn.sources, drawn.target, drawn.instruction
+
+
+def train(
+    transformer: Any, encoder: TextEncoder, groups: dict[str, Latents], folder: Path, schedule: Schedule = SCHEDULE,
+    *, progress: Progress = silent, cancel: Cancel = never,
+) -> None:  # fmt: skip
+    """Train diffusers' `WanVACETransformer3DModel` in place (float32 weights), resuming from `folder`."""
+    start(transformer)
+    compact_text(transformer)
+    transformer.train().requires_grad_(True)
+    names = list(groups)
+    shares = torch.tensor([SHARES[name] for name in names])
+    sizes = [max(1, PATCHES // width) for width in widths(list(groups.values()))]
+    unguided = encoder.tokenize(clean_text(negative_prompt()))
+    ids = {name: [encoder.tokenize(clean_text(text)) for text in group.texts] for name, group in groups.items()}
+    fit = Fit(transformer, schedule, folder)
+
+    def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
+        which = int(torch.multinomial(shares, 1, generator=generator))
+        group, count = groups[names[which]], sizes[which]
+        chosen = torch.randint(len(group), (count,), generator=generator).tolist()
+        dropped = (torch.rand(count, generator=generator) < UNGUIDED).tolist()
+        texts = [unguided if drop else ids[names[which]][index] for index, drop in zip(chosen, dropped, strict=True)]
+        clean, context = group.clean[chosen].float(), group.context[chosen].float()
+        noise = torch.randn(clean.shape, generator=generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            rows = encode_rows(encoder, texts)
+            value = flow_loss(transformer, clean, context, rows, draw_sigmas(count, generator, SHIFT), noise)
+        return {names[which]: value}
+
+    fit.run(loss, stage="training the video model", progress=progress, cancel=cancel)
+    fit.use_averaged()
+    transformer.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def start(transformer: Any) -> None:
+    """Begin with no output and with time having no say, as diffusion transformers are best begun."""
+    transformer.proj_out.weight.zero_()
+    transformer.condition_embedder.time_proj.weight.zero_()
+
+
+@torch.no_grad()
+def encode_rows(encoder: TextEncoder, texts: Sequence[Sequence[int]]) -> list[Tensor]:
+    """The encoder's rows [n, 4096] of each text's ids, computed together."""
+    from .demo_text import pad
+
+    ids, real = pad(texts)
+    rows = encoder.model(input_ids=ids, attention_mask=real).last_hidden_state.float()
+    return [row[: len(text)] for row, text in zip(rows, texts, strict=True)]

@@ -1,0 +1,170 @@
+"""The demo set's VAE, trained from nothing on clips of the shape world.
+
+Two things are unusual. A single frame goes through the last slice of each causal kernel as a plain convolution (the
+other slices would only see zeros), which is exact and twice as fast. Afterwards the latents are brought to the mean
+and deviation that every Wan engine takes off again, by an affine map folded into the two 1x1x1 convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..demo.shapes import COLOURS, SHAPES, Scene, Thing, render, silhouette
+from ..progress import Cancel, Progress, never, silent
+from .loop import Fit, Schedule
+
+SIDE = 64
+LENGTHS = (1, 1, 1, 5, 9)  # lengths of the clips, drawn equally often
+PIXELS = 16 * SIDE * SIDE  # frames x height x width of one batch
+QUIET_STEPS = 600  # steps before noise is put on the latents: noise at the start makes them collapse
+LATENT_NOISE = 0.08  # in deviations of each channel
+L1_WEIGHT = 0.3
+LOGVAR = -12.0  # what the encoder says of its own spread: none
+
+SCHEDULE = Schedule(steps=4000, lr=1.5e-3, warmup=100, ema=0.995, seed=11)
+
+
+def train(
+    vae: Any, folder: Path, schedule: Schedule = SCHEDULE, *, progress: Progress = silent, cancel: Cancel = never
+) -> None:
+    """Train diffusers' `AutoencoderKLWan` in place (float32), resuming from `folder`, then normalise its latents."""
+    start_as_identity(vae)
+    vae.train().requires_grad_(True)
+    fit = Fit(vae, schedule, folder)
+
+    def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
+        clip = batch(generator)
+        with torch.autocast("cpu", torch.bfloat16), single_frames_as_pictures():
+            latents = encode(vae, clip)
+            if step >= QUIET_STEPS:
+                spread = latents.detach().float().std((0, 2, 3, 4), keepdim=True)
+                latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator)
+            decoded = decode(vae, latents).float()
+        return {
+            "mse": functional.mse_loss(decoded, clip),
+            "l1": L1_WEIGHT * functional.l1_loss(decoded, clip),
+        }
+
+    fit.run(loss, stage="training the VAE", progress=progress, cancel=cancel)
+    fit.use_averaged()
+    vae.eval().requires_grad_(False)
+    normalise(vae)
+
+
+@torch.no_grad()
+def start_as_identity(vae: Any) -> None:
+    """Zero the last convolution of each residual branch: a deep stack learns from the first step on."""
+    for name, module in vae.named_modules():
+        if name.endswith(".conv2") or name.endswith(".proj"):
+            module.weight.zero_()
+
+
+def encode(vae: Any, clip: Tensor) -> Tensor:
+    """The latents' mean of [B, 3, T, H, W] in -1..1, not yet normalised."""
+    latents: Tensor = vae.encode(clip).latent_dist.mode()
+    return latents
+
+
+def decode(vae: Any, latents: Tensor) -> Tensor:
+    """Pixels without the final clamp, whose gradient would vanish where a pixel is out of range."""
+    vae.clear_cache()
+    rows = vae.post_quant_conv(latents)
+    parts = []
+    for index in range(rows.shape[2]):
+        vae._conv_idx = [0]
+        chunk = rows[:, :, index : index + 1]
+        parts.append(vae.decoder(chunk, feat_cache=vae._feat_map, feat_idx=vae._conv_idx, first_chunk=index == 0))
+    vae.clear_cache()
+    return torch.cat(parts, dim=2)
+
+
+@contextmanager
+def single_frames_as_pictures() -> Iterator[None]:
+    """Inside, a causal 3x3x3 convolution of one frame without a past is done as a 3x3 convolution."""
+    from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
+
+    plain = WanCausalConv3d.forward
+
+    def forward(self: Any, x: Tensor, cache_x: Tensor | None = None) -> Tensor:
+        right, _, bottom, _, past, _ = self._padding
+        if cache_x is None and x.shape[2] == 1 and self.kernel_size[0] == past + 1 and self.stride == (1, 1, 1):
+            flat = functional.conv2d(x[:, :, 0], self.weight[:, :, -1], self.bias, padding=(bottom, right))
+            return flat.unsqueeze(2)
+        result: Tensor = plain(self, x, cache_x)
+        return result
+
+    WanCausalConv3d.forward = forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        WanCausalConv3d.forward = plain  # type: ignore[method-assign]
+
+
+@torch.no_grad()
+def normalise(vae: Any, clips: int = 64) -> None:
+    """Give the latents of shape-world clips the mean and deviation of the VAE's config, without changing its pixels."""
+    generator = torch.Generator().manual_seed(1)
+    seen = [encode(vae, batch(generator)).float().transpose(0, 1).flatten(1) for _ in range(clips)]
+    rows = torch.cat(seen, dim=1)
+    mean, deviation = rows.mean(1), rows.std(1)
+    wanted_mean, wanted = torch.tensor(vae.config.latents_mean), torch.tensor(vae.config.latents_std)
+    scale, channels = wanted / deviation, len(mean)
+    quant, post = vae.quant_conv, vae.post_quant_conv
+    quant.weight[:channels] *= scale[:, None, None, None, None]
+    quant.bias[:channels] = (quant.bias[:channels] - mean) * scale + wanted_mean
+    quant.weight[channels:], quant.bias[channels:] = 0.0, LOGVAR
+    matrix = post.weight[:, :, 0, 0, 0]
+    post.bias += matrix @ (mean - wanted_mean / scale)
+    post.weight /= scale[None, :, None, None, None]
+
+
+def batch(generator: torch.Generator) -> Tensor:
+    """Random clips [B, 3, T, 64, 64] in -1..1: scenes, masked scenes, outlines and things on white."""
+    length = LENGTHS[_integer(generator, len(LENGTHS))]
+    count = max(1, PIXELS // (length * SIDE * SIDE))
+    clips = torch.stack([_clip(generator, length) for _ in range(count)])
+    return clips.permute(0, 4, 1, 2, 3) * 2 - 1
+
+
+def _clip(generator: torch.Generator, length: int) -> Tensor:
+    kind = _uniform(generator)
+    things = tuple(_thing(generator) for _ in range(1 + _integer(generator, 3)))
+    background = _choice(generator, tuple(COLOURS)) if kind > 0.12 else "white"
+    clip = render(Scene(background, things), length, SIDE, SIDE)
+    if kind > 0.9:  # outlines, white on black, as an edge map has them
+        cover = silhouette(things[0], length, SIDE, SIDE)
+        return (4 * cover * (1 - cover)).clamp(0, 1).round()[..., None].expand(-1, -1, -1, 3)
+    if kind > 0.55:  # a part is grey, as in masked sources
+        hole = silhouette(_thing(generator), length, SIDE, SIDE) > 0.5
+        hole = ~hole if _uniform(generator) < 0.4 else hole
+        return torch.where(hole[..., None], 0.5, clip)
+    if kind < 0.05:  # any colours at all, with light falling across
+        light = torch.linspace(_uniform(generator), _uniform(generator), SIDE)[None, None, :, None]
+        return (clip * torch.rand(3, generator=generator) * 0.7 + 0.3 * light).clamp(0, 1)
+    return clip
+
+
+def _thing(generator: torch.Generator) -> Thing:
+    x, y = (0.1 + 0.8 * _uniform(generator) for _ in range(2))
+    dx, dy = (0.6 * _uniform(generator) - 0.3 if _uniform(generator) < 0.6 else 0.0 for _ in range(2))
+    radius = 0.1 + 0.35 * _uniform(generator)
+    return Thing(_choice(generator, SHAPES), _choice(generator, tuple(COLOURS)), x, y, radius, dx, dy)
+
+
+def _uniform(generator: torch.Generator) -> float:
+    return torch.rand((), generator=generator).item()
+
+
+def _integer(generator: torch.Generator, below: int) -> int:
+    return int(torch.randint(below, (), generator=generator).item())
+
+
+def _choice(generator: torch.Generator, names: tuple[str, ...]) -> str:
+    return names[_integer(generator, len(names))]

@@ -1,0 +1,115 @@
+"""Examples as a frozen VAE sees them, encoded once and kept: what the video model is to make, and VACE's context.
+
+Encoding goes through the engine's own functions, so that training sees to the bit what sampling will.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import ResourceError, WeightsError
+from ..progress import Cancel, Progress, check, never, silent
+from ..sources import Sources
+from ..vace_context import Encode, encode_context, to_signed
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Encoded examples of one size, float16: clean [N, 16, R + T', h, w] and context [N, 96, R + T', h, w].
+
+    R: references, which stand in front.
+    """
+
+    clean: Tensor
+    context: Tensor
+    texts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def encode_example(sources: Sources, target: Tensor, encode: Encode, cancel: Cancel = never) -> tuple[Tensor, Tensor]:
+    """(clean [16, R + T', h, w], context [96, R + T', h, w]) of one example. target: [T, H, W, 3] in 0..1.
+
+    Before the target's latents stand the references' own, as they do in the context: the model learns to keep them.
+    """
+    context = encode_context(sources, encode, cancel)[0]
+    target_latents = encode(to_signed(target))[0]
+    leading = context.shape[1] - target_latents.shape[1]
+    return torch.cat([context[: len(target_latents), :leading], target_latents], dim=1), context
+
+
+def encode_all(
+    examples: Iterable[tuple[Sources, Tensor, str]], count: int, encode: Encode, *,
+    progress: Progress = silent, cancel: Cancel = never,
+) -> Latents:  # fmt: skip
+    """`count` examples (sources, target, text) of one size, encoded."""
+    encode = once_for_plain(encode)
+    clean, contexts, texts = [], [], []
+    for number, (sources, target, text) in enumerate(examples):
+        check(cancel, "encoding examples")
+        pair = encode_example(sources, target, encode, cancel)
+        clean.append(pair[0].half().cpu())
+        contexts.append(pair[1].half().cpu())
+        texts.append(text)
+        progress("encoding examples", number + 1, count)
+    return Latents(torch.stack(clean), torch.stack(contexts), tuple(texts))
+
+
+def once_for_plain(encode: Encode) -> Encode:
+    """`encode`, but a clip that is one value throughout (an empty source) is encoded once for each shape."""
+    known: dict[tuple[float, torch.Size], Tensor] = {}
+
+    def remembered(clip: Tensor) -> Tensor:
+        value = clip.flatten()[0]
+        if not bool((clip == value).all()):
+            return encode(clip)
+        key = (float(value), clip.shape)
+        if key not in known:
+            known[key] = encode(clip)
+        return known[key]
+
+    return remembered
+
+
+def save(latents: Latents, path: Path) -> None:
+    """As one safetensors file; the texts stand in its metadata."""
+    import json
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"texts": json.dumps(latents.texts, ensure_ascii=False)}
+    try:
+        save_file({"clean": latents.clean, "context": latents.context}, path, metadata=metadata)
+    except OSError as error:
+        raise ResourceError(f"the encoded examples cannot be written to {path} ({error}); make room there") from error
+
+
+def load(path: Path) -> Latents:
+    """What `save` wrote."""
+    import json
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            texts = json.loads(file.metadata()["texts"])
+            return Latents(file.get_tensor("clean"), file.get_tensor("context"), tuple(texts))
+    except Exception as error:  # safetensors raises its own bare class
+        raise WeightsError(f"{path} holds no encoded examples ({error}); remove it, it is made again") from error
+
+
+def load_or_make(path: Path, make: Callable[[], Latents]) -> Latents:
+    """The examples at `path`; without that file they are made and kept there."""
+    if not path.is_file():
+        save(make(), path)
+    return load(path)
+
+
+def widths(sets: Sequence[Latents]) -> list[int]:
+    """Patches of one example of each set (each patch is 2x2 latents)."""
+    return [int(latents.clean[0, 0].numel()) // 4 for latents in sets]

@@ -1,0 +1,201 @@
+"""One training loop for every recipe here: seeded by step, resumable to the bit, stoppable at any step.
+
+A batch is a function of the seed and the step's number, so a resumed run draws exactly the batches that an unbroken
+one would; what is saved is the step, the weights, the optimizer and the averaged weights. On several GPUs each process
+draws its own batches (accelerate shares the gradients), and the first one writes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, ResourceError, WeightsError
+from ..progress import Cancel, Progress, check, never, silent
+
+STATE_FILE = "state.pt"
+LOG_FILE = "log.jsonl"
+LOG_EVERY = 20  # steps whose losses are averaged into one line of the log
+
+Loss = Callable[[torch.Generator, int], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps and learning rate: a linear warm-up, then half a cosine down to `floor` of the peak."""
+
+    steps: int
+    lr: float
+    warmup: int = 100
+    floor: float = 0.02
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = 1.0
+    ema: float = 0.0  # decay of the averaged weights; 0 keeps none
+    seed: int = 0
+    save_every: int = 500
+    accumulate: int = 1  # batches whose gradients make one step
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.lr <= 0:
+            raise InputError(f"training takes at least 1 step and a learning rate above 0, not {self.steps}, {self.lr}")
+        if self.accumulate < 1:
+            raise InputError(f"accumulate is {self.accumulate}; a step takes at least 1 batch")
+
+    def rate(self, step: int) -> float:
+        """The learning rate at `step` (from 0)."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        way = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, way))))
+
+
+def generator_at(seed: int, batch: int) -> torch.Generator:
+    """The source of everything random in one batch."""
+    return torch.Generator().manual_seed((seed << 32) + batch)
+
+
+class Fit:
+    """Trains `module`'s parameters that need gradients; `averaged` holds their moving average (or them, without ema).
+
+    folder: where the state and the log are kept; a state in it is resumed. accelerator: accelerate's, for several
+    processes and mixed precision; then the loss has to call `self.module`.
+    """
+
+    def __init__(self, module: nn.Module, schedule: Schedule, folder: Path, accelerator: Any = None) -> None:
+        self.schedule, self.folder, self.accelerator = schedule, folder, accelerator
+        self.parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(), lr=schedule.lr, betas=schedule.betas, weight_decay=schedule.weight_decay
+        )
+        self.module = module
+        if accelerator is not None:
+            self.module, self.optimizer = accelerator.prepare(module, self.optimizer)
+        self.step = 0
+        self.averaged = {name: value.detach().clone() for name, value in self.parameters.items()}
+        if (folder / STATE_FILE).is_file():
+            self._resume(folder / STATE_FILE)
+
+    def run(
+        self, loss: Loss, *, stage: str, progress: Progress = silent, cancel: Cancel = never, until: int | None = None
+    ) -> None:
+        """Step until the schedule's end (or `until`); saves on the way, when cancelled and at the end.
+
+        loss: (generator, step) -> named terms, summed for the gradient; called once for each batch of a step.
+        Raises Cancelled, and ResourceError when the loss is not finite or the state cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        end = min(self.schedule.steps, until or self.schedule.steps)
+        sums: dict[str, float] = {}
+        count, start = 0, time.monotonic()
+        while self.step < end:
+            if cancel():
+                self.save()
+                check(cancel, stage)
+            for name, value in self._one(loss).items():
+                sums[name] = sums.get(name, 0.0) + value
+            count += 1
+            if self.step % LOG_EVERY == 0 or self.step == end:
+                self._log({name: value / count for name, value in sums.items()}, (time.monotonic() - start) / count)
+                sums, count, start = {}, 0, time.monotonic()
+            if self.step % self.schedule.save_every == 0:
+                self.save()
+            progress(stage, self.step, self.schedule.steps)
+        self.save()
+
+    def _one(self, loss: Loss) -> dict[str, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        means: dict[str, float] = {}
+        for part in range(self.schedule.accumulate):
+            terms = loss(generator_at(self.schedule.seed, self._batch(part)), self.step)
+            total = torch.stack(list(terms.values())).sum() / self.schedule.accumulate
+            if not bool(torch.isfinite(total)):
+                raise ResourceError(
+                    f"the loss is {total.item()} at step {self.step}; lower the learning rate and resume"
+                )
+            self._backward(total)
+            for name, value in terms.items():
+                means[name] = means.get(name, 0.0) + value.item() / self.schedule.accumulate
+        nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return means
+
+    def _batch(self, part: int) -> int:
+        """The number of a batch, different for every step, part and process."""
+        processes = 1 if self.accelerator is None else self.accelerator.num_processes
+        rank = 0 if self.accelerator is None else self.accelerator.process_index
+        return (self.step * self.schedule.accumulate + part) * processes + rank
+
+    def _backward(self, total: Tensor) -> None:
+        if self.accelerator is None:
+            total.backward()  # type: ignore[no-untyped-call]
+        else:
+            self.accelerator.backward(total)
+
+    @property
+    def _is_first(self) -> bool:
+        return self.accelerator is None or bool(self.accelerator.is_main_process)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.schedule.ema, (1 + self.step) / (10 + self.step)) if self.schedule.ema else 0.0
+        for name, value in self.parameters.items():
+            self.averaged[name].lerp_(value.detach(), 1 - decay)
+
+    @torch.no_grad()
+    def use_averaged(self) -> None:
+        """Put the averaged weights into the module (for evaluation or as the result)."""
+        for name, value in self.parameters.items():
+            value.copy_(self.averaged[name])
+
+    def save(self) -> None:
+        """Write the state; a crash while writing leaves the last one whole."""
+        if not self._is_first:
+            return
+        state = {
+            "step": self.step,
+            "weights": {name: value.detach() for name, value in self.parameters.items()},
+            "averaged": self.averaged,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        temporary = self.folder / (STATE_FILE + ".part")
+        try:
+            torch.save(state, temporary)
+            temporary.replace(self.folder / STATE_FILE)
+        except (OSError, RuntimeError) as error:
+            raise ResourceError(f"the state cannot be written to {self.folder} ({error}); make room there") from error
+
+    def _resume(self, path: Path) -> None:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            if set(state["weights"]) != set(self.parameters):
+                raise KeyError("other parameters")
+            with torch.no_grad():
+                for name, value in self.parameters.items():
+                    value.copy_(state["weights"][name])
+                    self.averaged[name].copy_(state["averaged"][name])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = int(state["step"])
+        except Exception as error:  # torch's reader raises many kinds
+            raise WeightsError(
+                f"{path} is no state of this training ({error}); give another folder, or remove it to start anew"
+            ) from error
+
+    def _log(self, terms: Mapping[str, float], seconds: float) -> None:
+        if not self._is_first:
+            return
+        line = {"step": self.step, "lr": self.schedule.rate(self.step - 1), "seconds_per_step": round(seconds, 4)}
+        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line | {name: round(value, 6) for name, value in terms.items()}) + "\n")
