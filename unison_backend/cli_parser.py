@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import __version__
 from .masks import FEATHER, FILLS
-from .plan import CONTROLS
+from .plan import CONTROLS, MAIN, WHOLE_FRAME
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -99,7 +99,11 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
 def _add_given(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files beside the instruction (they win over what it says)")
     group.add_argument("--mask", type=Path, metavar="FILE", help="white = change; a picture, or a video for a video")
-    group.add_argument("--mask-phrase", metavar="TEXT", help="what to find and change, as in 'red car'")
+    group.add_argument(
+        "--mask-phrase",
+        metavar="TEXT",
+        help=f"what to find and change, as in 'red car'; {MAIN}: the main noun; '{WHOLE_FRAME}': all of it",
+    )
     group.add_argument("--control", type=Path, metavar="FILE", help="a control map, or footage with --control-kind")
     group.add_argument("--control-kind", choices=CONTROLS, default="map", help="the map to make from --control")
     group.add_argument(

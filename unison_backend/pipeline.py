@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from .masks import FEATHER, MaskOptions, check_feather
 from .media_write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
 from .memory import memory_errors
 from .models import ModelPaths
-from .plan import Plan, to_json
+from .plan import MAIN, WHOLE_FRAME, Plan, to_json
 from .progress import Cancel, Progress, check, never, silent
 from .prompt import Prompt
 from .spec import GenerationSpec
@@ -94,12 +94,16 @@ def make_plan(
     """
     from .planner.rules import RulesPlanner
 
-    settings = settings or {}
+    settings, given = settings or {}, given or GivenSources()
+    if given.mask_phrase == MAIN:
+        from .planner.main_noun import main_noun
+
+        given = replace(given, mask_phrase=main_noun(prompt))
     media = FileMedia(prompt.media)
     # Files are looked at first: a planner that is a model must not run for an instruction that cannot be made.
     _ = media.infos
     result = (planner or RulesPlanner()).plan(prompt, progress=progress, cancel=cancel)
-    plan, media = put(result.plan, media, given or GivenSources())
+    plan, media = put(result.plan, media, given)
     plan = overrides.apply(plan, settings)
     return Planned(prompt, plan, plan.resolve(media.infos, fps=settings.get("fps")), media, result.features)
 
@@ -111,6 +115,12 @@ def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = 
         raise InputError("the instruction holds media without files; write them as ###path###")
     from .sources import NO_ANNOTATORS, check_possible
 
+    if plan.source is not None and plan.mask is None and plan.target is None:
+        raise InputError(
+            f"the instruction edits {planned.media.label(plan.source)}, but what to change in it cannot be read from "
+            "its words, and no mask is given. Give --mask FILE (white = change), or --mask-phrase with what to find, "
+            f"as in 'red car' ({MAIN} is the instruction's main noun, '{WHOLE_FRAME}' has all of it made anew)"
+        )
     check_possible(plan, planned.media, annotators or NO_ANNOTATORS)
     path = output_path(out, plan)
     for index, medium in enumerate(planned.media.media):

@@ -32,6 +32,11 @@ Control = Literal["map", "canny", "scribble", "grey", "depth", "pose", "flow"]
 CONTROLS: tuple[str, ...] = get_args(Control)
 Place = Literal["first", "last"] | int
 
+# A plan's target that needs no detector: all of the source is changed, as by a mask that is white everywhere.
+WHOLE_FRAME = "the whole frame"
+# The mask phrase on the command line that stands for the main noun of the instruction.
+MAIN = "main"
+
 # What `<BOFIDX>` calls the two ends of a video (paper, result figures).
 PLACE_VALUES = {"first": 0, "last": 1}
 
@@ -45,6 +50,12 @@ class PlanError(InputError):
         super().__init__(
             f"plan: {field} is {value!r}; allowed is {allowed}" + (f" (plan text: {shown!r})" if raw else "")
         )
+
+
+def is_whole_frame(target: str | None) -> bool:
+    """True for `WHOLE_FRAME` however it is typed."""
+    words = (target or "").casefold().strip(" .'\"").split()
+    return words in (WHOLE_FRAME.split(), WHOLE_FRAME.split()[1:])
 
 
 @dataclass(frozen=True)

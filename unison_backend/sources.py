@@ -19,7 +19,7 @@ from .errors import InputError, UnsupportedError
 from .geometry import MediaInfo
 from .masks import MASK_THRESHOLD, MaskOptions
 from .pixels import cover, letterbox_on_white
-from .plan import Plan
+from .plan import WHOLE_FRAME, Plan, is_whole_frame
 from .progress import Cancel, Progress, check, never, silent
 from .spec import GenerationSpec
 
@@ -102,11 +102,12 @@ def prepare(
 def check_possible(plan: Plan, media: Media | None = None, annotators: Annotators = NO_ANNOTATORS) -> None:
     """Raise UnsupportedError when the plan needs a step that is not there, before any work is done."""
     name = media.label if media else lambda index: f"medium {index}"
-    if plan.source is not None and plan.mask is None:
+    if plan.source is not None and plan.mask is None and not is_whole_frame(plan.target):
         if plan.target is None:
             raise UnsupportedError(
                 f"the plan edits {name(plan.source)} without a mask and names nothing in it to look for. Give a mask "
-                "with it (white = change), or say what to change."
+                f"with it (white = change), say what to change, or set the target to {WHOLE_FRAME!r} to have all of it "
+                "made anew."
             )
         if annotators.find_mask is None:
             raise UnsupportedError(
@@ -163,6 +164,8 @@ class _Preparation:
 
     def edited(self, source: int, options: MaskOptions) -> tuple[Tensor, Tensor]:
         """Source with its masked part grey (or the control map there), and the mask at the source's size and times."""
+        if self.plan.mask is None and is_whole_frame(self.plan.target):
+            return self._all_of(source)
         video = self._clip(source)
         if self.plan.mask is not None:
             mask, name = self._given_mask(source, self.plan.mask), f"the mask {self.media.label(self.plan.mask)}"
@@ -176,6 +179,19 @@ class _Preparation:
             self.notices.append(f"{name} marks everything: nothing of {self.media.label(source)} is kept")
         inside = torch.tensor(GREY) if self.plan.control is None else self.control_video(source)
         return torch.where(marked, inside, video), mask
+
+    def _all_of(self, source: int) -> tuple[Tensor, Tensor]:
+        """The whole frame is the mask: it cannot grow, and what the source shows only counts as a control map."""
+        name = self.media.label(source)
+        held = f"here the map of {self.media.label(_known(self.plan.control_medium))}" if self.plan.control else (
+            "here nothing: give it as a control input too (canny, depth, pose) to keep its shapes"
+        )  # fmt: skip
+        self.notices.append(
+            f"the mask is the whole frame: VACE repaints all of {name} and keeps only what its control channels hold, "
+            f"{held}"
+        )
+        inside = _expanded(GREY, (*self.shape, 3)) if self.plan.control is None else self.control_video(source)
+        return inside, _expanded(1.0, self.shape)
 
     def control_video(self, source: int | None = None) -> Tensor:
         """The control medium as a map; beside an edit source it follows that one's times."""

@@ -1,6 +1,7 @@
 """Masks found from words on the command line, on a tiny detector and segmenter with random weights."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,40 @@ def test_nothing_found_names_phrase_score_and_threshold(unison, models, picture,
     assert status == 2
     assert "the best match for 'blue horse' scored 0." in errors and "below 1" in errors
     assert not (tmp_path / "o.png").exists()
+
+
+def test_without_a_target_it_offers_masks_and_phrases(unison, picture, tmp_path):
+    out = tmp_path / "o.png"
+    status, _, errors = unison("run", f"Make it white ###{picture}###.", "--out", out, *STEPS)
+    assert status == 2 and not out.exists()
+    assert picture.name in errors and "what to change in it cannot be read" in errors
+    assert all(option in errors for option in ("--mask FILE", "--mask-phrase", "main", "'the whole frame'"))
+
+
+def test_the_main_noun_is_looked_for_on_request(unison, models, picture, tmp_path):
+    words = f"Put a hat on the dog in ###{picture}###."
+    status, printed, _ = unison("plan", words, "--mask-phrase", "main", "--json")
+    assert status == 0 and json.loads(printed)["target"] == "dog"
+    status, _, errors = unison("run", words, "--mask-phrase", "main", "--threshold", "1", "--out", tmp_path / "o.png",
+                               *named(models), *STEPS)  # fmt: skip
+    assert status == 2 and "the best match for 'dog' scored 0." in errors
+    status, _, errors = unison("plan", f"Make it white ###{picture}###.", "--mask-phrase", "main")
+    assert status == 2 and "no noun can be read from" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [("Turn ###{}### into a watercolor.", ()), ("Make ###{}### white.", ("--mask-phrase", "the whole frame"))],
+)
+def test_the_whole_frame_takes_no_models(unison, picture, tmp_path, words, options):
+    out, kept = tmp_path / "o.png", tmp_path / "kept"
+    words = words.format(picture)
+    status, printed, _ = unison("plan", words, *options)
+    assert status == 0 and "because  target: the whole frame of medium 0 is made anew" in printed
+    status, _, errors = unison("run", words, *options, "--out", out, "--keep-sources", kept, *STEPS)
+    assert status == 0 and out.is_file()
+    assert "note: the mask is the whole frame: VACE repaints all of" in errors
+    assert set(np.unique(np.asarray(Image.open(kept / "mask_0001.png")))) == {255}
 
 
 def test_without_the_models_it_says_what_it_takes(unison, picture, tmp_path):

@@ -11,7 +11,7 @@ from unison_backend.errors import InputError, UnsupportedError
 from unison_backend.geometry import MediaInfo
 from unison_backend.masks import MaskOptions
 from unison_backend.pixels import cover, letterbox_on_white
-from unison_backend.plan import Frame, Plan
+from unison_backend.plan import WHOLE_FRAME, Frame, Plan
 from unison_backend.signals import parse
 from unison_backend.sources import GREY, Annotators, Sources, aligned, prepare
 from unison_backend.tasks import Task
@@ -230,6 +230,35 @@ def test_a_mask_is_found_for_what_the_plan_names():
     assert (sources.video[:, 8:16, 8:16] == GREY).all()
     outside = sources.mask[..., None] == 0
     assert torch.equal(sources.video * outside, clip * outside)
+
+
+@pytest.mark.parametrize("typed", [WHOLE_FRAME, "Whole frame", "The whole frame."])
+def test_the_whole_frame_needs_no_models(typed):
+    clip = noise(9, 32, 32, 3)
+    plan = Plan(Task.VIDEO_EDITING, source=0, target=typed, media=(VIDEO,))
+    sources = run(plan, clip, mask_options=MaskOptions(grow=-8, blur=4.0))
+    assert sources.video.shape == (9, 32, 32, 3) and sources.mask.shape == (9, 32, 32)
+    assert (sources.mask == 1).all() and (sources.video == GREY).all()
+    (notice,) = sources.notices
+    assert "the whole frame" in notice and "repaints all of" in notice and "control" in notice
+    (reason,) = (r for r in plan.resolve().reasons if r.field == "target")
+    assert "whole frame of medium 0" in reason.text and "nothing" in reason.text
+
+
+def test_the_whole_frame_keeps_its_control_map():
+    source, edges = noise(32, 32, 3), noise(32, 32, 3, seed=1)
+    plan = Plan(Task.IMAGE_EDITING, source=0, target=WHOLE_FRAME, control="map", media=(IMAGE, IMAGE))
+    sources = run(plan, source, edges)
+    assert torch.equal(sources.video[0], edges) and (sources.mask == 1).all()
+    assert "the map of" in sources.notices[0]
+    assert any(r.field == "target" and "control map" in r.text for r in plan.resolve().reasons)
+
+
+def test_a_mask_goes_before_the_whole_frame():
+    source, mask = noise(32, 32, 3), square(32, 32, 8, 8, 16)
+    plan = Plan(Task.IMAGE_EDITING, source=0, mask=1, target=WHOLE_FRAME, media=(IMAGE, IMAGE))
+    assert torch.equal(run(plan, source, mask).mask[0], mask[..., 0])
+    assert not any(r.field == "target" for r in plan.resolve().reasons)
 
 
 def test_a_map_is_made_of_footage():

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def mask_finder(detector: Detector, segmenter: Segmenter, threshold: float = THRESHOLD) -> FindMask:
-    """Finds what a plan's target names: one thing for a singular phrase, all that fit for a plural one."""
+    """Finds what a plan's target names: one thing for a singular phrase, all that fit for a plural one.
+
+    The whole frame is never asked for here: `sources.prepare` takes it without looking.
+    """
     from ..planner.targets import parse_target
     from .finding import find
 

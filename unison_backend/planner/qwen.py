@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..memory import memory_errors
-from ..plan import Plan, task_of
+from ..plan import Plan, is_whole_frame, task_of
 from ..progress import Cancel, Progress, check, never, silent
 from ..projector import NUM_ROWS
 from ..prompt import Prompt
@@ -223,6 +223,8 @@ def _with_target(plan: Plan, prompt: Prompt) -> Plan:
     from .targets import target
 
     sought = target(*read(prompt))
+    if sought and plan.mask is not None and is_whole_frame(sought.phrase):
+        return plan
     return plan if sought is None else replace(plan, target=sought.phrase)
 
 

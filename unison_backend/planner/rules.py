@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..plan import Control, Frame, Place, Plan, task_of
+from ..plan import Control, Frame, Place, Plan, is_whole_frame, task_of
 from ..progress import Cancel, Progress, never, silent
 from ..prompt import MASK_WORDS, Prompt
 from ..signals import check_mask_fits, check_masks, mask_edits
@@ -62,6 +62,8 @@ def plan(prompt: Prompt) -> Plan:
                    frames=bool(found.frames), reference=bool(found.references))  # fmt: skip
     width, height = size or (None, None)
     sought = target(text, language) if found.source is not None else None
+    if found.mask is not None and sought and is_whole_frame(sought.phrase):
+        sought = None
     made = Plan(task, width, height, length, tuple(found.frames), found.mask, found.source, tuple(found.references),
                 found.control_kind, sought.phrase if sought else None, None, prompt.text, prompt.kinds)  # fmt: skip
     check_masks(made, prompt.masks)

@@ -2,14 +2,15 @@
 
 The phrase says what is there now, not what it becomes. `target` reads it from an instruction, in its words and its
 language; `parse_target` makes of a phrase what a detector looks for: English, lower case, without "all" or "two".
-Every order of the instruction gives a candidate, and the first that is no addition decides; an order about the whole
-frame or the masked area leaves nothing to find.
+Every order of the instruction gives a candidate, and the first that is no addition decides; an order about the
+masked area leaves nothing to find, one about the look of everything gives the whole frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..plan import WHOLE_FRAME, is_whole_frame
 from .chinese import translated
 from .language import Language, Text, load, simplified
 from .phrases import CJK, clean, without
@@ -33,15 +34,29 @@ class Target:
 def target(text: Text, language: Language) -> Target | None:
     """The thing that the instruction edits, as said but without articles; None when it names none.
 
+    An order about style, weather, time of day or colours of all that is seen gives `WHOLE_FRAME`.
+
     The phrase keeps its quantifier ("all pedestrians", "two dogs"), so that it alone says how many are meant.
     """
     read = chinese_target if language.name == "zh" else english_target
     phrase = clean(read(text.words, language))
+    if not phrase and _is_whole_frame(text, language):
+        return Target(WHOLE_FRAME, False)
     return Target(phrase, is_plural(phrase)) if phrase else None
+
+
+def _is_whole_frame(text: Text, language: Language) -> bool:
+    """True when style, weather, time of day or colour grading of a medium as a whole is ordered, and no mask is."""
+    words = text.words.translate(simplified()) if language.name == "zh" else text.words
+    if not text.kinds or any(language.search(key, words) for key in ("mask", "whole_frame_not")):
+        return False
+    return language.search("whole_frame", words) is not None
 
 
 def parse_target(target: str) -> Target:
     """A stored or typed phrase as a detector takes it: English as far as the words are known, without a quantifier."""
+    if is_whole_frame(target):
+        return Target(WHOLE_FRAME, False)
     phrase = clean(target.lower())
     plural = is_plural(phrase)
     for _ in range(_ROUNDS):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from .chinese import tokens
 from .language import Language, simplified
 from .phrases import EDGES, MARK, Candidate, Kind, decided, is_, trimmed, without
@@ -15,12 +18,26 @@ def chinese_target(words: str, language: Language) -> str:
     """What the orders of `words` are about; patterns read simplified characters, the phrase keeps its own."""
     simple = words.translate(simplified())
     said = str.maketrans({s: w for w, s in zip(words, simple, strict=True) if w != s})
+    simple = chinese_marked(simple, language)
+    candidates = sorted(_chinese_candidates(simple, language), key=lambda c: (c.start, -len(c.words)))
+    return decided(candidates, simple, language, _chinese_thing, _as_it_is)[0].translate(said)
+
+
+def chinese_marked(simple: str, language: Language) -> str:
+    """`simple` with a mark for every medium and the words for it; quotations and masks dropped."""
     for key, mark in (("target_mask", ""), ("target_media", MARK)):
         for pattern in language.patterns(key):
             simple = pattern.sub(mark, simple)
-    simple = simple.replace("\ue800", "")
-    candidates = sorted(_chinese_candidates(simple, language), key=lambda c: (c.start, -len(c.words)))
-    return decided(candidates, simple, language, _chinese_thing, _as_it_is)[0].translate(said)
+    return simple.replace("\ue800", "")
+
+
+def chinese_phrases(words: str, language: Language) -> Iterator[str]:
+    """The objects of all orders, in order, and last what is added; they are simplified."""
+    text = chinese_marked(words.translate(simplified()), language)
+    candidates = sorted(_chinese_candidates(text, language), key=lambda c: (c.kind == "added", c.start, -len(c.words)))
+    for candidate in candidates:
+        if phrase := decided([replace(candidate, kind="thing")], "", language, _chinese_thing, _as_it_is)[0]:
+            yield phrase
 
 
 def _chinese_candidates(text: str, language: Language) -> list[Candidate]:

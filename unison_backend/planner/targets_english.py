@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from .language import Language, load
 from .phrases import EDGES, MARK, SPACE, Candidate, cut, decided, is_, trimmed, without
@@ -23,7 +24,7 @@ _BECOMES = ("into", "to", "as")
 
 def english_target(words: str, language: Language) -> str:
     """What the verbs of `words` are about, else verbs in no list, else what something comes instead of."""
-    text = _english_marked(words, language)
+    text = english_marked(words, language)
     candidates = _english_candidates(text, language)
     phrase, settled = decided(candidates, text, language, _english_thing, _until_stop)
     if phrase or settled:
@@ -38,7 +39,17 @@ def english_target(words: str, language: Language) -> str:
     return ""
 
 
-def _english_marked(words: str, language: Language) -> str:
+def english_phrases(words: str, language: Language) -> Iterator[str]:
+    """All phrases behind an article or the like that name a thing and not the medium; those behind "the" first."""
+    text = english_marked(words, language)
+    for match in language.find("target_phrase", text):
+        clause = _CLAUSE.split(text[match.start("np") : match.start("np") + _OBJECT], maxsplit=1)[0]
+        found = _made(match.start(), clause, language)
+        if phrase := decided([found], "", language, _english_thing, _until_stop)[0]:
+            yield phrase
+
+
+def english_marked(words: str, language: Language) -> str:
     """`words` with a mark for every medium and for words like "in the video"; quotations and masks dropped."""
     for key, mark in (("target_owner", " the "), ("target_media", f" {MARK} "), ("target_mask", f" {MARK} ")):
         for pattern in language.patterns(key):
