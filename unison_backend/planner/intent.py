@@ -243,7 +243,7 @@ def _chinese_clause(clause: str, text: Text, language: Language) -> Iterator[Ver
         becomes = _chinese_object(clause[match.start() :], language)
         yield Verdict("make", "video") if becomes == "video" and "video" not in text.kinds else Verdict("transform")
         return
-    if has_media and language.search("edit", clause):
+    if has_media and (edited := language.search("edit", clause)) and not _is_told(edited, clause, language):
         yield Verdict("edit")
         return
     for key, default in (("make_video", "video"), ("make_image", "image"), ("make_any", None), ("want", None)):
@@ -259,6 +259,17 @@ def _chinese_clause(clause: str, text: Text, language: Language) -> Iterator[Ver
             return
     if language.match("np_start", _LEADING.sub("", clause)):
         yield Verdict("make", _chinese_object(clause, language), firm=False)
+
+
+def _is_told(edited: re.Match[str], clause: str, language: Language) -> bool:
+    """True when the edit only happens in what is to be made: "make a video of a cat that pulls the curtain open"."""
+    made = language.search("make_any", clause)
+    behind = clause.rstrip("\u3002.! ")
+    return bool(
+        made
+        and made.end() <= edited.start()
+        and any(pattern.search(behind) for key in ("video_head", "image_head") for pattern in language.patterns(key))
+    )
 
 
 def _chinese_object(phrase: str, language: Language) -> Output | None:
