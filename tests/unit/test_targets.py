@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unison_backend
-from unison_backend.plan import PlanError, from_json, to_json
+from unison_backend.plan import WHOLE_FRAME, PlanError, from_json, is_whole_frame, to_json
 from unison_backend.planner.language import load, read
 from unison_backend.planner.rules import plan
 from unison_backend.planner.targets import Target, is_plural, parse_target, target
@@ -51,6 +51,21 @@ def test_a_mask_leaves_the_target_as_it_is():
     media = {"image1": Medium("image", name="image1"), "mask1": Medium("image", name="mask1", is_mask=True)}
     made = plan(bind_names("Replace the red car with a bus.", media))
     assert (made.mask, made.source, made.target) == (1, 0, "red car")
+    made = plan(bind_names("Turn it into a watercolor.", media))
+    assert (made.mask, made.source, made.target) == (1, 0, None)
+
+
+@pytest.mark.parametrize("typed", ["the whole frame", "Whole Frame.", " the  whole frame "])
+def test_the_whole_frame_is_known_however_it_is_typed(typed):
+    assert is_whole_frame(typed) and parse_target(typed) == Target(WHOLE_FRAME, False)
+    assert (
+        not is_whole_frame("frame") and not is_whole_frame(None) and not is_whole_frame("the whole frame of the door")
+    )
+
+
+def test_the_whole_frame_is_in_no_question_and_in_no_plan_of_something_new():
+    assert plan(parse_pads("Why is it night in <IMGPAD>?")).target is None
+    assert plan(parse_pads("Paint a watercolor of a fox.")).target is None
 
 
 def test_words_that_only_look_like_orders_come_back_whole():

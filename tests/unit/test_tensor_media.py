@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from unison_backend.errors import Cancelled, MediaError
-from unison_backend.plan import Frame, Plan
+from unison_backend.plan import WHOLE_FRAME, Frame, Plan
+from unison_backend.planner.rules import plan as rules_plan
 from unison_backend.progress import never
 from unison_backend.prompt import Medium, bind_names
-from unison_backend.sources import Media, prepare
+from unison_backend.sources import GREY, Media, prepare
 from unison_backend.tasks import Task
 from unison_backend.tensor_media import TensorMedia, footage, still
 
@@ -94,3 +95,14 @@ def test_sources_take_them():
     sources = prepare(plan, plan.resolve([found.info(0)]), found)
     assert torch.equal(sources.video[0], picture)
     assert sources.mask[:, 0, 0].tolist() == [0, 1, 1, 1, 1]
+
+
+def test_a_whole_frame_edit_of_a_socket_needs_no_models():
+    """What Prepare Sources does with nothing but a plan connected."""
+    picture = torch.rand(64, 64, 3)
+    found = media(image1=still(picture, "image1"))
+    plan = rules_plan(bind_names("Turn <image1> into a watercolor.", {"image1": Medium("image", name="image1")}))
+    assert plan.target == WHOLE_FRAME
+    sources = prepare(plan, plan.resolve([found.info(0)]), found)
+    assert (sources.mask == 1).all() and (sources.video == GREY).all()
+    assert "repaints all of image1" in sources.notices[0]
