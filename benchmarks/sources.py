@@ -1,0 +1,222 @@
+"""What preparing sources costs, in time and memory, by the length of the clip; and SAM2's following, frame by frame.
+
+Usage: python3 -m uv run python benchmarks/sources.py [--frames 21 41 81 161 321] [--rounds 3] [--full-size]
+
+Each figure of the sources is the median over fresh processes, so that a peak is that of one job, from H.264 files and
+with the libraries loaded before the clock starts: 81 frames of 832x480, and several lengths of 416x240 (the model's
+budget holds longer clips only when they are small). `peak_mb` is over what the process held before, `copies` the same
+in float32 copies of the clip. `copies_per_frame_added` compares neighbouring lengths: it stays the same where memory
+grows in step with the clip, and would grow with its square. --full-size follows with the
+configuration of sam2.1-hiera-large and random weights (tens of seconds a frame on a CPU; the default is a small model,
+which shows what our own part costs). Nothing here is a test: no figure can fail it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+FPS = 24
+LARGE, SMALL = (832, 480), (416, 240)
+MB = 2**20
+JOBS = {
+    "edit with a moving mask": "Make the ball in this video ###source.mp4### green. Here is the mask ###mask.mp4###.",
+    "first frame": "Based on the provided first frame ###first.png###, generate a video of rolling waves.",
+    "canny of footage": "Make a video of a robot in a hall.",
+}
+
+
+def write_media(folder: Path, frames: int, width: int, height: int) -> None:
+    """source.mp4 (a ball over a moving pattern), mask.mp4 and first.png, frame after frame."""
+    import numpy as np
+
+    from unison_backend.media_write import write_image, write_video
+
+    folder.mkdir()
+    rows, columns = np.mgrid[:height, :width]
+
+    def ball(number: int) -> Any:
+        return (columns - 3 * number % width) ** 2 + (rows - height // 2) ** 2 < (height // 6) ** 2
+
+    def frame(number: int) -> Any:
+        pattern = (127 + 60 * np.sin((columns + 4 * number) / 23) + 60 * np.sin(rows / 17)).astype(np.uint8)
+        picture = np.stack([pattern, pattern[::-1], 255 - pattern], -1)
+        picture[ball(number)] = (220, 60, 30)
+        return picture
+
+    def mask(number: int) -> Any:
+        return np.repeat(ball(number).astype(np.uint8)[..., None] * 255, 3, -1)
+
+    write_video(folder / "source.mp4", map(frame, range(frames)), Fraction(FPS))
+    write_video(folder / "mask.mp4", map(mask, range(frames)), Fraction(FPS))
+    write_image(folder / "first.png", frame(0))
+
+
+def prepare(job: str, frames: int, folder: Path) -> dict[str, float]:
+    """One job in this process: seconds, peak memory over what was held before, and that in copies of the clip."""
+    import psutil
+    import torch
+
+    from unison_backend.annotators.standalone import AnnotatorPaths, annotators
+    from unison_backend.given_sources import GivenSources
+    from unison_backend.pipeline import SourceOptions, make_plan, prepare_sources
+    from unison_backend.progress import never, silent
+    from unison_backend.prompt import parse_paths
+
+    os.chdir(folder)
+    canny = job.startswith("canny")
+    given = GivenSources(control_file=folder / "source.mp4", control="canny") if canny else GivenSources()
+    planned = make_plan(parse_paths(JOBS[job]), {"num_frames": frames}, given=given)
+    hooks = annotators(AnnotatorPaths(), torch.device("cpu"))
+    if canny and hooks.make_map:  # kornia and scipy are loaded, and are not the job
+        hooks.make_map("canny", torch.rand(1, 16, 16, 3), silent, never)
+    before, start = psutil.Process().memory_info().rss, perf_counter()
+    sources = prepare_sources(planned, SourceOptions(annotators=hooks), silent, never)
+    seconds, peak = perf_counter() - start, _peak()
+    if len(sources.video) != frames:
+        raise ValueError(f"{job} made {list(sources.video.shape)} in place of {frames} frames")
+    clip = sources.video.numel() * sources.video.element_size()
+    used = peak - before
+    return {"seconds": seconds, "clip_mb": clip / MB, "peak_mb": used / MB, "copies": used / clip}
+
+
+def _peak() -> int:
+    """The most memory that this process ever held, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def all_sources(lengths: list[int], rounds: int) -> dict[str, Any]:
+    """Medians by job, size and length, and by how much memory grows from one length to the next."""
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        large, small = Path(folder) / "large", Path(folder) / "small"
+        write_media(large, 81, *LARGE)
+        write_media(small, max(lengths), *SMALL)
+        for job in JOBS:
+            runs = {n: _median([_fresh(job, n, small) for _ in range(rounds)]) for n in sorted(lengths)}
+            added = [
+                round((b["peak_mb"] - a["peak_mb"]) / (b["clip_mb"] - a["clip_mb"]), 2)
+                for a, b in pairwise(runs.values())
+            ]
+            figures[job] = {
+                "81 frames of 832x480": _median([_fresh(job, 81, large) for _ in range(rounds)]),
+                "416x240 by frames": runs,
+                "copies_per_frame_added": added,
+            }
+    return figures
+
+
+def _fresh(job: str, frames: int, folder: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, "--only", job, str(frames), str(folder)]
+    run = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    result: dict[str, float] = json.loads(run.stdout)
+    return result
+
+
+def _median(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
+
+
+def following(full_size: bool) -> dict[str, Any]:
+    """Seconds a frame of SAM2 with one box, by the length of the clip; the first frame finds, the others follow."""
+    import torch
+
+    from unison_backend.annotators.segmenter import load_segmenter
+
+    generator = torch.Generator().manual_seed(0)
+    figures: dict[str, Any] = {"model": "sam2.1-hiera-large, random" if full_size else "small (128 pixels), random"}
+    with tempfile.TemporaryDirectory() as folder:
+        segmenter = load_segmenter(_large_segmenter(Path(folder)) if full_size else _small_segmenter(Path(folder)))
+        for frames in (3,) if full_size else (21, 41, 81):
+            video, times = torch.rand(frames, LARGE[1], LARGE[0], 3, generator=generator), [perf_counter()]
+            segmenter.track(
+                video, 0, boxes=[(100, 100, 400, 300)], progress=lambda *_, times=times: times.append(perf_counter())
+            )
+            steps = [after - before for before, after in pairwise(times)]
+            tail = steps[len(steps) // 2 :]
+            figures[str(frames)] = {"a_frame_s": statistics.median(steps), "late_frame_s": statistics.median(tail)}
+    return figures
+
+
+def _small_segmenter(folder: Path) -> Path:
+    """The tests' own model."""
+    place = ROOT / "tests" / "unit" / "tiny_annotators.py"
+    spec = importlib.util.spec_from_file_location("tiny_annotators", place)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{place} is not there")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made: Path = module.make_segmenter(folder / "small")
+    return made
+
+
+def _large_segmenter(folder: Path) -> Path:
+    """sam2.1-hiera-large's configuration."""
+    import transformers
+
+    backbone = {
+        **{"model_type": "sam2_hiera_det_model", "hidden_size": 144, "num_attention_heads": 2},
+        **{"blocks_per_stage": [2, 6, 36, 4], "embed_dim_per_stage": [144, 288, 576, 1152]},
+        **{"num_attention_heads_per_stage": [2, 4, 8, 16], "window_size_per_stage": [8, 4, 16, 8]},
+        **{"global_attention_blocks": [23, 33, 43], "window_positional_embedding_background_size": [7, 7]},
+    }
+    vision = {"model_type": "sam2_vision_model", "backbone_config": backbone}
+    config = transformers.Sam2VideoConfig(
+        vision_config=vision | {"backbone_channel_list": [1152, 576, 288, 144]},
+        enable_temporal_pos_encoding_for_object_pointers=True,
+        enable_occlusion_spatial_embedding=True,
+    )
+    transformers.Sam2VideoModel(config).save_pretrained(folder / "large")
+    name = "Sam2ImageProcessor" if hasattr(transformers, "Sam2ImageProcessor") else "Sam2ImageProcessorFast"
+    image, video = getattr(transformers, name)(), transformers.Sam2VideoVideoProcessor()
+    transformers.Sam2VideoProcessor(image, video).save_pretrained(folder / "large")
+    return folder / "large"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    names = ("torch", "transformers", "av", "kornia")
+    known = {"system": f"{platform.system()} {platform.machine()}", "cpus": os.cpu_count()}
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    return known | {"threads": threads, "python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def main() -> None:
+    """Run everything and write one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, nargs="+", default=[21, 41, 81, 161, 321], help="lengths, 4k + 1 each")
+    parser.add_argument("--rounds", type=int, default=3, help="fresh processes a figure")
+    parser.add_argument("--full-size", action="store_true", help="only SAM2, with the large model's configuration")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--only", nargs=3, metavar=("JOB", "FRAMES", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        job, frames, folder = options.only
+        sys.stdout.write(json.dumps(prepare(job, int(frames), Path(folder))))
+        return
+    figures: dict[str, Any] = {} if options.full_size else {"sources": all_sources(options.frames, options.rounds)}
+    figures |= {"following": following(options.full_size), "machine": machine()}
+    text = json.dumps(figures, indent=2)
+    sys.stdout.write(text + "\n")
+    if options.json:
+        options.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
