@@ -80,7 +80,8 @@ def kinds() -> tuple[str, ...]:
 def example(kind: str, random: Random, *, held_out: bool = False, language: Language | None = None) -> Example:
     """One example of `kind`; with `held_out` worded by a template that training never uses."""
     chosen = language or ("en" if random.random() < ENGLISH_SHARE else "zh")
-    return _MAKERS[kind](_Writer(chosen, random, held_out), random, kind)
+    made: Example = _MAKERS[kind](_Writer(chosen, random, held_out), random, kind)
+    return made
 
 
 @cache
@@ -301,8 +302,13 @@ def _frames(writer: _Writer, random: Random, kind: str) -> Example:
         video[index], mask[index] = target[index], 0.0
     thing = scene.things[-1]
     text = writer.write(which, scene, Meaning(kind, thing.colour, thing.shape, motion=motion), frame=IMAGE_PAD)
-    said_colour = _words()[writer.language]["colours"][thing.colour] in text
-    meaning = Meaning(kind, thing.colour if said_colour else NOTHING, thing.shape, motion=motion)
+    words = _words()[writer.language]
+    meaning = Meaning(
+        kind,
+        thing.colour if words["colours"][thing.colour] in text else NOTHING,
+        thing.shape if words["shapes"][thing.shape] in text else NOTHING,
+        motion=motion if any(said in text for said in words["moves"][motion]) else NOTHING,
+    )
     media = tuple(target[index : index + 1] for index in given)
     return Example(Task(task), text, meaning, scene, media, Sources(video, mask), target)
 
