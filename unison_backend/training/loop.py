@@ -24,6 +24,7 @@ from ..progress import Cancel, Progress, check, never, silent
 STATE_FILE = "state.pt"
 LOG_FILE = "log.jsonl"
 LOG_EVERY = 20  # steps whose losses are averaged into one line of the log
+SEED_STEP = 0x9E3779B1  # odd, so that every seed begins elsewhere; neighbours are far apart
 
 Loss = Callable[[torch.Generator, int], Mapping[str, Tensor]]
 
@@ -59,8 +60,8 @@ class Schedule:
 
 
 def generator_at(seed: int, batch: int) -> torch.Generator:
-    """The source of everything random in one batch."""
-    return torch.Generator().manual_seed((seed << 32) + batch)
+    """The source of everything random in one batch. torch reads the low 32 bits of a seed alone: both go in there."""
+    return torch.Generator().manual_seed((seed * SEED_STEP + batch) % 2**32)
 
 
 class Fit:
@@ -189,8 +190,9 @@ class Fit:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = int(state["step"])
         except Exception as error:  # torch's reader raises many kinds
+            why = next(iter(str(error).splitlines()), type(error).__name__).split(". ")[0][:200]
             raise WeightsError(
-                f"{path} is no state of this training ({error}); give another folder, or remove it to start anew"
+                f"{path} is no state of this training ({why}); give another folder, or remove it to start anew"
             ) from error
 
     def _log(self, terms: Mapping[str, float], seconds: float) -> None:
