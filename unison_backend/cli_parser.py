@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from . import __version__
+from . import __version__, cli_training
 from .masks import FEATHER, FILLS
 from .plan import CONTROLS, MAIN, WHOLE_FRAME
 
@@ -26,6 +26,7 @@ def make_parser(plan: Command, run: Command, merge: Command, doctor: Command) ->
     _add_run(commands.add_parser("run", help="make what an instruction asks for, or answer it"), run)
     _add_merge(commands.add_parser("merge", help="merge a planning LoRA into a Qwen2.5-VL folder"), merge)
     _add_doctor(commands.add_parser("doctor", help="say what is installed, found and missing"), doctor)
+    cli_training.add(commands)
     return parser
 
 

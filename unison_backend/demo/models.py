@@ -8,7 +8,8 @@ keeps activations of order one through every model.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,30 @@ WAN = {"dim": 256, "ffn_dim": 512, "num_layers": 4, "vace_layers": 2}
 VAE_DIM = 16
 TEXT = {"vocab": tokens.SPIECE_PIECES, "d_model": 4096, "d_ff": 32, "heads": 2, "d_kv": 16, "layers": 2}
 
-HIDDEN, FEED, LAYERS, HEADS, KV_HEADS = 64, 128, 2, 4, 2  # Qwen text model
-V_HIDDEN, V_FEED, V_LAYERS, V_HEADS, PATCH, MERGE = 32, 64, 2, 2, 14, 2  # Qwen vision tower
+PATCH, MERGE = 14, 2  # Qwen's vision tower, of any size
 ROWS = math.ceil((tokens.TOKENS + 1) / 64) * 64  # embedding rows: more than tokens, as Qwen's are
 PROJECTOR_HIDDEN, PROJECTOR_OUT, PROJECTOR_ROWS, PROJECTOR_TOKENS = 128, 4096, 56, 4
 
 MIN_PIXELS, MAX_PIXELS = 56 * 56, 28 * 28 * 64
+
+
+@dataclass(frozen=True)
+class QwenSize:
+    """Widths and depths of a Qwen2.5-VL: the text model and its vision tower."""
+
+    hidden: int = 64
+    feed: int = 128
+    layers: int = 2
+    heads: int = 4
+    kv_heads: int = 2
+    mrope: tuple[int, int, int] = (2, 3, 3)  # their sum is half a head
+    vision_hidden: int = 32
+    vision_feed: int = 64
+    vision_layers: int = 2
+    vision_heads: int = 2
+
+
+SMALL = QwenSize()
 
 
 def write_wan(path: Path) -> None:
@@ -42,20 +61,20 @@ def write_vae(path: Path) -> None:
     _save(path, _random(layouts.wan_vae_shapes(VAE_DIM), seed=2), "float16")
 
 
-def write_text_encoder(path: Path) -> None:
-    """UMT5 in HF keys with its sentencepiece file as the uint8 tensor `spiece_model`, fp16."""
+def write_text_encoder(path: Path, sizes: Mapping[str, int] = TEXT, spiece: bytes = b"") -> None:
+    """UMT5 in HF keys with its sentencepiece file (default: of the corpus) as the uint8 tensor `spiece_model`, fp16."""
     import torch
 
-    weights = _random(layouts.umt5_shapes(**TEXT), seed=3)
-    spiece = torch.frombuffer(bytearray(tokens.train_sentencepiece()), dtype=torch.uint8)
-    _save(path, weights, "float16", extra={"spiece_model": spiece})
+    weights = _random(layouts.umt5_shapes(**sizes), seed=3)
+    tokenizer = torch.frombuffer(bytearray(spiece or tokens.train_sentencepiece()), dtype=torch.uint8)
+    _save(path, weights, "float16", extra={"spiece_model": tokenizer})
 
 
-def write_projector(path: Path) -> None:
+def write_projector(path: Path, size: QwenSize = SMALL) -> None:
     """The projector from Qwen's hidden rows to 4 rows of text width, fp16."""
     shapes = {
-        **_layer("ln_in", (HIDDEN,)),
-        **_layer("net.0", (PROJECTOR_HIDDEN, HIDDEN)),
+        **_layer("ln_in", (size.hidden,)),
+        **_layer("net.0", (PROJECTOR_HIDDEN, size.hidden)),
         **_layer("net.3", (PROJECTOR_OUT, PROJECTOR_HIDDEN)),
         **_layer("ln_out", (PROJECTOR_OUT,)),
         **_layer("seq_adjust", (PROJECTOR_TOKENS, PROJECTOR_ROWS)),
@@ -63,12 +82,15 @@ def write_projector(path: Path) -> None:
     _save(path, _random(shapes, seed=4), "float16")
 
 
-def write_planner(folder: Path) -> None:
-    """A Qwen2.5-VL folder as the hub has them: flat config, hub keys, bf16, tokenizer and processors."""
+def write_planner(folder: Path, size: QwenSize = SMALL, sentences: Sequence[str] = ()) -> None:
+    """A Qwen2.5-VL folder as the hub has them: flat config, hub keys, bf16, tokenizer and processors.
+
+    sentences: what the tokenizer is trained on (default: the corpus).
+    """
     folder.mkdir()
-    tokens.write_qwen_tokenizer(folder)
-    _save(folder / "model.safetensors", _random(_qwen_shapes(), seed=5), "bfloat16")
-    tokens.write_json(folder / "config.json", _qwen_config())
+    tokens.write_qwen_tokenizer(folder, sentences)
+    _save(folder / "model.safetensors", _random(_qwen_shapes(size), seed=5), "bfloat16")
+    tokens.write_json(folder / "config.json", _qwen_config(size))
     ends = [tokens.token_id("<|im_end|>"), tokens.token_id("<|endoftext|>")]
     generation = {"bos_token_id": ends[1], "pad_token_id": ends[1], "eos_token_id": ends, "do_sample": False}
     tokens.write_json(folder / "generation_config.json", generation)
@@ -91,23 +113,23 @@ def _pixels() -> dict[str, Any]:
     }
 
 
-def _qwen_config() -> dict[str, Any]:
+def _qwen_config(size: QwenSize) -> dict[str, Any]:
     return {
         "architectures": ["Qwen2_5_VLForConditionalGeneration"],
         "model_type": "qwen2_5_vl",
-        "hidden_size": HIDDEN,
-        "intermediate_size": FEED,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": KV_HEADS,
+        "hidden_size": size.hidden,
+        "intermediate_size": size.feed,
+        "num_hidden_layers": size.layers,
+        "num_attention_heads": size.heads,
+        "num_key_value_heads": size.kv_heads,
         "hidden_act": "silu",
         "max_position_embeddings": 32768,
-        "max_window_layers": LAYERS,
+        "max_window_layers": size.layers,
         "use_sliding_window": False,
         "sliding_window": 32768,
         "rms_norm_eps": 1e-06,
         "rope_theta": 1000000.0,
-        "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},  # their sum is half a head
+        "rope_scaling": {"type": "mrope", "mrope_section": list(size.mrope)},
         "vocab_size": ROWS,
         "tie_word_embeddings": False,
         "torch_dtype": "bfloat16",
@@ -121,20 +143,20 @@ def _qwen_config() -> dict[str, Any]:
         "video_token_id": tokens.token_id("<|video_pad|>"),
         "vision_config": {
             "model_type": "qwen2_5_vl",
-            "depth": V_LAYERS,
+            "depth": size.vision_layers,
             "hidden_act": "silu",
-            "hidden_size": V_HIDDEN,
-            "intermediate_size": V_FEED,
-            "num_heads": V_HEADS,
+            "hidden_size": size.vision_hidden,
+            "intermediate_size": size.vision_feed,
+            "num_heads": size.vision_heads,
             "in_chans": 3,
-            "out_hidden_size": HIDDEN,
+            "out_hidden_size": size.hidden,
             "patch_size": PATCH,
             "spatial_patch_size": PATCH,
             "spatial_merge_size": MERGE,
             "temporal_patch_size": 2,
             "tokens_per_second": 2,
             "window_size": 112,
-            "fullatt_block_indexes": [V_LAYERS - 1],
+            "fullatt_block_indexes": [size.vision_layers - 1],
         },
     }
 
@@ -143,33 +165,35 @@ def _layer(name: str, weight: layouts.Shape) -> dict[str, layouts.Shape]:
     return {f"{name}.weight": weight, f"{name}.bias": weight[:1]}
 
 
-def _qwen_shapes() -> dict[str, layouts.Shape]:
+def _qwen_shapes(size: QwenSize) -> dict[str, layouts.Shape]:
     """Hub keys of Qwen2.5-VL."""
-    shapes: dict[str, layouts.Shape] = {f"{name}.weight": (ROWS, HIDDEN) for name in ("model.embed_tokens", "lm_head")}
-    shapes["model.norm.weight"] = (HIDDEN,)
-    kv_width = HIDDEN * KV_HEADS // HEADS
-    for index in range(LAYERS):
+    hidden, feed = size.hidden, size.feed
+    shapes: dict[str, layouts.Shape] = {f"{name}.weight": (ROWS, hidden) for name in ("model.embed_tokens", "lm_head")}
+    shapes["model.norm.weight"] = (hidden,)
+    kv_width = hidden * size.kv_heads // size.heads
+    for index in range(size.layers):
         block = f"model.layers.{index}"
-        shapes |= {f"{block}.{name}_layernorm.weight": (HIDDEN,) for name in ("input", "post_attention")}
-        for part, width in (("q", HIDDEN), ("k", kv_width), ("v", kv_width)):
-            shapes |= _layer(f"{block}.self_attn.{part}_proj", (width, HIDDEN))
-        shapes[f"{block}.self_attn.o_proj.weight"] = (HIDDEN, HIDDEN)
-        shapes |= {f"{block}.mlp.{name}_proj.weight": (FEED, HIDDEN) for name in ("gate", "up")}
-        shapes[f"{block}.mlp.down_proj.weight"] = (HIDDEN, FEED)
-    return shapes | _vision_shapes()
+        shapes |= {f"{block}.{name}_layernorm.weight": (hidden,) for name in ("input", "post_attention")}
+        for part, width in (("q", hidden), ("k", kv_width), ("v", kv_width)):
+            shapes |= _layer(f"{block}.self_attn.{part}_proj", (width, hidden))
+        shapes[f"{block}.self_attn.o_proj.weight"] = (hidden, hidden)
+        shapes |= {f"{block}.mlp.{name}_proj.weight": (feed, hidden) for name in ("gate", "up")}
+        shapes[f"{block}.mlp.down_proj.weight"] = (hidden, feed)
+    return shapes | _vision_shapes(size)
 
 
-def _vision_shapes() -> dict[str, layouts.Shape]:
-    shapes: dict[str, layouts.Shape] = {"visual.patch_embed.proj.weight": (V_HIDDEN, 3, 2, PATCH, PATCH)}
-    for index in range(V_LAYERS):
+def _vision_shapes(size: QwenSize) -> dict[str, layouts.Shape]:
+    hidden, feed = size.vision_hidden, size.vision_feed
+    shapes: dict[str, layouts.Shape] = {"visual.patch_embed.proj.weight": (hidden, 3, 2, PATCH, PATCH)}
+    for index in range(size.vision_layers):
         block = f"visual.blocks.{index}"
-        shapes |= {f"{block}.norm{number}.weight": (V_HIDDEN,) for number in (1, 2)}
-        shapes |= _layer(f"{block}.attn.qkv", (3 * V_HIDDEN, V_HIDDEN)) | _layer(f"{block}.attn.proj", (V_HIDDEN,) * 2)
-        for name, shape in (("gate", (V_FEED, V_HIDDEN)), ("up", (V_FEED, V_HIDDEN)), ("down", (V_HIDDEN, V_FEED))):
+        shapes |= {f"{block}.norm{number}.weight": (hidden,) for number in (1, 2)}
+        shapes |= _layer(f"{block}.attn.qkv", (3 * hidden, hidden)) | _layer(f"{block}.attn.proj", (hidden,) * 2)
+        for name, shape in (("gate", (feed, hidden)), ("up", (feed, hidden)), ("down", (hidden, feed))):
             shapes |= _layer(f"{block}.mlp.{name}_proj", shape)
-    merged = V_HIDDEN * MERGE * MERGE
-    shapes |= {"visual.merger.ln_q.weight": (V_HIDDEN,)} | _layer("visual.merger.mlp.0", (merged, merged))
-    return shapes | _layer("visual.merger.mlp.2", (HIDDEN, merged))
+    merged = hidden * MERGE * MERGE
+    shapes |= {"visual.merger.ln_q.weight": (hidden,)} | _layer("visual.merger.mlp.0", (merged, merged))
+    return shapes | _layer("visual.merger.mlp.2", (size.hidden, merged))
 
 
 def _random(shapes: Mapping[str, layouts.Shape], seed: int) -> dict[str, Tensor]:

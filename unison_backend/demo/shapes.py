@@ -96,6 +96,14 @@ def silhouette(thing: Thing, frames: int, height: int, width: int) -> Tensor:
     return (0.5 - distance).clamp(0, 1)
 
 
+def bounds(shape: str) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a thing of radius 1 around its centre."""
+    corners = _POLYGONS.get(shape, ((-1.0, -1.0), (1.0, 1.0)))
+    columns, rows = zip(*corners, strict=True)
+    left, top, right, bottom = (_SCALE[shape] * edge for edge in (min(columns), min(rows), max(columns), max(rows)))
+    return left, top, right, bottom
+
+
 def _moves(thing: Thing) -> bool:
     return bool(thing.dx or thing.dy)
 

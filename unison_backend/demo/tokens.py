@@ -78,8 +78,11 @@ def train_sentencepiece(sentences: Sequence[str] = (), coverage: float = 0.985) 
     return model.getvalue()
 
 
-def write_qwen_tokenizer(folder: Path) -> None:
-    """tokenizer.json, vocab.json, merges.txt and tokenizer_config.json, which transformers 4.57 and 5 both read."""
+def write_qwen_tokenizer(folder: Path, sentences: Sequence[str] = ()) -> None:
+    """tokenizer.json, vocab.json, merges.txt and tokenizer_config.json, which transformers 4.57 and 5 both read.
+
+    sentences: what the merges are counted on (default: the corpus).
+    """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, processors, trainers
     from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
@@ -91,7 +94,7 @@ def write_qwen_tokenizer(folder: Path) -> None:
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     alphabet = sorted(ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=BPE_ENTRIES, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(corpus(), trainer)
+    tokenizer.train_from_iterator(sentences or corpus(), trainer)
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in QWEN_SPECIAL + ADDED_TOKENS])
     tokenizer.model.save(str(folder))
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -1,12 +1,13 @@
-"""The demo set's UMT5, trained from nothing: every row it gives tells all that the instruction means.
+"""The demo set's UMT5, trained from nothing: its rows tell what the instruction means to whoever looks for it.
 
-A linear reading of each row has to name colour, shape, background, size, place, motion and kind of task. So words that
-mean different things in different places ("a red circle on a blue background") are told apart before the video model
-sees them, which then has only to look. The heads of that reading are thrown away.
+For each of colour, shape, background, size, place, motion and kind of task one attention head has to find it in the
+rows, as the video model's heads will. So words that mean different things in different places ("a red circle on a
+blue background") are told apart before the video model sees them. The heads of that reading are thrown away.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from .loop import Fit, Schedule
 
 TEXTS = 10_000
 BATCH = 32
-SCHEDULE = Schedule(steps=500, lr=6e-4, warmup=40, ema=0.99, seed=12)
+SCHEDULE = Schedule(steps=800, lr=1e-3, warmup=60, ema=0.99, seed=12)
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,22 @@ def to_labels(meaning: Meaning, fields: dict[str, tuple[str, ...]]) -> list[int]
 
 
 class Reading(nn.Module):
-    """The encoder and, for each field of a meaning, a linear head on every row."""
+    """The encoder and, for each field of a meaning, one head that looks for it among the rows."""
 
     def __init__(self, encoder: nn.Module, width: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = nn.ModuleList(nn.Linear(width, len(values)) for values in meanings().values())
+        fields = meanings()
+        self.queries = nn.Parameter(torch.zeros(len(fields), width))
+        self.heads = nn.ModuleList(nn.Linear(width, len(values)) for values in fields.values())
 
     def forward(self, ids: Tensor, real: Tensor) -> list[Tensor]:
-        """Ids [B, S] and where they are real to scores [B, S, values] for each field."""
+        """Ids [B, S] and where they are real to scores [B, values] for each field."""
         rows = self.encoder(input_ids=ids, attention_mask=real).last_hidden_state
-        return [head(rows) for head in self.heads]
+        found = rows @ self.queries.T / math.sqrt(rows.shape[-1])
+        weights = found.masked_fill(real[..., None] == 0, -math.inf).softmax(dim=1)
+        seen = weights.transpose(1, 2) @ rows
+        return [head(seen[:, index]) for index, head in enumerate(self.heads)]
 
 
 def train(
@@ -82,18 +88,13 @@ def train(
             scores = reading(batch, real)
         wanted = data.labels[chosen]
         return {
-            name: functional.cross_entropy(score.float()[real.bool()], _spread(wanted[:, column], real))
+            name: functional.cross_entropy(score.float(), wanted[:, column])
             for column, (name, score) in enumerate(zip(meanings(), scores, strict=True))
         }
 
     fit.run(loss, stage="training the text encoder", progress=progress, cancel=cancel)
     fit.use_averaged()
     return reading.eval().requires_grad_(False)
-
-
-def _spread(labels: Tensor, real: Tensor) -> Tensor:
-    """Each text's label once for each of its rows."""
-    return labels[:, None].expand(real.shape)[real.bool()]
 
 
 def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -109,10 +110,10 @@ def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def accuracy(reading: Reading, encoder: TextEncoder, data: Texts) -> dict[str, float]:
-    """How often the rows of a text, added up, name each field right."""
+    """How often each field is named right."""
     right = torch.zeros(len(meanings()))
     for text, labels in zip(data.texts, data.labels, strict=True):
         ids, real = pad([encoder.tokenize(text)])
         scores = reading(ids, real)
-        right += torch.tensor([int(score[0].sum(0).argmax()) for score in scores]) == labels
+        right += torch.tensor([int(score[0].argmax()) for score in scores]) == labels
     return {name: (value / len(data.texts)).item() for name, value in zip(meanings(), right, strict=True)}

@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from ..errors import InputError, ResourceError, UnisonError
 from ..plan import Plan
+from ..planner.base import Planner
 from ..planner.chat import chat_ids
 from ..planner.loading import Qwen, load_qwen
-from ..planner.qwen import QwenPlanner
 from ..progress import Cancel, Progress, check, never, silent
 from ..prompt import parse_pads
 from .loop import Fit, Schedule
@@ -93,23 +93,23 @@ def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
 
 
 def train(
-    base: Path, records: Sequence[Record], out: Path, schedule: Schedule = SCHEDULE,
-    settings: LoraSettings = LoraSettings(), *, mixed: Sequence[tuple[str, str]] = (), dtype: str = "auto",
-    progress: Progress = silent, cancel: Cancel = never,
+    base: Path, pairs: Sequence[tuple[str, str]], out: Path, schedule: Schedule = SCHEDULE,
+    settings: LoraSettings = LoraSettings(), *, dtype: str = "auto", progress: Progress = silent,
+    cancel: Cancel = never,
 ) -> Path:  # fmt: skip
     """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
 
-    mixed: (prompt, answer) pairs of the person's own understanding data, drawn like the records. A state in `out` is
-    resumed. Raises InputError for records that cannot be used, WeightsError for `base`, ResourceError, Cancelled.
+    pairs: instructions with pads, and what the planner is to write (signal tokens, or a plain answer of the person's
+    own understanding data). A state in `out` is resumed.
+    Raises InputError for records that cannot be used, WeightsError for `base`, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
 
-    if not records:
+    if not pairs:
         raise InputError("there are no planning records; make some with `unison data planning`")
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
-    pairs = [*((record.prompt, record.tokens) for record in records), *mixed]
     samples = [to_sample(qwen.tokenizer, prompt, answer, end) for prompt, answer in pairs]
     torch.manual_seed(schedule.seed)
     model = add_lora(qwen, settings)
@@ -169,7 +169,7 @@ FIELDS = ("task", "width", "height", "num_frames", "frames", "mask", "source", "
 
 
 def evaluate(
-    planner: QwenPlanner, records: Sequence[Record], *, progress: Progress = silent, cancel: Cancel = never
+    planner: Planner, records: Sequence[Record], *, progress: Progress = silent, cancel: Cancel = never
 ) -> Score:
     """Plan every record and compare with its tokens, as a whole and field by field. `wrong` lists what differs."""
     from ..signals import parse
@@ -201,3 +201,11 @@ def evaluate(
         {name: (pair[0], pair[1]) for name, pair in fields.items()},
         tuple(wrong),
     )
+
+
+def as_table(score: Score) -> list[str]:
+    """The score as a Markdown table: tasks, then fields, then all."""
+    rows = [*score.tasks.items(), *((f"field {name}", pair) for name, pair in score.fields.items())]
+    right, count = (sum(pair[index] for pair in score.tasks.values()) for index in (0, 1))
+    lines = [f"| {name} | {pair[0]} of {pair[1]} | {pair[0] / max(1, pair[1]):.1%} |" for name, pair in rows]
+    return ["| | exact | share |", "|---|---|---|", *lines, f"| **all** | {right} of {count} | {score.exact:.1%} |"]

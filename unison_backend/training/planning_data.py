@@ -79,9 +79,15 @@ def one(task: Task, language: Language, random: Random, *, held_out: bool = Fals
     return _MAKERS[task](task, writer)
 
 
-def write(records: Sequence[Record], path: Path) -> None:
-    """Records as JSON lines, or as one JSON list where the name ends in `.json` (LLaMA-Factory takes both)."""
-    rows = [json.dumps(record.as_messages(), ensure_ascii=False) for record in records]
+def write(records: Sequence[Record], path: Path, own: Sequence[dict[str, Any]] = ()) -> None:
+    """Records as JSON lines, or as one JSON list where the name ends in `.json` (LLaMA-Factory takes both).
+
+    own: the person's chat records, spread evenly among them.
+    """
+    objects = [record.as_messages() for record in records]
+    for number, row in enumerate(own):
+        objects.insert(number + (number + 1) * len(records) // (len(own) + 1), row)
+    rows = [json.dumps(row, ensure_ascii=False) for row in objects]
     text = "[\n" + ",\n".join(rows) + "\n]\n" if path.suffix == ".json" else "\n".join(rows) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +120,12 @@ def read_messages(path: Path) -> list[dict[str, Any]]:
         if not all(isinstance(turn.get("content"), str) for turn in turns):
             raise InputError(f'{path}: record {number} has a turn whose "content" is not text')
     return list(rows)
+
+
+def as_pair(row: dict[str, Any]) -> tuple[str, str]:
+    """(what is asked, what is to be written) of a chat record: its last two turns."""
+    asked, answered = row["messages"][-2:]
+    return str(asked["content"]), str(answered["content"])
 
 
 @cache
