@@ -85,7 +85,7 @@ def put(plan: Plan, media: FileMedia, given: GivenSources) -> tuple[Plan, FileMe
         values["mask"] = len(files)
         found = Outpainted(files, _known(values["source"]), given.outpaint)
     kinds = tuple(medium.kind for medium in found.media)
-    return apply(replace(plan, media=kinds), values), found
+    return apply(plan, values | {"media": kinds}), found
 
 
 def _add(files: list[Medium], path: Path) -> int:

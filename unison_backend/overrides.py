@@ -101,7 +101,7 @@ def apply(plan: Plan, values: dict[str, Any], limits: Limits | None = None) -> P
         merged["answer"] = None
     merged["task"] = task_of(
         output,
-        plan.media,
+        merged["media"],
         edit=merged["source"] is not None,
         control=merged["control"] is not None,
         frames=bool(merged["frames"]),

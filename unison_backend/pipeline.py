@@ -103,7 +103,9 @@ def make_plan(
     # Files are looked at first: a planner that is a model must not run for an instruction that cannot be made.
     _ = media.infos
     result = (planner or RulesPlanner()).plan(prompt, progress=progress, cancel=cancel)
-    plan, media = put(result.plan, media, given)
+    # What is to be made is settled first: files beside words that ask for nothing would be media of a question.
+    plan = overrides.apply(result.plan, {key: value for key, value in settings.items() if key == "output"})
+    plan, media = put(plan, media, given)
     plan = overrides.apply(plan, settings)
     return Planned(prompt, plan, plan.resolve(media.infos, fps=settings.get("fps")), media, result.features)
 

@@ -1,12 +1,14 @@
 """Files beside the instruction, mask options, composite and kept sources, on the command line."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from unison_backend.media import load_image
+from unison_backend.media_write import write_video
 
 STEPS = ("--steps", "1", "--quiet")
 
@@ -55,6 +57,21 @@ def test_frames_references_and_control_join_the_plan(unison, pictures):
         unison, f"Draw a house that follows the depth map ###{pictures['a']}###.", "--control", pictures["b"]
     )
     assert (plan["task"], plan["control"], plan["plan"]["media"]) == ("image_control", "map", ["image"])
+
+
+def test_words_that_ask_for_nothing_make_what_the_files_say(unison, pictures):
+    """A bare description is no order, so the rules take it for a question."""
+    clip = pictures["a"].with_suffix(".mp4")
+    write_video(clip, [load_image(pictures["a"])] * 5, Fraction(24))
+    for kind, file in (("image", pictures["a"]), ("video", clip)):
+        plan = planned(unison, "A robot dancing in a hall.", "--control", file, "--control-kind", "canny")
+        assert (plan["task"], plan["control"], plan["plan"]["media"]) == (f"{kind}_control", "canny", [kind])
+    plan = planned(unison, "A storm.", "--first-frame", pictures["a"])
+    assert (plan["task"], plan["frames"]) == ("image_to_video", [[0, "first"]])
+    status, _, errors = unison("plan", "A woman with a letter.", "--reference", pictures["a"])
+    assert status == 2 and "set output to image or video" in errors
+    plan = planned(unison, "A woman with a letter.", "--reference", pictures["a"], "--set", "output=video")
+    assert (plan["task"], plan["references"]) == ("video_reference", [0])
 
 
 def test_what_has_nothing_to_belong_to_is_refused(unison, pictures):
