@@ -105,21 +105,24 @@ def read_messages(path: Path) -> list[dict[str, Any]]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        stripped = text.lstrip()
-        rows = (
-            json.loads(text)
-            if stripped[:1] == "["
-            else [json.loads(line) for line in text.splitlines() if line.strip()]
-        )
-    except (OSError, ValueError) as error:
+        is_list = text.lstrip()[:1] == "["
+        rows = json.loads(text) if is_list else [json.loads(line) for line in text.split("\n") if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON lines or a JSON list: {error}") from error
     for number, row in enumerate(rows, 1):
         turns = row.get("messages") if isinstance(row, dict) else None
-        if not isinstance(turns, list) or [turn.get("role") for turn in turns[-2:]] != ["user", "assistant"]:
+        if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+            turns = []
+        if [turn.get("role") for turn in turns[-2:]] != ["user", "assistant"]:
             raise InputError(f'{path}: record {number} has no "messages" that end with a user and an assistant turn')
-        if not all(isinstance(turn.get("content"), str) for turn in turns):
+        if not all(_is_text(turn.get("content")) for turn in turns):
             raise InputError(f'{path}: record {number} has a turn whose "content" is not text')
     return list(rows)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether this is a string that every file and tokenizer takes; JSON can hold half a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def as_pair(row: dict[str, Any]) -> tuple[str, str]:
