@@ -18,7 +18,8 @@ from ..unison_backend.annotators.detector import is_detector_folder, model_type
 from ..unison_backend.annotators.places import FLOW_NAME
 from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
-from ..unison_backend.models import ANNOTATOR_NEEDS, NEEDS, PLANNER_TYPE, describe, has_planning_weights
+from ..unison_backend.models import PLANNER_TYPE, has_planning_weights
+from ..unison_backend.needs import ANNOTATOR_NEEDS, NEEDS, describe
 
 KEY = "unison"
 # What we and other packs call the place of such models, as folders of `models` and as keys of a paths file.

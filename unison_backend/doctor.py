@@ -7,7 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from .models import ANNOTATOR_NEEDS, MODELS_VARIABLE, NEEDS, describe, find, named_folder
+from .models import MODELS_VARIABLE, find, named_folder
+from .needs import ANNOTATOR_NEEDS, NEEDS, describe
 
 _PACKAGES = (
     "transformers",

@@ -17,7 +17,7 @@ from unison_backend.annotators.control_loading import control_kind
 from unison_backend.annotators.places import damage, find_annotators
 from unison_backend.annotators.standalone import AnnotatorPaths, annotators
 from unison_backend.errors import UnsupportedError, WeightsError
-from unison_backend.models import ANNOTATOR_NEEDS
+from unison_backend.needs import ANNOTATOR_NEEDS
 from unison_backend.progress import never, silent
 
 from . import tiny_control_models as tiny

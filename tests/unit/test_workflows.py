@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from unison_backend.models import NEEDS
+from unison_backend.needs import NEEDS
 from unison_backend.planner.rules import RulesPlanner
 from unison_backend.prompt import Medium, bind_names
 from unison_backend.tasks import Task

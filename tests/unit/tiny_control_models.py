@@ -24,10 +24,11 @@ from transformers import (
     ZoeDepthForDepthEstimation,
 )
 
-from .tiny_annotators import write
+from .tiny_annotators import noise, write
 
 SCALE = {"do_resize": True, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True}
 SCALE |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+HEIGHT, WIDTH = 45, 60
 LABELS = {0: "person", 1: "bicycle", 2: "car"}
 
 
@@ -175,3 +176,19 @@ def make_raft(file: Path, seed: int = 0, *, large: bool = False) -> Path:
     else:
         torch.save(state, file)
     return file
+
+
+def make_all(root: Path) -> Path:
+    """One of each kind; tests that change one copy it."""
+    for make in (make_depth_anything, make_dpt, make_dpt_dinov2, make_dpt_hybrid, make_zoedepth):
+        make(root / make.__name__)
+    make_pose(root / "pose")
+    make_raft(root / "raft.pth")
+    return root
+
+
+def clip(count: int = 3, height: int = HEIGHT, width: int = WIDTH) -> torch.Tensor:
+    """Frames that differ, of noise with a flat part."""
+    frames = noise(count, height, width)
+    frames[:, : height // 2] = 0.1
+    return frames

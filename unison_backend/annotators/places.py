@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import UnisonError
-from ..models import ANNOTATOR_NEEDS, files_below
+from ..models import files_below
+from ..needs import ANNOTATOR_NEEDS
 from ..weights import PICKLES, SAFETENSORS
 from .control_loading import DEPTH_TYPES, PERSON_TYPE, POSE_TYPE, control_kind
 from .detector import DETECTOR_TYPE, check_folder, model_type
