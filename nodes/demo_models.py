@@ -88,7 +88,7 @@ def _text_model(config: dict[str, Any]) -> type:
 
 def planner(files: demo.DemoSet, progress: Progress) -> models.PlannerModel:
     """The embedded Qwen: the rules plan, it gives features and answers."""
-    return models.load_planner(files.planner, None, plans=False, progress=progress)
+    return models.load_planner(files.planner, files.lora, plans=False, progress=progress)
 
 
 def projector(files: demo.DemoSet) -> models.ProjectorModel:

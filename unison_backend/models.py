@@ -176,5 +176,5 @@ def demo_models(progress: Progress = silent) -> ModelPaths:
         "pictures and in words. Plans, sizes, sources and sampling are real. `unison doctor` says what real ones take.",
     )  # fmt: skip
     return ModelPaths(
-        built.vace, built.vae, built.text_encoder, built.projector, built.planner, demo=True, notices=notice
+        built.vace, built.vae, built.text_encoder, built.projector, built.planner, built.lora, demo=True, notices=notice
     )

@@ -14,7 +14,7 @@ import torch
 
 import unison_backend
 from unison_backend import demo
-from unison_backend.demo import DemoSet, cache_folder, ensure, is_intact, models, tokens
+from unison_backend.demo import DemoSet, cache_folder, ensure_untrained, is_intact, models, tokens
 from unison_backend.errors import ResourceError
 from unison_backend.plan import ADDED_TOKENS
 from unison_backend.wan import load_text_encoder, load_transformer, load_vae
@@ -33,7 +33,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> DemoSet:
-    return ensure(tmp_path_factory.mktemp("cache"))
+    return ensure_untrained(tmp_path_factory.mktemp("cache"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def start(cache: Path) -> subprocess.Popen[str]:
-    code = "import sys, pathlib, unison_backend.demo as d; print(d.ensure(pathlib.Path(sys.argv[1])).folder)"
+    code = "import sys, pathlib, unison_backend.demo as d; print(d.ensure_untrained(pathlib.Path(sys.argv[1])).folder)"
     root = Path(unison_backend.__file__).parents[1]
     command = [sys.executable, "-c", code, str(cache)]
     return subprocess.Popen(command, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -63,10 +63,10 @@ def test_size_and_untrained(built: DemoSet) -> None:
 
 def test_progress_and_nothing_to_do_the_second_time(built: DemoSet, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
-    first = ensure(tmp_path, lambda stage, done, total: seen.append((stage, done, total)))
+    first = ensure_untrained(tmp_path, lambda stage, done, total: seen.append((stage, done, total)))
     assert seen == [("demo models", number, 5) for number in range(6)]
     stamps = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")}
-    assert ensure(tmp_path, lambda *_: pytest.fail("built again")) == first
+    assert ensure_untrained(tmp_path, lambda *_: pytest.fail("built again")) == first
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == stamps
 
 
@@ -94,11 +94,11 @@ DAMAGE = {
 
 def test_damage_is_repaired(built: DemoSet, tmp_path: Path) -> None:
     cache, wanted = tmp_path / "cache", contents(built.folder)
-    again = ensure(cache)
+    again = ensure_untrained(cache)
     for name, damage in DAMAGE.items():
         damage(again.folder)
         assert not is_intact(again.folder), name
-    assert ensure(cache) == again
+    assert ensure_untrained(cache) == again
     assert contents(again.folder) == wanted and [path.name for path in cache.iterdir()] == [again.folder.name]
 
 
@@ -125,14 +125,14 @@ def test_half_built_folders_are_swept_when_old(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match="UNISON_CACHE"):
-        ensure(tmp_path / "file")
+        ensure_untrained(tmp_path / "file")
 
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(models, "write_projector", full)
     with pytest.raises(ResourceError, match=r"No space left.*make room \(32 MB\)"):
-        ensure(tmp_path / "cache")
+        ensure_untrained(tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
 
 

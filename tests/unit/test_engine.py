@@ -73,7 +73,7 @@ def test_the_solver_is_the_references(steps):
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    built = demo.ensure()
+    built = demo.ensure_untrained()
     return Engine.load(built.vace, built.vae, torch.device("cpu"))
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, LogitsProcessorList, PreTrainedTokenizerFast
 
-from unison_backend.demo import ensure
+from unison_backend.demo import ensure_untrained
 from unison_backend.errors import WeightsError
 from unison_backend.plan import ADDED_TOKENS, Plan, PlanError
 from unison_backend.planner.grammar import PlanGrammar, PlanProcessor, WithoutSignals, vocabulary
@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ensure(tmp_path_factory.mktemp("cache")).planner
+    return ensure_untrained(tmp_path_factory.mktemp("cache")).planner
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ IMAGE, VIDEO = KINDS
 
 @pytest.fixture(scope="module")
 def qwen() -> Any:
-    return load_qwen(demo.ensure().planner, dtype="fp32")
+    return load_qwen(demo.ensure_untrained().planner, dtype="fp32")
 
 
 @pytest.fixture(scope="module")

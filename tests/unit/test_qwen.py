@@ -19,7 +19,7 @@ from unison_backend.prompt import parse_pads, parse_paths
 
 @pytest.fixture(scope="module")
 def qwen():
-    return load_qwen(demo.ensure().planner, dtype="fp32")
+    return load_qwen(demo.ensure_untrained().planner, dtype="fp32")
 
 
 @pytest.fixture

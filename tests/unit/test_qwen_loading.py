@@ -37,7 +37,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def embedded() -> Path:
-    return demo.ensure().planner
+    return demo.ensure_untrained().planner
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def change(path: Path, **values: Any) -> None:
 
 @pytest.fixture(scope="module")
 def embedded() -> Path:
-    return demo.ensure().planner
+    return demo.ensure_untrained().planner
 
 
 @pytest.fixture(scope="module")

@@ -25,12 +25,17 @@ CACHE_VARIABLE = "UNISON_CACHE"
 
 _NAME = f"demo-v{VERSION}"
 _MANIFEST = "manifest.json"
+_LORA = "planning_lora"
+_SHIPPED = Path(__file__).resolve().parent / "weights"
 _STALE_SECONDS = 3600  # a half-built folder older than this belongs to a process that died
 
 
 @dataclass(frozen=True)
 class DemoSet:
-    """Where the demo models are: `planner` is a Qwen2.5-VL folder, the other four are safetensors files in `folder`."""
+    """Where the demo models are: `planner` is a Qwen2.5-VL folder, the other four are safetensors files in `folder`.
+
+    lora: the planning LoRA's folder, which only a trained set has. trained: whether its pictures mean anything.
+    """
 
     folder: Path
     vace: Path
@@ -38,6 +43,7 @@ class DemoSet:
     text_encoder: Path
     planner: Path
     projector: Path
+    lora: Path | None = None
     trained: bool = False
 
 
@@ -54,7 +60,9 @@ def cache_folder() -> Path:
 
 
 def demo_set(folder: Path) -> DemoSet:
-    """The set's paths under `folder`, whether it is built or not."""
+    """The set's paths under `folder`, whether it is built or not; one with a planning LoRA is a trained one."""
+    lora = folder / _LORA
+    has_lora = (lora / "adapter_model.safetensors").is_file()
     return DemoSet(
         folder=folder,
         vace=folder / "wan_vace.safetensors",
@@ -62,11 +70,25 @@ def demo_set(folder: Path) -> DemoSet:
         text_encoder=folder / "umt5.safetensors",
         planner=folder / "qwen",
         projector=folder / "projector.safetensors",
+        lora=lora if has_lora else None,
+        trained=has_lora,
     )
 
 
+def shipped() -> DemoSet | None:
+    """The trained set that comes with the package; None where it, or a file of it, is missing."""
+    files = demo_set(_SHIPPED)
+    needed = (files.vace, files.vae, files.text_encoder, files.projector, files.planner / "model.safetensors")
+    return files if files.trained and all(path.is_file() for path in needed) else None
+
+
 def ensure(cache: Path | None = None, progress: Progress = silent) -> DemoSet:
-    """The demo set under `cache` (default: `cache_folder()`), built or repaired if need be.
+    """The trained set that comes with the package, else the untrained one (`ensure_untrained`)."""
+    return shipped() or ensure_untrained(cache, progress)
+
+
+def ensure_untrained(cache: Path | None = None, progress: Progress = silent) -> DemoSet:
+    """The untrained set under `cache` (default: `cache_folder()`), built or repaired if need be.
 
     Two processes may call this at once: each builds its own temporary folder, and both results are the same files.
     Raises ResourceError when the folder cannot be written.
