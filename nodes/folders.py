@@ -18,7 +18,7 @@ from ..unison_backend.annotators.detector import is_detector_folder, model_type
 from ..unison_backend.annotators.places import FLOW_NAME
 from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
-from ..unison_backend.models import PLANNER_TYPE, has_planning_weights
+from ..unison_backend.models import PLANNER_TYPE, files_below, has_planning_weights
 from ..unison_backend.needs import ANNOTATOR_NEEDS, NEEDS, describe
 
 KEY = "unison"
@@ -106,11 +106,11 @@ def missing(name: str, key: str) -> str:
 
 
 def stamp(path: Path | None) -> str:
-    """What changes when a model's files do: names, sizes and times of the files in the folder, or of the file."""
+    """What changes when a model's files do: names, sizes and times of the files below the folder, or of the file."""
     if path is None:
         return ""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat()) for file in files if file.is_file()]
+    files = sorted(files_below(path)) if path.is_dir() else [path]
+    stats = [(os.path.relpath(file, path), file.stat()) for file in files if file.is_file()]
     return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 
 
