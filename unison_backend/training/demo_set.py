@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from ..demo import models, tokens
-from ..errors import InputError, ResourceError
+from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights import load_state_dict
 from . import demo_qwen, demo_text, demo_vace, demo_vae
 from .loop import Schedule
+from .writing import write_tensors
 
 QWEN_SIZE = models.QwenSize(
     hidden=128,
@@ -292,16 +293,8 @@ def _hub_key(key: str) -> str:
 
 def save(state: Mapping[str, Tensor], path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Floats as `dtype`, the rest as it is, whole or not at all."""
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
     tensors = {
         key: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous().clone()
         for key, value in state.items()
     }
-    try:
-        save_file(tensors, temporary, metadata={"format": "pt"})
-        temporary.replace(path)
-    except OSError as error:
-        raise ResourceError(f"{path} cannot be written ({error}); make room there") from error
+    write_tensors(tensors, path, {"format": "pt"})

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import ResourceError, WeightsError
+from ..errors import WeightsError
 from ..progress import Cancel, Progress, check, never, silent
 from ..sources import Sources
 from ..vace_context import Encode, encode_context, to_signed
+from .writing import write_tensors
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,8 @@ def save(latents: Latents, path: Path) -> None:
     """As one safetensors file; the texts stand in its metadata."""
     import json
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"texts": json.dumps(latents.texts, ensure_ascii=False)}
-    try:
-        save_file({"clean": latents.clean, "context": latents.context}, path, metadata=metadata)
-    except OSError as error:
-        raise ResourceError(f"the encoded examples cannot be written to {path} ({error}); make room there") from error
+    write_tensors({"clean": latents.clean, "context": latents.context}, path, metadata)
 
 
 def load(path: Path) -> Latents:

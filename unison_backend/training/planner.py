@@ -25,6 +25,7 @@ from ..progress import Cancel, Progress, check, never, silent
 from ..prompt import parse_pads
 from .loop import Fit, Schedule
 from .planning_data import Record
+from .writing import WRITE_ERRORS
 
 # Every linear layer of the language model, none of the vision tower's (whose MLPs have the same names).
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -146,7 +147,7 @@ def _save(model: Any, tokenizer: Any, folder: Path) -> None:
     try:
         model.save_pretrained(folder, save_embedding_layers=False)  # they are in modules_to_save
         tokenizer.save_pretrained(folder)
-    except OSError as error:
+    except WRITE_ERRORS as error:
         raise ResourceError(f"the adapter cannot be written to {folder} ({error}); make room there") from error
 
 

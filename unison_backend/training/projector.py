@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import InputError, ResourceError, WeightsError
+from ..errors import InputError, WeightsError
 from ..progress import Cancel, Progress, check, never, silent
 from ..projector import Projector
 from .flow import compact_text, draw_sigmas, flow_loss
 from .loop import Fit, Schedule, generator_at
+from .writing import write_tensors
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)
 SHIFT = 5.0  # the reference samples with it
@@ -52,7 +53,7 @@ def read_manifest(path: Path) -> list[Pair]:
     Raises InputError naming the line that is wrong or whose target is not there.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     pairs = []
@@ -141,12 +142,7 @@ def read_target(path: Path, shape: Sequence[int], fps: Any) -> Tensor:
 
 def save_sample(sample: Sample, path: Path) -> None:
     """As float16 safetensors, whole or not at all."""
-    temporary = path.with_suffix(".part")
-    try:
-        save_file({name: getattr(sample, name).half().contiguous() for name in KEYS}, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise ResourceError(f"{path} cannot be written ({error}); make room there") from error
+    write_tensors({name: getattr(sample, name).half() for name in KEYS}, path)
 
 
 def load_sample(path: Path) -> Sample:
@@ -243,11 +239,7 @@ def evaluate(
 
 def save_projector(projector: Projector, path: Path) -> None:
     """The projector as safetensors in its own dtype, under the names every loader knows."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.detach().cpu().contiguous() for name, value in projector.state_dict().items()}, path)
-    except OSError as error:
-        raise ResourceError(f"the projector cannot be written to {path} ({error}); make room there") from error
+    write_tensors(projector.state_dict(), path)
 
 
 @dataclass(frozen=True)
