@@ -116,12 +116,15 @@ def train(
     model = add_lora(qwen, settings)
     model.train()
     fit = Fit(model, schedule, out, accelerator)
+    # What is trained is float32: over a base in half precision the layers in between compute in bfloat16.
+    mixed = next(parameter for parameter in model.parameters() if not parameter.requires_grad).dtype != torch.float32
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(samples), (settings.batch,), generator=generator).tolist()
         ids, labels, real = to_batch([samples[index] for index in chosen], pad=end, device=accelerator.device)
-        hidden = fit.module(input_ids=ids, attention_mask=real, use_cache=False).logits
-        return {"loss": functional.cross_entropy(hidden[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())}
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
+            logits = fit.module(input_ids=ids, attention_mask=real, use_cache=False).logits
+        return {"loss": functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())}
 
     fit.run(loss, stage="training the planner", progress=progress, cancel=cancel)
     if accelerator.is_main_process:
@@ -145,6 +148,7 @@ def to_batch(samples: Sequence[Sample], *, pad: int, device: Any = "cpu") -> tup
 
 def _save(model: Any, tokenizer: Any, folder: Path) -> None:
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(folder, save_embedding_layers=False)  # they are in modules_to_save
         tokenizer.save_pretrained(folder)
     except WRITE_ERRORS as error:
