@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .errors import PromptError
 from .media_file import kind_of
@@ -85,14 +86,17 @@ class Prompt:
         return "".join(PADS[s.kind] if isinstance(s, Medium) else s for s in self.segments)
 
 
-def parse_paths(text: str) -> Prompt:
-    """An instruction whose media are written `###path###`; a path used twice is two media."""
+def parse_paths(text: str, folder: Path | str = "") -> Prompt:
+    """An instruction whose media are written `###path###`; a path used twice is two media.
+
+    folder: what paths are relative to, the working folder by default.
+    """
 
     def medium(match: re.Match[str]) -> tuple[Medium]:
         path = match.group(1).strip()
         if not path:
             raise PromptError("'######' names no file: write the path between the hashes, as in ###photo.png###")
-        return (Medium(kind_of(path), path=path),)
+        return (Medium(kind_of(path), path=str(Path(folder) / path) if folder else path),)
 
     return Prompt(_split(_PATH, text, medium))
 

@@ -84,6 +84,24 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_bit(tmp_path, options):
     assert_equal_states(resumed, whole)
 
 
+def test_dropout_is_the_same_in_a_resumed_run_and_torchs_generator_is_left_alone(tmp_path):
+    def run(folder, until=None):
+        module = nn.Sequential(network(), nn.Dropout(0.5))
+        fit = Fit(module, SCHEDULE, folder)
+        torch.manual_seed(len(str(folder)))  # whatever was drawn before
+        fit.run(regression(module), stage="fitting", until=until)
+        return fit
+
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "parts", until=HALF)
+    torch.rand(7)
+    assert_equal_states(run(tmp_path / "parts"), whole)
+    run(tmp_path / "other")
+    drawn = torch.rand(1)
+    torch.manual_seed(len(str(tmp_path / "other")))
+    assert torch.equal(torch.rand(1), drawn)
+
+
 def test_another_seed_is_another_run(tmp_path):
     one, other = fitted(tmp_path / "one"), fitted(tmp_path / "other", Schedule(**vars(SCHEDULE) | {"seed": 4}))
     assert not torch.equal(one.parameters["0.weight"], other.parameters["0.weight"])

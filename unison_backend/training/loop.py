@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,11 @@ def generator_at(seed: int, batch: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * SEED_STEP + batch) % 2**32)
 
 
+def _own_randomness() -> AbstractContextManager[None]:
+    """Inside, torch's own generators, which dropout draws from, may be seeded; outside they stay as they were."""
+    return torch.random.fork_rng(range(torch.cuda.device_count()))
+
+
 class Fit:
     """Trains `module`'s parameters that need gradients; `averaged` holds their moving average (or them, without ema).
 
@@ -101,7 +107,9 @@ class Fit:
             if cancel():
                 self.save()
                 check(cancel, stage)
-            for name, value in self._one(loss).items():
+            with _own_randomness():
+                terms = self._one(loss)
+            for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value
             count += 1
             if self.step % LOG_EVERY == 0 or self.step == end:
@@ -118,7 +126,9 @@ class Fit:
         self.optimizer.zero_grad(set_to_none=True)
         means: dict[str, float] = {}
         for part in range(self.schedule.accumulate):
-            terms = loss(generator_at(self.schedule.seed, self._batch(part)), self.step)
+            generator = generator_at(self.schedule.seed, self._batch(part))
+            torch.manual_seed(generator.initial_seed())
+            terms = loss(generator, self.step)
             total = torch.stack(list(terms.values())).sum() / self.schedule.accumulate
             if not bool(torch.isfinite(total)):
                 raise ResourceError(

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import InputError, WeightsError
 from ..progress import Cancel, Progress, check, never, silent
 from ..projector import Projector
-from .flow import compact_text, draw_sigmas, flow_loss
+from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
 from .loop import Fit, Schedule, generator_at
 from .writing import write_tensors
 
@@ -31,10 +31,14 @@ KEYS = ("clean", "context", "rows", "features")
 
 @dataclass(frozen=True)
 class Pair:
-    """One line of a manifest: an instruction (media as ###path###) and the picture or video that should come of it."""
+    """One line of a manifest: an instruction (media as ###path###) and the picture or video that should come of it.
+
+    folder: what paths in the instruction are relative to.
+    """
 
     prompt: str
     target: Path
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Sample:
 
 
 def read_manifest(path: Path) -> list[Pair]:
-    """JSON lines of {"prompt": ..., "target": file}; files are relative to the manifest's folder.
+    """JSON lines of {"prompt": ..., "target": file}; files, also in prompts, are relative to the manifest's folder.
 
     Raises InputError naming the line that is wrong or whose target is not there.
     """
@@ -70,7 +74,7 @@ def read_manifest(path: Path) -> list[Pair]:
         file = path.parent / target
         if not file.is_file():
             raise InputError(f"{path}, line {number}: its target {file} is not there")
-        pairs.append(Pair(prompt, file))
+        pairs.append(Pair(prompt, file, path.parent))
     if not pairs:
         raise InputError(f"{path} has no lines; each is one prompt with its target")
     return pairs
@@ -104,7 +108,7 @@ def encode_pair(pair: Pair, engine: Any, text_encoder: Any, planner: Any, cancel
     from ..prompt import parse_paths
     from .latents import encode_example
 
-    planned = make_plan(parse_paths(pair.prompt), cancel=cancel)
+    planned = make_plan(parse_paths(pair.prompt, pair.folder), cancel=cancel)
     if not planned.plan.task.is_generation:
         raise InputError(f"the instruction {pair.prompt[:80]!r} makes no picture or video ({planned.plan.task})")
     sources = prepare_sources(planned, SourceOptions(), silent, cancel)
@@ -132,6 +136,8 @@ def read_target(path: Path, shape: Sequence[int], fps: Any) -> Tensor:
         if frames != 1:
             raise InputError(f"{path} is a picture, but its instruction makes a video")
         return cover(media.picture(0), width, height)[None]
+    if fps is None:
+        raise InputError(f"{path} is a video, but its instruction makes a picture")
     info = media.info(0)
     rate = float(info.fps or fps)
     indices = [int(index * rate / float(fps or rate) + 1e-6) for index in range(frames)]
@@ -202,7 +208,7 @@ def freeze(transformer: Any) -> None:
     """Without gradients of its own, ready for compact texts; activations are recomputed, since it may be large."""
     transformer.eval().requires_grad_(False)
     compact_text(transformer)
-    transformer.enable_gradient_checkpointing()
+    recompute_blocks(transformer)
 
 
 def sample_loss(
@@ -223,6 +229,8 @@ def evaluate(
     progress: Progress = silent, cancel: Cancel = never,
 ) -> float:  # fmt: skip
     """Mean loss over samples at evenly spread noise levels with fixed noise; the same for every projector."""
+    if projector is not None:
+        projector.eval()
     total = 0.0
     levels = (torch.arange(EVALUATION_DRAWS) + 0.5) / EVALUATION_DRAWS
     for number, file in enumerate(files):
