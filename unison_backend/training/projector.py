@@ -67,7 +67,7 @@ def read_manifest(path: Path) -> list[Pair]:
         try:
             row = json.loads(line)
             prompt, target = row["prompt"], row["target"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f'{path}, line {number} is not of the form {{"prompt": ..., "target": ...}}') from None
         if not isinstance(prompt, str) or not isinstance(target, str):
             raise InputError(f"{path}, line {number}: prompt and target have to be text")
