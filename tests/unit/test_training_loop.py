@@ -73,6 +73,13 @@ def test_a_log_line_is_the_mean_of_its_steps(tmp_path):
     assert [line["value"] for line in lines(tmp_path)] == [(LOG_EVERY - 1) / 2, LOG_EVERY + 1]
 
 
+def test_a_term_that_some_steps_have_is_the_mean_of_those(tmp_path):
+    module = nn.Linear(1, 1)
+    fit = Fit(module, Schedule(steps=LOG_EVERY, lr=1e-9), tmp_path)
+    fit.run(lambda generator, step: {"ab"[step % 4 == 0]: module.weight.sum() * 0 + 7.0}, stage="counting")
+    assert (lines(tmp_path)[0]["a"], lines(tmp_path)[0]["b"]) == (7, 7)
+
+
 @pytest.mark.parametrize("options", [{}, {"accumulate": 2}, {"ema": 0.9}, {"accumulate": 2, "ema": 0.9}])
 def test_a_resumed_run_is_the_unbroken_one_to_the_bit(tmp_path, options):
     schedule = Schedule(**vars(SCHEDULE) | options)

@@ -101,8 +101,8 @@ class Fit:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         end = min(self.schedule.steps, until or self.schedule.steps)
-        sums: dict[str, float] = {}
-        count, start = 0, time.monotonic()
+        seen: dict[str, list[float]] = {}  # by term: not every step has each
+        first, start = self.step, time.monotonic()
         while self.step < end:
             if cancel():
                 self.save()
@@ -110,11 +110,11 @@ class Fit:
             with _own_randomness():
                 terms = self._one(loss)
             for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + value
-            count += 1
+                seen.setdefault(name, []).append(value)
             if self.step % LOG_EVERY == 0 or self.step == end:
-                self._log({name: value / count for name, value in sums.items()}, (time.monotonic() - start) / count)
-                sums, count, start = {}, 0, time.monotonic()
+                means = {name: sum(values) / len(values) for name, values in seen.items()}
+                self._log(means, (time.monotonic() - start) / (self.step - first))
+                seen, first, start = {}, self.step, time.monotonic()
             if self.step % self.schedule.save_every == 0:
                 self.save()
             progress(stage, self.step, self.schedule.steps)
