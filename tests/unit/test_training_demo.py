@@ -1,0 +1,236 @@
+"""The demo set's own recipes at a thousandth of their size: VAE, text encoder and video model learn and resume."""
+
+import json
+
+import pytest
+import torch
+from torch.nn import functional
+
+from unison_backend import demo
+from unison_backend.engine_diffusers import Engine
+from unison_backend.errors import Cancelled
+from unison_backend.training import demo_text, demo_vace, demo_vae
+from unison_backend.training.loop import LOG_FILE, Schedule
+from unison_backend.wan import load_text_encoder, load_transformer, load_vae
+
+FRAMES = {"images": 1, "images_with_reference": 2, "videos": 3, "videos_with_reference": 4}
+
+
+def vae():
+    return load_vae(demo.ensure_untrained().vae, dtype=torch.float32)
+
+
+def text_encoder():
+    return load_text_encoder(demo.ensure_untrained().text_encoder, dtype=torch.float32)
+
+
+def clips(length, count=1, seed=0):
+    return torch.rand(count, 3, length, 64, 64, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def logged(folder):
+    return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+
+
+# VAE
+
+
+@pytest.mark.parametrize("length", [1, 5])
+def test_a_single_frame_as_a_picture_is_exact(length):
+    model, clip = vae().requires_grad_(True), clips(length)
+
+    def both():
+        latents = demo_vae.encode(model, clip)
+        return latents, demo_vae.decode(model, latents)
+
+    plain = both()
+    with demo_vae.single_frames_as_pictures():
+        quick = both()
+    for one, other in zip(plain, quick, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    weight = model.encoder.conv_in.weight
+    gradients = [torch.autograd.grad(pixels.square().mean(), weight)[0] for _, pixels in (plain, quick)]
+    torch.testing.assert_close(*gradients, atol=1e-5 * float(gradients[0].abs().max()), rtol=1e-3)
+
+
+def test_it_is_a_plain_convolution_inside_and_only_there(monkeypatch):
+    from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
+
+    before, model, flat = WanCausalConv3d.forward, vae(), []
+    real = functional.conv2d
+    monkeypatch.setattr(functional, "conv2d", lambda *given, **named: flat.append(1) or real(*given, **named))
+    demo_vae.encode(model, clips(1))
+    outside = len(flat)
+    with pytest.raises(ZeroDivisionError), demo_vae.single_frames_as_pictures():
+        demo_vae.encode(model, clips(1))
+        raise ZeroDivisionError
+    assert len(flat) - outside > outside + 10 and WanCausalConv3d.forward is before
+
+
+def test_decoding_in_parts_is_the_vaes_own_decoding():
+    model = vae()
+    latents = torch.randn(2, 16, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(demo_vae.decode(model, latents).clamp(-1, 1), model.decode(latents).sample)
+
+
+def test_clips_are_in_range_and_of_every_length(monkeypatch):
+    drawn = [demo_vae.batch(torch.Generator().manual_seed(seed)) for seed in range(12)]
+    assert {tuple(clip.shape[1:]) for clip in drawn} == {(3, length, 64, 64) for length in (1, 5, 9)}
+    for clip in drawn:
+        assert len(clip) == max(1, 16 // clip.shape[2]) and clip.min() >= -1 and clip.max() <= 1
+    again = demo_vae.batch(torch.Generator().manual_seed(3))
+    assert torch.equal(again, drawn[3])
+
+
+@torch.no_grad()
+def test_normalised_latents_have_the_configs_moments_and_the_same_pixels(monkeypatch):
+    monkeypatch.setattr(demo_vae, "PIXELS", 4 * 64 * 64)
+    model, clip = vae(), clips(5)
+    before = demo_vae.decode(model, demo_vae.encode(model, clip))
+    demo_vae.normalise(model, clips=16)
+    latents = demo_vae.encode(model, clip)
+    torch.testing.assert_close(demo_vae.decode(model, latents), before, atol=1e-4, rtol=1e-4)
+    generator = torch.Generator().manual_seed(7)  # clips that it has not seen
+    seen = [demo_vae.encode(model, demo_vae.batch(generator)).transpose(0, 1).flatten(1) for _ in range(16)]
+    rows = torch.cat(seen, dim=1)
+    wanted_mean, wanted = torch.tensor(model.config.latents_mean), torch.tensor(model.config.latents_std)
+    assert ((rows.mean(1) - wanted_mean).abs() < 0.35 * wanted).all()
+    assert (rows.std(1) / wanted - 1).abs().max() < 0.3
+    spread = model.encode(clip).latent_dist.std
+    assert spread.max() < 0.01  # sampling from them is as good as taking their mean
+
+
+@pytest.fixture
+def small_clips(monkeypatch):
+    """One picture for each step, and few for the moments."""
+    monkeypatch.setattr(demo_vae, "PIXELS", 64 * 64)
+    monkeypatch.setattr(demo_vae, "LENGTHS", (1,))
+
+
+def reconstruction(model):
+    generator = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        clip = torch.cat([demo_vae.batch(generator) for _ in range(6)])
+        return float(functional.mse_loss(demo_vae.decode(model, demo_vae.encode(model, clip)), clip))
+
+
+def test_a_few_steps_make_a_better_vae(small_clips, tmp_path):
+    model = vae()
+    demo_vae.start_as_identity(model)
+    before = reconstruction(model)
+    seen = []
+    demo_vae.train(model, tmp_path, Schedule(steps=20, lr=4e-3, warmup=2), progress=lambda *step: seen.append(step))
+    assert reconstruction(model) < 0.93 * before and seen[-1] == ("training the VAE", 20, 20)
+    assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
+    assert set(logged(tmp_path)[0]) >= {"mse", "l1"}
+
+
+def test_the_vae_resumes(small_clips, monkeypatch, tmp_path):
+    monkeypatch.setattr(demo_vae, "QUIET_STEPS", 2)  # noise on the latents too
+    schedule = Schedule(steps=4, lr=1e-3, warmup=1, ema=0.9)
+    whole, parts = vae(), vae()
+    demo_vae.train(whole, tmp_path / "whole", schedule)
+    asked = []
+    with pytest.raises(Cancelled, match="VAE"):
+        demo_vae.train(parts, tmp_path / "parts", schedule, cancel=lambda: asked.append(1) or len(asked) > 3)
+    parts = vae()
+    demo_vae.train(parts, tmp_path / "parts", schedule)
+    assert all(torch.equal(parts.state_dict()[name], value) for name, value in whole.state_dict().items())
+
+
+# Text encoder
+
+
+def test_texts_are_of_all_kinds_and_their_labels_are_meanings():
+    drawn = demo_text.draw_texts(30, 5)
+    fields = demo_text.meanings()
+    assert drawn.labels.shape == (30, len(fields)) and len(set(drawn.texts)) > 25
+    tasks = [fields["task"][label] for label in drawn.labels[:, 0].tolist()]
+    assert tasks == [*demo_text.kinds(), *demo_text.kinds()]
+    assert demo_text.draw_texts(30, 5).texts == drawn.texts
+    assert not set(drawn.texts) & set(demo_text.draw_texts(30, 5, held_out=True).texts)
+
+
+def test_a_few_steps_read_better(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo_text, "BATCH", 8)
+    schedule = Schedule(steps=30, lr=3e-3, warmup=2, seed=1)
+    encoder = text_encoder()
+    reading = demo_text.train(encoder, tmp_path, schedule, count=30)
+    first, last = ({name: line[name] for name in demo_text.meanings()} for line in logged(tmp_path))
+    assert sum(last.values()) < 0.85 * sum(first.values())
+    assert encoder.model is reading.encoder and not reading.training
+    right = demo_text.accuracy(reading, encoder, demo_text.draw_texts(15, 1))
+    assert right.keys() == demo_text.meanings().keys() and min(right.values()) >= 0 and max(right.values()) <= 1
+    assert torch.isfinite(encoder.encode("Draw a red circle.")).all()
+
+
+def test_padding_is_marked():
+    ids, real = demo_text.pad([[5, 6, 1], [7]])
+    assert ids.tolist() == [[5, 6, 1], [7, 0, 0]] and real.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+# Video model
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("groups")
+    engine = Engine(None, vae(), torch.device("cpu"))
+    with torch.no_grad():
+        made = demo_vace.encode_groups(engine.encode, folder, share=0.0005)
+        again = demo_vace.encode_groups(lambda clip: pytest.fail("encoded again"), folder, share=0.0005)
+    assert all(torch.equal(made[name].clean, again[name].clean) for name in made)
+    return made
+
+
+def test_groups_hold_every_kind_at_its_length(groups):
+    assert groups.keys() == FRAMES.keys() == demo_vace.GROUPS.keys() == demo_vace.SHARES.keys()
+    for name, frames in FRAMES.items():
+        counts = [max(1, round(count * 0.0005)) for count in demo_vace.GROUPS[name].values()]
+        assert groups[name].clean.shape == (sum(counts), 16, frames, 8, 8)
+        assert groups[name].context.shape == (sum(counts), 96, frames, 8, 8)
+    assert {kind for counts in demo_vace.GROUPS.values() for kind in counts} == set(demo_text.kinds())
+    assert sum(demo_vace.SHARES.values()) == pytest.approx(1)
+
+
+def test_rows_of_several_texts_are_those_of_each_alone():
+    encoder = text_encoder()
+    texts = ["Draw a red circle.", "Make a video of a small blue star moving to the left, 9 frames."]
+    rows = demo_vace.encode_rows(encoder, [encoder.tokenize(text) for text in texts])
+    for row, text in zip(rows, texts, strict=True):
+        torch.testing.assert_close(row, encoder.encode(text), atol=1e-4, rtol=1e-4)
+
+
+def test_it_starts_with_no_output():
+    model = load_transformer(demo.ensure_untrained().vace, dtype=torch.float32)
+    demo_vace.start(model)
+    with torch.no_grad():
+        velocity = model(
+            torch.randn(1, 16, 1, 8, 8),
+            timestep=torch.tensor([500.0]),
+            encoder_hidden_states=torch.randn(1, 4, 4096),
+            control_hidden_states=torch.randn(1, 96, 1, 8, 8),
+            return_dict=False,
+        )
+    assert (velocity[0] == 0).all()
+
+
+def test_a_few_steps_lower_the_loss_and_a_resumed_run_is_the_unbroken_one(groups, monkeypatch, tmp_path):
+    monkeypatch.setattr(demo_vace, "PATCHES", 32)
+    encoder, schedule = text_encoder(), Schedule(steps=30, lr=2e-3, warmup=2, ema=0.9, seed=6)
+
+    def run(folder, **options):
+        model = load_transformer(demo.ensure_untrained().vace, dtype=torch.float32)
+        demo_vace.train(model, encoder, groups, folder, schedule, **options)
+        return model
+
+    whole = run(tmp_path / "whole")
+    first, last = logged(tmp_path / "whole")
+    assert last["images"] < first["images"] and last["videos"] < first["videos"]
+    asked = []
+    with pytest.raises(Cancelled, match="video model"):
+        run(tmp_path / "parts", cancel=lambda: asked.append(1) or len(asked) > 13)
+    parts = run(tmp_path / "parts")
+    assert all(torch.equal(parts.state_dict()[name], value) for name, value in whole.state_dict().items())
+    assert not parts.training
