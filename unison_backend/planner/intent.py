@@ -17,7 +17,9 @@ from .language import Language, Text
 Kind = Literal["ask", "make", "edit", "animate", "transform"]
 
 _SENTENCE = re.compile(r"(?<=[.!?;\u3002])(?=\s|[^\d\s.])|\n")
-_CLAUSE = re.compile(r"(?:[,()\u3001]|(?<!\d):|:(?!\d))\s*| - |\b(?:and|then|to|so|but|by|also|please)\b\s*|(?<=[\ue000-\ue7ff])\s*")
+_CLAUSE = re.compile(
+    r"(?:[,()\u3001]|(?<!\d):|:(?!\d))\s*| - |\b(?:and|then|to|so|but|by|also|please)\b\s*|(?<=[\ue000-\ue7ff])\s*"
+)
 _LEADING = re.compile(r"^[\s,.:;!?()\-*\ue000-\ue7ff]+")
 _FIRST_PAD = "\ue000"
 _WORD = re.compile(r"[\w'-]+")

@@ -6,7 +6,7 @@ guidance has an unconditional side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -54,11 +54,14 @@ SCHEDULE = Schedule(steps=8000, lr=1e-3, warmup=200, weight_decay=0.01, ema=0.99
 
 
 def encode_groups(
-    encode: Encode, folder: Path, *, share: float = 1.0, progress: Progress = silent, cancel: Cancel = never
-) -> dict[str, Latents]:
+    encode: Encode, folder: Path, *, share: float = 1.0, only: Collection[str] = tuple(GROUPS),
+    progress: Progress = silent, cancel: Cancel = never,
+) -> dict[str, Latents]:  # fmt: skip
     """Every group's examples, encoded, from `folder` where they already are. share: of the counts in `GROUPS`."""
     groups = {}
     for name, counts in GROUPS.items():
+        if name not in only:
+            continue
         kinds = {kind: max(1, round(count * share)) for kind, count in counts.items()}
 
         def make(kinds: dict[str, int] = kinds) -> Latents:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor
 from ..errors import WeightsError
 from ..progress import Cancel, Progress, check, never, silent
 from ..sources import Sources
-from ..vace_context import Encode, encode_context, to_signed
+from ..vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, Encode, encode_context, latent_frames, to_signed
 from .writing import write_tensors
+
+CHUNK = 16  # examples encoded together
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,51 @@ def encode_all(
     examples: Iterable[tuple[Sources, Tensor, str]], count: int, encode: Encode, *,
     progress: Progress = silent, cancel: Cancel = never,
 ) -> Latents:  # fmt: skip
-    """`count` examples (sources, target, text) of one size, encoded."""
+    """`count` examples (sources, target, text) of one size, encoded some at a time."""
     encode = once_for_plain(encode)
     clean, contexts, texts = [], [], []
-    for number, (sources, target, text) in enumerate(examples):
+    remaining = iter(examples)
+    while chunk := list(islice(remaining, CHUNK)):
         check(cancel, "encoding examples")
-        pair = encode_example(sources, target, encode, cancel)
-        clean.append(pair[0].half().cpu())
-        contexts.append(pair[1].half().cpu())
-        texts.append(text)
-        progress("encoding examples", number + 1, count)
+        for pair in encode_together([(sources, target) for sources, target, _ in chunk], encode):
+            clean.append(pair[0].half().cpu())
+            contexts.append(pair[1].half().cpu())
+        texts += [text for _, _, text in chunk]
+        progress("encoding examples", len(texts), count)
     return Latents(torch.stack(clean), torch.stack(contexts), tuple(texts))
+
+
+def encode_together(examples: Sequence[tuple[Sources, Tensor]], encode: Encode) -> list[tuple[Tensor, Tensor]]:
+    """`encode_example` of each, with the clips of all encoded in batches.
+
+    The clips that will be wanted are noted first, in order, and handed out in that order afterwards.
+    """
+    wanted: list[Tensor] = []
+
+    def note(clip: Tensor) -> Tensor:
+        wanted.append(clip)
+        time, height, width = latent_frames(clip.shape[2]), *(side // SPATIAL_STRIDE for side in clip.shape[3:])
+        return clip.new_zeros(1, LATENT_CHANNELS, time, height, width)
+
+    for sources, target in examples:
+        encode_example(sources, target, note)
+    encoded = iter(_in_batches(wanted, encode))
+    return [encode_example(sources, target, lambda _: next(encoded)) for sources, target in examples]
+
+
+def _in_batches(clips: Sequence[Tensor], encode: Encode) -> list[Tensor]:
+    """Each clip's latents; those that are one value throughout go alone, since they are known after the first."""
+    results: dict[int, Tensor] = {}
+    sizes: dict[torch.Size, list[int]] = {}
+    for index, clip in enumerate(clips):
+        if bool((clip == clip.flatten()[0]).all()):
+            results[index] = encode(clip)
+        else:
+            sizes.setdefault(clip.shape, []).append(index)
+    for indices in sizes.values():
+        latents = encode(torch.cat([clips[index] for index in indices]))
+        results |= dict(zip(indices, latents.split(1), strict=True))
+    return [results[index] for index in range(len(clips))]
 
 
 def once_for_plain(encode: Encode) -> Encode:
