@@ -763,3 +763,11 @@ def run_inside(
             output = done.stdout.decode("utf-8", errors="replace")[-6000:]
             raise HostError(f"{script} in ComfyUI {install.version} ended with {done.returncode}\n{output}")
         return json.loads(answer.read_text("utf-8"))
+
+
+def steps(event, node):
+    """How far the bars of a node, or of nodes that it expanded into, are."""
+    if event["type"] != "progress_state":
+        return 0
+    states = event["data"]["nodes"].values()
+    return max((s["value"] for s in states if node in (s["node_id"], s["display_node_id"])), default=0)

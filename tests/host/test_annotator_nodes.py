@@ -6,7 +6,7 @@ from pathlib import Path
 
 import graphs
 import pytest
-from comfy_host import Graph
+from comfy_host import Graph, steps
 from PIL import Image
 
 TINY = Path(__file__).resolve().parents[1] / "unit" / "tiny_annotators.py"
@@ -164,3 +164,24 @@ def test_names_that_are_not_listed_are_refused(furnished, node, field, name):
     run = furnished.run(graph.prompt)
     assert run.status == "rejected"
     assert "https://huggingface.co/" in run.why
+
+
+def test_following_stops_between_frames(furnished):
+    """Stop is heard while a mask is followed through a long clip; the next run works."""
+    graph = Graph()
+    _, segmenter = loaded(graph)
+    masks = graph.node("UnisonSegment", segmenter=segmenter, images=picture(graph, 400), points="40,30", frame=0)
+    graph.node("PreviewAny", source=masks)
+    handle = furnished.start(graph.prompt)
+    handle.wait_for(lambda event: steps(event, masks.id) >= 3)
+    handle.interrupt()
+    run = handle.result()
+    assert run.status == "interrupted", run.why
+    assert run.reached[-1] == masks.id
+    assert max(steps(event, masks.id) for event in run.events) < 400
+
+    graph = Graph()
+    _, segmenter = loaded(graph)
+    masks = graph.node("UnisonSegment", segmenter=segmenter, images=picture(graph, 2), points="40,30", frame=0)
+    graph.node("PreviewAny", source=masks)
+    graphs.succeeded(furnished.run(graph.prompt))

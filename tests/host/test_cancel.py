@@ -4,7 +4,7 @@ import time
 
 import graphs
 import pytest
-from comfy_host import Graph
+from comfy_host import Graph, steps
 
 
 def stopped(host, graph, node, ready):
@@ -17,14 +17,6 @@ def stopped(host, graph, node, ready):
     assert run.status == "interrupted", run.why
     assert run.reached[-1] == node or run.display[run.reached[-1]] == node
     return time.monotonic() - start, run
-
-
-def steps(event, node):
-    """How far the bars of a node, or of nodes that it expanded into, are."""
-    if event["type"] != "progress_state":
-        return 0
-    states = event["data"]["nodes"].values()
-    return max((s["value"] for s in states if node in (s["node_id"], s["display_node_id"])), default=0)
 
 
 def test_an_answer_under_way(host):

@@ -1,5 +1,7 @@
 """Our nodes' numbers with the host's own objects, and the host's memory manager with a planner in it."""
 
+from pathlib import Path
+
 import pytest
 
 
@@ -58,3 +60,16 @@ def test_the_host_evicts_a_planner_and_brings_it_back(run_inside):
     assert planner not in dropped
     assert found["same"]
     assert not [line for line in found["warnings"] if "leak" in line]
+
+
+def test_the_host_evicts_annotators_and_brings_them_back(run_inside):
+    tiny = Path(__file__).resolve().parents[1] / "unit" / "tiny_annotators.py"
+    found = run_inside("annotators.py", str(tiny))
+    annotators, sampler = ["UnisonAnnotatorWeights"] * 2, "WAN21_Vace"
+    looked, evicted, again, dropped = found["steps"]
+    assert looked == annotators
+    assert evicted == [sampler]
+    assert again.count("UnisonAnnotatorWeights") >= 1
+    assert found["same"]
+    assert 0 < found["marked"] < 1  # a mask that is all or nothing would be the same whatever became of the weights
+    assert "UnisonAnnotatorWeights" not in dropped
