@@ -13,6 +13,7 @@ from unison_backend.sources import Sources
 from unison_backend.training.latents import (
     encode_all,
     encode_example,
+    encode_together,
     load,
     load_or_make,
     once_for_plain,
@@ -78,14 +79,54 @@ def test_encoding_goes_through_the_engines_own_vae():
         expected = engine.encode(to_signed(target))[0]
     assert made.clean.shape == (2, 16, 3, 2, 3) and made.clean.dtype == torch.float16 and made.texts == ("a", "b")
     assert torch.equal(made.clean[0, :, 1:], expected.half())
-    assert [step[1:] for step in seen] == [(1, 2), (2, 2)] and len(made) == 2
+    assert [step[1:] for step in seen] == [(2, 2)] and len(made) == 2
     assert widths([made]) == [3 * 2 * 3 // 4]
 
 
-def test_encoding_can_be_stopped():
-    asked = []
-    with pytest.raises(Cancelled):
-        encode_all([(*example(), "a")] * 3, 3, pooled, cancel=lambda: asked.append(1) or len(asked) > 4)
+def test_examples_in_batches_are_those_of_each_alone():
+    """Of several sizes, with and without references, some of their clips plain, some halves the same."""
+    grey = Sources(torch.full((5, 16, 24, 3), 0.5), torch.ones(5, 16, 24))
+    given = [
+        example(2),
+        example(0, seed=1),
+        (grey, example(seed=2)[1]),
+        example(1, frames=1, seed=3),
+        example(1, seed=4),
+    ]
+    sizes = []
+
+    def encode(clip):
+        sizes.append(len(clip))
+        return pooled(clip)
+
+    made = encode_together(given, encode)
+    for (clean, context), (sources, target) in zip(made, given, strict=True):
+        expected = encode_example(sources, target, pooled)
+        assert torch.equal(clean, expected[0]) and torch.equal(context, expected[1])
+    assert len(sizes) == 1 + 2 and sum(sizes) == 1 + (5 + 3 + 1 + 4 + 4)  # grey alone, then the two lengths
+
+
+def test_all_examples_are_encoded_however_many_go_together(monkeypatch):
+    given = [(*example(seed=seed), str(seed)) for seed in range(5)]
+    together = encode_all(given, 5, pooled)
+    monkeypatch.setattr("unison_backend.training.latents.CHUNK", 2)
+    seen = []
+    made = encode_all(iter(given), 5, pooled, progress=lambda *step: seen.append(step))
+    assert torch.equal(made.clean, together.clean) and torch.equal(made.context, together.context)
+    assert made.texts == tuple("01234") and [step[1] for step in seen] == [2, 4, 5]
+
+
+def test_encoding_can_be_stopped(monkeypatch):
+    monkeypatch.setattr("unison_backend.training.latents.CHUNK", 1)
+    asked, encoded = [], []
+
+    def encode(clip):
+        encoded.append(1)
+        return pooled(clip)
+
+    with pytest.raises(Cancelled, match="encoding examples"):
+        encode_all([(*example(), "a")] * 3, 3, encode, cancel=lambda: asked.append(1) or len(asked) > 1)
+    assert len(encoded) == 1  # the three clips of the first example, together
 
 
 def made():
