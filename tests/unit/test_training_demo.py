@@ -7,12 +7,14 @@ import torch
 from torch.nn import functional
 
 from unison_backend import demo
+from unison_backend.demo.shape_tasks import NOTHING, kinds, meanings
 from unison_backend.engine_diffusers import Engine
 from unison_backend.errors import Cancelled
 from unison_backend.training import demo_text, demo_vace, demo_vae
 from unison_backend.training.loop import LOG_FILE, Schedule
 from unison_backend.wan import load_text_encoder, load_transformer, load_vae
 
+FIELDS = ("colour", "shape", "background", "size", "place", "motion")
 FRAMES = {"images": 1, "images_with_reference": 2, "videos": 3, "videos_with_reference": 4}
 
 
@@ -144,10 +146,15 @@ def test_the_vae_resumes(small_clips, monkeypatch, tmp_path):
 
 def test_texts_are_of_all_kinds_and_their_labels_are_meanings():
     drawn = demo_text.draw_texts(30, 5)
-    fields = demo_text.meanings()
-    assert drawn.labels.shape == (30, len(fields)) and len(set(drawn.texts)) > 25
-    tasks = [fields["task"][label] for label in drawn.labels[:, 0].tolist()]
-    assert tasks == [*demo_text.kinds(), *demo_text.kinds()]
+    assert len(drawn.texts) == len(drawn.labels) == 30 and len(set(drawn.texts)) > 25
+    values = meanings()
+    names = list(values)[-drawn.labels.shape[1] :]  # with or without the task, which comes first
+    assert {"colour", "shape", "background", "motion"} <= set(names)
+    column = drawn.labels[:, names.index("colour")].tolist()
+    said = [values["colour"][label] for label in column]
+    english = [(text, colour) for text, colour in zip(drawn.texts, said, strict=True) if text.isascii()]
+    assert all(colour == NOTHING or colour in text for text, colour in english)
+    assert len({colour for _, colour in english}) > 3
     assert demo_text.draw_texts(30, 5).texts == drawn.texts
     assert not set(drawn.texts) & set(demo_text.draw_texts(30, 5, held_out=True).texts)
 
@@ -157,11 +164,11 @@ def test_a_few_steps_read_better(monkeypatch, tmp_path):
     schedule = Schedule(steps=24, lr=3e-3, warmup=2, seed=1)
     encoder = text_encoder()
     reading = demo_text.train(encoder, tmp_path, schedule, count=30)
-    first, last = ({name: line[name] for name in demo_text.meanings()} for line in logged(tmp_path))
-    assert sum(last.values()) < 0.9 * sum(first.values())
+    first, last = logged(tmp_path)
+    assert sum(last[name] for name in FIELDS) < 0.9 * sum(first[name] for name in FIELDS)
     assert encoder.model is reading.encoder and not reading.training
     right = demo_text.accuracy(reading, encoder, demo_text.draw_texts(15, 1))
-    assert right.keys() == demo_text.meanings().keys() and min(right.values()) >= 0 and max(right.values()) <= 1
+    assert right.keys() >= set(FIELDS) and min(right.values()) >= 0 and max(right.values()) <= 1
     assert torch.isfinite(encoder.encode("Draw a red circle.")).all()
 
 
@@ -190,7 +197,7 @@ def test_groups_hold_every_kind_at_its_length(groups):
         counts = [max(1, round(count * 0.0005)) for count in demo_vace.GROUPS[name].values()]
         assert groups[name].clean.shape == (sum(counts), 16, frames, 8, 8)
         assert groups[name].context.shape == (sum(counts), 96, frames, 8, 8)
-    assert {kind for counts in demo_vace.GROUPS.values() for kind in counts} == set(demo_text.kinds())
+    assert {kind for counts in demo_vace.GROUPS.values() for kind in counts} == set(kinds())
     assert sum(demo_vace.SHARES.values()) == pytest.approx(1)
 
 
