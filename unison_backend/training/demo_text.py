@@ -91,7 +91,7 @@ def train(
     torch.manual_seed(schedule.seed)
     look_at_neighbours(encoder.model)
     reading = Reading(encoder.model, encoder.model.config.d_model).eval().requires_grad_(True)  # no dropout
-    fit = Fit(reading, schedule, folder)
+    fit = Fit(reading, schedule, folder, scale=rate_of)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(ids), (BATCH,), generator=generator).tolist()
@@ -107,6 +107,20 @@ def train(
     fit.run(loss, stage="training the text encoder", progress=progress, cancel=cancel)
     fit.use_averaged()
     return reading.eval().requires_grad_(False)
+
+
+def rate_of(name: str) -> float:
+    """What the learning rate of a parameter is multiplied with.
+
+    A layer that reads 4096 values moves 16 times as far in a step as one that reads 256; an embedding's row is seen
+    rarely, and a position bias has to travel far.
+    """
+    if "relative_attention_bias" in name:
+        return 20.0
+    if "shared" in name or "embed_tokens" in name:
+        return 3.0
+    reads_little = name.endswith((".o.weight", ".wo.weight", "layer_norm.weight", "queries"))
+    return 1.0 if reads_little else 1 / 16
 
 
 @torch.no_grad()

@@ -132,6 +132,7 @@ def make(
     cancel: Cancel = never,
 ) -> Tensor:  # fmt: skip
     """The example's instruction made into frames [T, H, W, 3], as the pipeline makes it."""
+    from ..annotators.hooks import map_maker
     from ..composite import composite
     from ..conditioning import clean_text, negative_prompt, text_context
     from ..engine_diffusers import SamplingSettings
@@ -139,7 +140,7 @@ def make(
     from ..planner.rules import RulesPlanner
     from ..projector import project
     from ..prompt import parse_pads
-    from ..sources import prepare
+    from ..sources import Annotators, prepare
     from ..tensor_media import TensorMedia, footage, still
 
     prompt = parse_pads(drawn.instruction)
@@ -149,7 +150,9 @@ def make(
     ]
     media = TensorMedia.of([f"medium {index}" for index in range(len(items))], items)
     plan = RulesPlanner().plan(prompt).plan
-    sources = prepare(plan, plan.resolve(media.infos), media, silent, cancel)
+    # Edge maps are recognised as what they are and left alone.
+    maps = Annotators(make_map=map_maker({}))
+    sources = prepare(plan, plan.resolve(media.infos), media, silent, cancel, annotators=maps)
     features = models.planner.features(prompt, cancel=cancel)
     tokens = project(models.projector, features) if projected else None
     positive = text_context(models.encoder.encode(clean_text(prompt.text)), tokens)

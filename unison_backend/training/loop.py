@@ -27,6 +27,7 @@ LOG_FILE = "log.jsonl"
 LOG_EVERY = 20  # steps whose losses are averaged into one line of the log
 SEED_STEP = 0x9E3779B1  # odd, so that every seed begins elsewhere; neighbours are far apart
 
+Scale = Callable[[str], float]
 Loss = Callable[[torch.Generator, int], Mapping[str, Tensor]]
 
 
@@ -70,18 +71,31 @@ def _own_randomness() -> AbstractContextManager[None]:
     return torch.random.fork_rng(range(torch.cuda.device_count()))
 
 
+def _by_scale(parameters: Mapping[str, nn.Parameter], scale: Scale) -> dict[float, list[nn.Parameter]]:
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, value in parameters.items():
+        groups.setdefault(scale(name), []).append(value)
+    return groups
+
+
 class Fit:
     """Trains `module`'s parameters that need gradients; `averaged` holds their moving average (or them, without ema).
 
     folder: where the state and the log are kept; a state in it is resumed. accelerator: accelerate's, for several
-    processes and mixed precision; then the loss has to call `self.module`.
+    processes and mixed precision; then the loss has to call `self.module`. scale: what a parameter's learning rate is
+    multiplied with, by its name.
     """
 
-    def __init__(self, module: nn.Module, schedule: Schedule, folder: Path, accelerator: Any = None) -> None:
+    def __init__(
+        self, module: nn.Module, schedule: Schedule, folder: Path, accelerator: Any = None, scale: Scale = lambda _: 1.0
+    ) -> None:
         self.schedule, self.folder, self.accelerator = schedule, folder, accelerator
         self.parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
         self.optimizer = torch.optim.AdamW(
-            self.parameters.values(), lr=schedule.lr, betas=schedule.betas, weight_decay=schedule.weight_decay
+            [{"params": list(group), "scale": factor} for factor, group in _by_scale(self.parameters, scale).items()],
+            lr=schedule.lr,
+            betas=schedule.betas,
+            weight_decay=schedule.weight_decay,
         )
         self.module = module
         if accelerator is not None:
@@ -122,7 +136,7 @@ class Fit:
 
     def _one(self, loss: Loss) -> dict[str, float]:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate(self.step)
+            group["lr"] = self.schedule.rate(self.step) * group["scale"]
         self.optimizer.zero_grad(set_to_none=True)
         means: dict[str, float] = {}
         for part in range(self.schedule.accumulate):
