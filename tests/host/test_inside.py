@@ -1,5 +1,6 @@
 """Our nodes' numbers with the host's own objects, and the host's memory manager with a planner in it."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,14 @@ def test_the_host_evicts_a_planner_and_brings_it_back(run_inside):
     assert not [line for line in found["warnings"] if "leak" in line]
 
 
-def test_the_host_evicts_annotators_and_brings_them_back(run_inside):
-    tiny = Path(__file__).resolve().parents[1] / "unit" / "tiny_annotators.py"
-    found = run_inside("annotators.py", str(tiny))
+def test_the_host_evicts_annotators_and_brings_them_back(run_inside, tmp_path):
+    path = Path(__file__).resolve().parents[1] / "unit" / "tiny_annotators.py"
+    spec = importlib.util.spec_from_file_location("tiny_annotators", path)
+    tiny = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tiny)
+    tiny.make_detector(tmp_path / "dino")
+    tiny.make_segmenter(tmp_path / "sam")
+    found = run_inside("annotators.py", str(tmp_path / "dino"), str(tmp_path / "sam"))
     annotators, sampler = ["UnisonAnnotatorWeights"] * 2, "WAN21_Vace"
     looked, evicted, again, dropped = found["steps"]
     assert looked == annotators

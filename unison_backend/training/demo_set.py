@@ -104,7 +104,8 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
         return
     start = _start(work, "vae", models.write_vae)
     model: Any = load_vae(start, dtype=torch.float32)
-    demo_vae.train(model, work.state("vae"), _scaled(demo_vae.SCHEDULE, share), progress=progress, cancel=cancel)
+    phases = [dataclasses.replace(phase, schedule=_scaled(phase.schedule, share)) for phase in demo_vae.PHASES]
+    demo_vae.train(model, work.state("vae"), phases, progress=progress, cancel=cancel)
     save_original(model.state_dict(), start, out, vae_names)
 
 

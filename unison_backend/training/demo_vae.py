@@ -7,8 +7,9 @@ and deviation that every Wan engine takes off again, by an affine map folded int
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +22,52 @@ from ..progress import Cancel, Progress, never, silent
 from .loop import Fit, Schedule
 
 SIDE = 64
-LENGTHS = (1, 1, 1, 5, 9)  # lengths of the clips, drawn equally often
-PIXELS = 16 * SIDE * SIDE  # frames x height x width of one batch
 QUIET_STEPS = 600  # steps before noise is put on the latents: noise at the start makes them collapse
 LATENT_NOISE = 0.08  # in deviations of each channel
 L1_WEIGHT = 0.3
 LOGVAR = -12.0  # what the encoder says of its own spread: none
 
-SCHEDULE = Schedule(steps=4000, lr=1.5e-3, warmup=100, ema=0.995, seed=11)
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the training. lengths: of the clips, drawn equally often; frames: of one batch, all clips together."""
+
+    name: str
+    lengths: tuple[int, ...]
+    frames: int
+    schedule: Schedule
+    quiet: int = 0  # steps without noise on the latents
+
+
+# What a picture is comes first; how things move is then learned on clips mostly.
+PHASES = (
+    Phase(
+        "pictures", (1, 1, 1, 5, 9), 16, Schedule(steps=4000, lr=1.5e-3, warmup=100, ema=0.995, seed=11), QUIET_STEPS
+    ),
+    Phase("clips", (1, 5, 9, 9), 24, Schedule(steps=2200, lr=8e-4, warmup=50, ema=0.99, seed=17)),
+)
 
 
 def train(
-    vae: Any, folder: Path, schedule: Schedule = SCHEDULE, *, progress: Progress = silent, cancel: Cancel = never
+    vae: Any, folder: Path, phases: Sequence[Phase] = PHASES, *, progress: Progress = silent, cancel: Cancel = never
 ) -> None:
     """Train diffusers' `AutoencoderKLWan` in place (float32), resuming from `folder`, then normalise its latents."""
     start_as_identity(vae)
+    for phase in phases:
+        train_phase(vae, folder / phase.name, phase, progress=progress, cancel=cancel)
+    normalise(vae)
+
+
+def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = silent, cancel: Cancel = never) -> None:
+    """One phase, from the weights that `vae` has; ends with the averaged ones in it."""
     vae.train().requires_grad_(True)
-    fit = Fit(vae, schedule, folder)
+    fit = Fit(vae, phase.schedule, folder)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        clip = batch(generator)
+        clip = batch(generator, phase.lengths, phase.frames)
         with torch.autocast("cpu", torch.bfloat16), single_frames_as_pictures():
             latents = encode(vae, clip)
-            if step >= QUIET_STEPS:
+            if step >= phase.quiet:
                 spread = latents.detach().float().std((0, 2, 3, 4), keepdim=True)
                 latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator)
             decoded = decode(vae, latents).float()
@@ -52,10 +76,9 @@ def train(
             "l1": L1_WEIGHT * functional.l1_loss(decoded, clip),
         }
 
-    fit.run(loss, stage="training the VAE", progress=progress, cancel=cancel)
+    fit.run(loss, stage=f"training the VAE on {phase.name}", progress=progress, cancel=cancel)
     fit.use_averaged()
     vae.eval().requires_grad_(False)
-    normalise(vae)
 
 
 @torch.no_grad()
@@ -125,10 +148,10 @@ def normalise(vae: Any, clips: int = 64) -> None:
     post.weight /= scale[None, :, None, None, None]
 
 
-def batch(generator: torch.Generator) -> Tensor:
+def batch(generator: torch.Generator, lengths: Sequence[int] = (1, 5, 9), frames: int = 16) -> Tensor:
     """Random clips [B, 3, T, 64, 64] in -1..1: scenes, masked scenes, outlines and things on white."""
-    length = LENGTHS[_integer(generator, len(LENGTHS))]
-    count = max(1, PIXELS // (length * SIDE * SIDE))
+    length = lengths[_integer(generator, len(lengths))]
+    count = max(1, frames // length)
     clips = torch.stack([_clip(generator, length) for _ in range(count)])
     return clips.permute(0, 4, 1, 2, 3) * 2 - 1
 

@@ -2,8 +2,6 @@
 
 import gc
 import importlib
-import importlib.util
-import tempfile
 from pathlib import Path
 
 import torch
@@ -13,10 +11,7 @@ def main(pack, arguments):
     """Who is loaded after looking, after the sampler's model came, and after looking again."""
     from comfy import model_management as mm
 
-    (tiny_file,) = arguments
-    spec = importlib.util.spec_from_file_location("tiny_annotators", tiny_file)
-    tiny = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny)
+    dino, sam = (Path(folder) for folder in arguments)
     device = torch.device("cpu", 0)  # the same memory, but not the `cpu` that the manager takes for unlimited
     mm.text_encoder_device = mm.get_torch_device = lambda: device
     parts = {
@@ -30,12 +25,10 @@ def main(pack, arguments):
     def note():
         steps.append(sorted(type(entry.model.model).__name__ for entry in mm.current_loaded_models))
 
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        tiny.make_detector(Path(folder, "dino"))
-        tiny.make_segmenter(Path(folder, "sam"))
+    with torch.inference_mode():
         load_detector = parts["unison_backend.annotators.detector"].load_detector
-        detector = holder.AnnotatorModel.of(load_detector(Path(folder, "dino")))
-        segmenter = holder.AnnotatorModel.of(segmenters.load_segmenter(Path(folder, "sam")))
+        detector = holder.AnnotatorModel.of(load_detector(dino))
+        segmenter = holder.AnnotatorModel.of(segmenters.load_segmenter(sam))
         sampler = demo_models.model(demo_models.ensure(lambda *_: None))
         generator = torch.Generator().manual_seed(3)
         clip = torch.rand(4, 64, 96, 3, generator=generator)
