@@ -150,6 +150,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for states and the finished set")
     parser.add_argument("--stage", choices=STAGES, help="this one only")
     parser.add_argument("--share", type=float, default=1.0, help="of steps and examples, for a quick look")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.set_defaults(command=_train_demo)
 
 
@@ -158,7 +159,14 @@ def _train_demo(options: argparse.Namespace) -> int:
     from .training.demo_set import train
 
     with Bar() as progress, stop_signal() as cancel:
-        finished = train(options.out, share=options.share, only=options.stage, progress=progress, cancel=cancel)
+        finished = train(
+            options.out,
+            share=options.share,
+            only=options.stage,
+            device=options.device,
+            progress=progress,
+            cancel=cancel,
+        )
     _say(str(finished))
     return DONE
 

@@ -86,7 +86,7 @@ def train(
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = [data[index] for index in torch.randint(len(data), (BATCH,), generator=generator).tolist()]
-        ids, labels, real = to_batch([one.sample for one in chosen], pad=end)
+        ids, labels, real = to_batch([one.sample for one in chosen], pad=end, device=qwen.device)
         logits = model(input_ids=ids, attention_mask=real, use_cache=False, **vision_batch(qwen, ids, chosen)).logits
         return {"loss": functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())}
 
@@ -102,7 +102,7 @@ def vision_batch(qwen: Qwen, ids: Tensor, chosen: Sequence[Shown]) -> dict[str, 
     batch: dict[str, Any] = {}
     for name in sorted({name for one in chosen for name in one.tensors}):
         parts = [one.tensors[name] for one in chosen if name in one.tensors]
-        joined = torch.cat(parts)
+        joined = torch.cat(parts).to(ids.device)
         batch[name] = joined.float() if name.startswith("pixel") else joined
     if "mm_token_type_ids" in inspect.signature(qwen.base.forward).parameters:
         config = qwen.base.config

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..demo import models, tokens
+from ..engine_diffusers import pick_device
 from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights import load_state_dict
@@ -52,6 +53,7 @@ class Work:
     """The folders of one training: `set` holds finished files, `states` what is resumed and encoded examples."""
 
     folder: Path
+    device: torch.device
 
     @property
     def set(self) -> Path:
@@ -64,18 +66,20 @@ class Work:
 
 
 def train(
-    folder: Path, *, share: float = 1.0, only: str | None = None, progress: Progress = silent, cancel: Cancel = never
-) -> Path:
+    folder: Path, *, share: float = 1.0, only: str | None = None, device: str = "auto",
+    progress: Progress = silent, cancel: Cancel = never,
+) -> Path:  # fmt: skip
     """Train every stage that is not done, in `folder`; returns the finished set's folder.
 
     share: of the steps and examples (for a quick look; the shipped set has 1). only: the name of the one stage to do.
+    device: auto, cpu or cuda.
     Raises InputError for an unknown stage, ResourceError, Cancelled.
     """
     if only is not None and only not in STAGES:
         raise InputError(f"there is no stage {only!r}; the stages are {', '.join(STAGES)}")
     if not 0 < share <= 1:
         raise InputError(f"share is {share}; it has to be above 0 and at most 1")
-    work = Work(Path(folder))
+    work = Work(Path(folder), pick_device(device))
     work.set.mkdir(parents=True, exist_ok=True)
     for name, stage in STAGES.items():
         check(cancel, "training the demo models")
@@ -103,7 +107,7 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     if out.is_file():
         return
     start = _start(work, "vae", models.write_vae)
-    model: Any = load_vae(start, dtype=torch.float32)
+    model: Any = load_vae(start, dtype=torch.float32, device=work.device)
     phases = [dataclasses.replace(phase, schedule=_scaled(phase.schedule, share)) for phase in demo_vae.PHASES]
     demo_vae.train(model, work.state("vae"), phases, progress=progress, cancel=cancel)
     save_original(model.state_dict(), start, out, vae_names)
@@ -118,7 +122,7 @@ def text(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
         return
     spiece = tokens.train_sentencepiece(sentences(), COVERAGE)
     start = _start(work, "text", lambda path: models.write_text_encoder(path, TEXT, spiece))
-    encoder = load_text_encoder(start, dtype=torch.float32)
+    encoder = load_text_encoder(start, dtype=torch.float32, device=work.device)
     demo_text.train(encoder, work.state("text"), _scaled(demo_text.SCHEDULE, share), progress=progress, cancel=cancel)
     trained = encoder.model.state_dict()
     state = load_state_dict(start)
@@ -134,12 +138,11 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     if out.is_file():
         return
     start = _start(work, "vace", models.write_wan)
-    transformer: Any = load_transformer(start, dtype=torch.float32)
-    device = torch.device("cpu")
-    encode = Engine.load(start, work.set / "wan_vae.safetensors", device).encode
+    transformer: Any = load_transformer(start, dtype=torch.float32, device=work.device)
+    encode = Engine.load(start, work.set / "wan_vae.safetensors", work.device).encode
     examples = work.state("examples")
     groups = demo_vace.encode_groups(encode, examples, share=share, progress=progress, cancel=cancel)
-    encoder = load_text_encoder(work.set / "umt5.safetensors", dtype=torch.float32)
+    encoder = load_text_encoder(work.set / "umt5.safetensors", dtype=torch.float32, device=work.device)
     schedule = _scaled(demo_vace.SCHEDULE, share)
     demo_vace.train(transformer, encoder, groups, work.state("vace"), schedule, progress=progress, cancel=cancel)
     save_original(transformer.state_dict(), start, out, vace_names)
@@ -157,7 +160,7 @@ def qwen(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
         shutil.rmtree(start, ignore_errors=True)
         start.parent.mkdir(parents=True, exist_ok=True)
         models.write_planner(start, QWEN_SIZE, sentences())
-    loaded = load_qwen(start, dtype="fp32")
+    loaded = load_qwen(start, dtype="fp32", device=work.device)
     counts = {subject: max(1, round(count * share)) for subject, count in demo_qwen.COUNTS.items()}
     schedule = _scaled(demo_qwen.SCHEDULE, share)
     demo_qwen.train(loaded, work.state("qwen"), schedule, counts=counts, progress=progress, cancel=cancel)

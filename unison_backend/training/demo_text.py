@@ -91,14 +91,16 @@ def train(
     torch.manual_seed(schedule.seed)
     look_at_neighbours(encoder.model)
     reading = Reading(encoder.model, encoder.model.config.d_model).eval().requires_grad_(True)  # no dropout
+    device = encoder.model.device
+    reading.to(device)
     fit = Fit(reading, schedule, folder, scale=rate_of)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(ids), (BATCH,), generator=generator).tolist()
-        batch, real = pad([ids[index] for index in chosen])
-        with torch.autocast("cpu", torch.bfloat16):
+        batch, real = (part.to(device) for part in pad([ids[index] for index in chosen]))
+        with torch.autocast(device.type, torch.bfloat16):
             scores = reading(batch, real)
-        wanted = data.labels[chosen]
+        wanted = data.labels[chosen].to(device)
         return {
             name: functional.cross_entropy(score.float(), wanted[:, column])
             for column, (name, score) in enumerate(zip(fields(), scores, strict=True))
@@ -152,7 +154,7 @@ def accuracy(reading: Reading, encoder: TextEncoder, data: Texts) -> dict[str, f
     """How often each field is named right."""
     right = torch.zeros(len(fields()))
     for text, labels in zip(data.texts, data.labels, strict=True):
-        ids, real = pad([encoder.tokenize(text)])
+        ids, real = (part.to(encoder.model.device) for part in pad([encoder.tokenize(text)]))
         scores = reading(ids, real)
         right += torch.tensor([int(score[0].argmax()) for score in scores]) == labels
     return {name: (value / len(data.texts)).item() for name, value in zip(fields(), right, strict=True)}

@@ -91,6 +91,7 @@ def train(
     sizes = [max(1, PATCHES // width) for width in widths(list(groups.values()))]
     unguided = encoder.tokenize(clean_text(negative_prompt()))
     ids = {name: [encoder.tokenize(clean_text(text)) for text in group.texts] for name, group in groups.items()}
+    device = transformer.device
     fit = Fit(transformer, schedule, folder, scale=rate_of)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
@@ -99,11 +100,11 @@ def train(
         chosen = torch.randint(len(group), (count,), generator=generator).tolist()
         dropped = (torch.rand(count, generator=generator) < UNGUIDED).tolist()
         texts = [unguided if drop else ids[names[which]][index] for index, drop in zip(chosen, dropped, strict=True)]
-        clean, context = group.clean[chosen].float(), group.context[chosen].float()
-        noise = torch.randn(clean.shape, generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            rows = encode_rows(encoder, texts)
-            value = flow_loss(transformer, clean, context, rows, draw_sigmas(count, generator, SHIFT), noise)
+        clean, context = (part[chosen].float().to(device) for part in (group.clean, group.context))
+        noise = torch.randn(clean.shape, generator=generator).to(device)
+        sigmas = draw_sigmas(count, generator, SHIFT).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            value = flow_loss(transformer, clean, context, encode_rows(encoder, texts), sigmas, noise)
         return {names[which]: value}
 
     fit.run(loss, stage="training the video model", progress=progress, cancel=cancel)
@@ -128,6 +129,6 @@ def encode_rows(encoder: TextEncoder, texts: Sequence[Sequence[int]]) -> list[Te
     """The encoder's rows [n, 4096] of each text's ids, computed together."""
     from .demo_text import pad
 
-    ids, real = pad(texts)
+    ids, real = (part.to(encoder.model.device) for part in pad(texts))
     rows = encoder.model(input_ids=ids, attention_mask=real).last_hidden_state.float()
     return [row[: len(text)] for row, text in zip(rows, texts, strict=True)]

@@ -61,15 +61,16 @@ def train(
 def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = silent, cancel: Cancel = never) -> None:
     """One phase, from the weights that `vae` has; ends with the averaged ones in it."""
     vae.train().requires_grad_(True)
+    device = next(vae.parameters()).device
     fit = Fit(vae, phase.schedule, folder)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        clip = batch(generator, phase.lengths, phase.frames)
-        with torch.autocast("cpu", torch.bfloat16), single_frames_as_pictures():
+        clip = batch(generator, phase.lengths, phase.frames).to(device)
+        with torch.autocast(device.type, torch.bfloat16), single_frames_as_pictures():
             latents = encode(vae, clip)
             if step >= phase.quiet:
                 spread = latents.detach().float().std((0, 2, 3, 4), keepdim=True)
-                latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator)
+                latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator).to(device)
             decoded = decode(vae, latents).float()
         return {
             "mse": functional.mse_loss(decoded, clip),
@@ -133,11 +134,13 @@ def single_frames_as_pictures() -> Iterator[None]:
 @torch.no_grad()
 def normalise(vae: Any, clips: int = 64) -> None:
     """Give the latents of shape-world clips the mean and deviation of the VAE's config, without changing its pixels."""
-    generator = torch.Generator().manual_seed(1)
-    seen = [encode(vae, batch(generator)).float().transpose(0, 1).flatten(1) for _ in range(clips)]
+    generator, device = torch.Generator().manual_seed(1), next(vae.parameters()).device
+    seen = [encode(vae, batch(generator).to(device)).float().transpose(0, 1).flatten(1) for _ in range(clips)]
     rows = torch.cat(seen, dim=1)
     mean, deviation = rows.mean(1), rows.std(1)
-    wanted_mean, wanted = torch.tensor(vae.config.latents_mean), torch.tensor(vae.config.latents_std)
+    wanted_mean, wanted = (
+        torch.tensor(part, device=device) for part in (vae.config.latents_mean, vae.config.latents_std)
+    )
     scale, channels = wanted / deviation, len(mean)
     quant, post = vae.quant_conv, vae.post_quant_conv
     quant.weight[:channels] *= scale[:, None, None, None, None]

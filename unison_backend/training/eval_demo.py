@@ -6,7 +6,7 @@ pipeline prepares the sources, the engine samples with the default negative prom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -291,13 +291,3 @@ def write_sheet(path: Path, frames: Sequence[tuple[Example, Tensor]]) -> None:
             columns.append(torch.cat([drawn.target[index], made[index]]))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_image(path, torch.cat(columns, dim=1).numpy())
-
-
-def shares(rows: Sequence[Row], pick: Callable[[str], bool] = lambda _: True) -> dict[str, float]:
-    """`kind: measure` to its share, of the kinds that `pick` takes."""
-    return {
-        f"{row.kind}: {name}": pair[0] / max(1, pair[1])
-        for row in rows
-        if pick(row.kind)
-        for name, pair in row.measures.items()
-    }

@@ -8,7 +8,7 @@ are split: those of the held-out part are never used for training.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -340,8 +340,3 @@ def balance(records: Sequence[Record]) -> dict[str, int]:
     for record in records:
         counts[record.task.value] = counts.get(record.task.value, 0) + 1
     return counts
-
-
-def batches(records: Sequence[Record], size: int) -> Iterator[Sequence[Record]]:
-    """The records in groups of `size`."""
-    return (records[start : start + size] for start in range(0, len(records), size))
