@@ -20,7 +20,6 @@ from unison_backend.tasks import Task
 from unison_backend.training.planning_data import (
     as_pair,
     balance,
-    batches,
     draw,
     one,
     read_messages,
@@ -170,12 +169,6 @@ def test_one_record_of_every_task(task, language):
 def test_asking_for_more_than_there_is_says_so():
     with pytest.raises(InputError, match=r"no more than about .* different records"):
         draw(200_000, seed=0, held_out=True)
-
-
-def test_batches_are_all_records_in_order():
-    made = draw(10)
-    assert [len(part) for part in batches(made, 4)] == [4, 4, 2]
-    assert [record for part in batches(made, 4) for record in part] == made
 
 
 # Files
