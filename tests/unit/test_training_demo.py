@@ -87,10 +87,9 @@ def test_clips_are_in_range_and_of_every_length(monkeypatch):
 
 @torch.no_grad()
 def test_normalised_latents_have_the_configs_moments_and_the_same_pixels(monkeypatch):
-    monkeypatch.setattr(demo_vae, "PIXELS", 4 * 64 * 64)
     model, clip = vae(), clips(5)
     before = demo_vae.decode(model, demo_vae.encode(model, clip))
-    demo_vae.normalise(model, clips=12)
+    demo_vae.normalise(model, 12)
     latents = demo_vae.encode(model, clip)
     torch.testing.assert_close(demo_vae.decode(model, latents), before, atol=1e-4, rtol=1e-4)
     generator = torch.Generator().manual_seed(7)  # clips that it has not seen
@@ -103,41 +102,46 @@ def test_normalised_latents_have_the_configs_moments_and_the_same_pixels(monkeyp
     assert spread.max() < 0.01  # sampling from them is as good as taking their mean
 
 
+def pictures(schedule, quiet=0, name="pictures"):
+    """A phase of one picture a step."""
+    return demo_vae.Phase(name, (1,), 1, schedule, quiet)
+
+
 @pytest.fixture
-def small_clips(monkeypatch):
-    """One picture for each step, and few for the moments."""
-    monkeypatch.setattr(demo_vae, "PIXELS", 64 * 64)
-    monkeypatch.setattr(demo_vae, "LENGTHS", (1,))
+def few_moments(monkeypatch):
+    monkeypatch.setattr(demo_vae, "MOMENT_BATCHES", 2)
 
 
 def reconstruction(model):
     generator = torch.Generator().manual_seed(9)
     with torch.no_grad():
-        clip = torch.cat([demo_vae.batch(generator) for _ in range(6)])
+        clip = torch.cat([demo_vae.batch(generator, (1,), 1) for _ in range(6)])
         return float(functional.mse_loss(demo_vae.decode(model, demo_vae.encode(model, clip)), clip))
 
 
-def test_a_few_steps_make_a_better_vae(small_clips, tmp_path):
+def test_a_few_steps_make_a_better_vae(few_moments, tmp_path):
     model = vae()
     demo_vae.start_as_identity(model)
     before = reconstruction(model)
     seen = []
-    demo_vae.train(model, tmp_path, Schedule(steps=20, lr=4e-3, warmup=2), progress=lambda *step: seen.append(step))
-    assert reconstruction(model) < 0.93 * before and seen[-1] == ("training the VAE", 20, 20)
+    phase = pictures(Schedule(steps=20, lr=4e-3, warmup=2))
+    demo_vae.train(model, tmp_path, [phase], progress=lambda *step: seen.append(step))
+    assert reconstruction(model) < 0.93 * before and seen[-1] == ("training the VAE on pictures", 20, 20)
     assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
-    assert set(logged(tmp_path)[0]) >= {"mse", "l1"}
+    assert set(logged(tmp_path / "pictures")[0]) >= {"mse", "l1"}
 
 
-def test_the_vae_resumes(small_clips, monkeypatch, tmp_path):
-    monkeypatch.setattr(demo_vae, "QUIET_STEPS", 2)  # noise on the latents too
+@pytest.mark.parametrize("stop", [3, 6])
+def test_the_vae_resumes_in_either_phase(stop, few_moments, tmp_path):
     schedule = Schedule(steps=4, lr=1e-3, warmup=1, ema=0.9)
+    phases = [pictures(schedule, quiet=2), pictures(schedule, name="more")]  # with and without noise on the latents
     whole, parts = vae(), vae()
-    demo_vae.train(whole, tmp_path / "whole", schedule)
+    demo_vae.train(whole, tmp_path / "whole", phases)
     asked = []
     with pytest.raises(Cancelled, match="VAE"):
-        demo_vae.train(parts, tmp_path / "parts", schedule, cancel=lambda: asked.append(1) or len(asked) > 3)
+        demo_vae.train(parts, tmp_path / "parts", phases, cancel=lambda: asked.append(1) or len(asked) > stop)
     parts = vae()
-    demo_vae.train(parts, tmp_path / "parts", schedule)
+    demo_vae.train(parts, tmp_path / "parts", phases)
     assert all(torch.equal(parts.state_dict()[name], value) for name, value in whole.state_dict().items())
 
 

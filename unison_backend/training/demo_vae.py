@@ -23,6 +23,7 @@ from .loop import Fit, Schedule
 
 SIDE = 64
 QUIET_STEPS = 600  # steps before noise is put on the latents: noise at the start makes them collapse
+MOMENT_BATCHES = 64  # from whose latents mean and deviation are taken
 LATENT_NOISE = 0.08  # in deviations of each channel
 L1_WEIGHT = 0.3
 LOGVAR = -12.0  # what the encoder says of its own spread: none
@@ -55,7 +56,7 @@ def train(
     start_as_identity(vae)
     for phase in phases:
         train_phase(vae, folder / phase.name, phase, progress=progress, cancel=cancel)
-    normalise(vae)
+    normalise(vae, MOMENT_BATCHES)
 
 
 def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = silent, cancel: Cancel = never) -> None:
@@ -132,10 +133,10 @@ def single_frames_as_pictures() -> Iterator[None]:
 
 
 @torch.no_grad()
-def normalise(vae: Any, clips: int = 64) -> None:
+def normalise(vae: Any, batches: int) -> None:
     """Give the latents of shape-world clips the mean and deviation of the VAE's config, without changing its pixels."""
     generator, device = torch.Generator().manual_seed(1), next(vae.parameters()).device
-    seen = [encode(vae, batch(generator).to(device)).float().transpose(0, 1).flatten(1) for _ in range(clips)]
+    seen = [encode(vae, batch(generator).to(device)).float().transpose(0, 1).flatten(1) for _ in range(batches)]
     rows = torch.cat(seen, dim=1)
     mean, deviation = rows.mean(1), rows.std(1)
     wanted_mean, wanted = (
