@@ -280,8 +280,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def _take_text_from_set(options: argparse.Namespace) -> None:
     """`--set width=64 "Draw a fox"`: what follows the settings and is none of them is the instruction."""
-    groups = getattr(options, "set", None)
-    if isinstance(groups, list) and groups and options.text is None and "=" not in groups[-1][-1]:
+    groups = getattr(options, "set", [])
+    if groups and options.text is None and "=" not in groups[-1][-1]:
         options.text = groups[-1].pop()
 
 

@@ -211,7 +211,9 @@ def _eval_planner(options: argparse.Namespace) -> int:
 
 
 def _add_eval_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--set", type=Path, metavar="DIR", help="a trained set (default: the embedded one)")
+    parser.add_argument(
+        "--set", dest="trained", type=Path, metavar="DIR", help="a trained set (default: the embedded one)"
+    )
     parser.add_argument("--count", type=int, default=20, help="examples of each kind")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--cfg", type=float, default=5.0)
@@ -227,7 +229,7 @@ def _eval_demo(options: argparse.Namespace) -> int:
 
     settings = EvaluationSettings(options.count, options.steps, options.cfg, options.seed, tuple(options.only))
     with Bar() as progress, stop_signal() as cancel:
-        result = evaluate(options.set, settings, pictures=options.pictures, progress=progress, cancel=cancel)
+        result = evaluate(options.trained, settings, pictures=options.pictures, progress=progress, cancel=cancel)
     _say("\n".join(table(result)))
     return DONE
 

@@ -101,6 +101,11 @@ class Plan:
         return self.task.output
 
     @property
+    def remakes_all(self) -> bool:
+        """True for an edit of the whole frame, which takes neither a mask nor a detector."""
+        return self.source is not None and self.mask is None and is_whole_frame(self.target)
+
+    @property
     def control_medium(self) -> int | None:
         """Index of the medium that steers a control task: the first fitting one that has no other role."""
         if self.control is None:

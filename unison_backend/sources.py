@@ -19,7 +19,7 @@ from .errors import InputError, UnsupportedError
 from .geometry import MediaInfo
 from .masks import MASK_THRESHOLD, MaskOptions
 from .pixels import cover, letterbox_on_white
-from .plan import WHOLE_FRAME, Plan, is_whole_frame
+from .plan import WHOLE_FRAME, Plan
 from .progress import Cancel, Progress, check, never, silent
 from .spec import GenerationSpec
 
@@ -102,7 +102,7 @@ def prepare(
 def check_possible(plan: Plan, media: Media | None = None, annotators: Annotators = NO_ANNOTATORS) -> None:
     """Raise UnsupportedError when the plan needs a step that is not there, before any work is done."""
     name = media.label if media else lambda index: f"medium {index}"
-    if plan.source is not None and plan.mask is None and not is_whole_frame(plan.target):
+    if plan.source is not None and plan.mask is None and not plan.remakes_all:
         if plan.target is None:
             raise UnsupportedError(
                 f"the plan edits {name(plan.source)} without a mask and names nothing in it to look for. Give a mask "
@@ -164,7 +164,7 @@ class _Preparation:
 
     def edited(self, source: int, options: MaskOptions) -> tuple[Tensor, Tensor]:
         """Source with its masked part grey (or the control map there), and the mask at the source's size and times."""
-        if self.plan.mask is None and is_whole_frame(self.plan.target):
+        if self.plan.remakes_all:
             return self._all_of(source)
         video = self._clip(source)
         if self.plan.mask is not None:

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from . import geometry
 from .geometry import MediaInfo
-from .plan import Plan, PlanError, is_whole_frame
+from .plan import Plan, PlanError
 from .tasks import Task
 
 # Plans count frames at this rate whatever the output's own (paper: "3 seconds" is 72 frames).
@@ -78,7 +78,7 @@ def resolve(
         return GenerationSpec(plan.task)
     known = [media[i] if i < len(media) else None for i in range(len(plan.media))]
     reasons = [Reason("media", f"medium {i} has no role in this plan") for i in plan.unused_media]
-    if plan.source is not None and plan.mask is None and is_whole_frame(plan.target):
+    if plan.remakes_all:
         kept = "its control map" if plan.control else "nothing"
         reasons.append(
             Reason("target", f"the whole frame of medium {plan.source} is made anew: without a mask VACE keeps {kept}")

@@ -23,12 +23,7 @@ from . import tiny_control_models as tiny
 from .tiny_annotators import noise
 from .tiny_control_models import HEIGHT, WIDTH, clip
 
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was used"))
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 @pytest.fixture(scope="module")

@@ -37,11 +37,7 @@ HEIGHT, WIDTH = 60, 80
 FRAME = noise(HEIGHT, WIDTH)
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was used"))
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 @pytest.fixture(scope="module")

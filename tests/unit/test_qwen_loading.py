@@ -28,11 +28,7 @@ TEXT_ONLY = r"^(?!.*visual).*(?:q_proj|v_proj|o_proj|down_proj).*"  # as LLaMA-F
 SAVED = ["embed_tokens", "lm_head"]
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was used"))
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 @pytest.fixture(scope="module")

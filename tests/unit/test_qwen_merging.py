@@ -35,11 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
 UNTRAINED = {"plain LoRA", "DoRA"}
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the network was used"))
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 def read(path: Path) -> Any:

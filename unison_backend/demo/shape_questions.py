@@ -38,7 +38,7 @@ def question(subject: Subject, random: Random, *, held_out: bool = False, langua
     templates = words[f"{subject} held out" if held_out else subject]
     kind = random.choice(sorted(templates))
     thing, background, place, motion = _thing(subject, random)
-    values = _values(language, words, thing, background, place, motion)
+    values = _values(words, thing, background, place, motion)
     values |= _asked(language, thing, random)
     template = random.choice(templates[kind])
     prompt = template.format(image=IMAGE_PAD, video=VIDEO_PAD, **values)
@@ -70,9 +70,7 @@ def _thing(subject: str, random: Random) -> tuple[Thing, str, str, str]:
     )
 
 
-def _values(
-    language: str, words: dict[str, Any], thing: Thing, background: str, place: str, motion: str
-) -> dict[str, str]:
+def _values(words: dict[str, Any], thing: Thing, background: str, place: str, motion: str) -> dict[str, str]:
     size = min(SIZES, key=lambda name: abs(SIZES[name] - thing.radius))
     return {
         "colour": words["names"]["colours"][thing.colour],

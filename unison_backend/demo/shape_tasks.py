@@ -108,7 +108,6 @@ class _Writer:
             "w": SIDE,
             "h": SIDE,
             "n": FRAMES,
-            "article_size": "a",
             "colour": words["colours"].get(meaning.colour, ""),
             "shape": words["shapes"].get(thing.shape if thing else meaning.shape, ""),
             "background": words["colours"][scene.background],
@@ -276,7 +275,7 @@ def edge_map(thing: Thing, frames: int) -> Tensor:
 def _reference(writer: _Writer, random: Random, kind: str) -> Example:
     frames = 1 if kind == Task.IMAGE_REFERENCE else FRAMES
     background, motion = random.choice(list(COLOURS)), random.choice(list(MOTIONS))
-    thing = replace(_thing(random, background, said_place=frames == 1))
+    thing = _thing(random, background, said_place=frames == 1)
     if thing.colour == "white":  # it would not be seen on the reference's white
         thing = replace(thing, colour=random.choice([name for name in COLOURS if name not in (background, "white")]))
     placed = thing if frames == 1 else thing.moving(motion)

@@ -297,8 +297,5 @@ def _hub_key(key: str) -> str:
 
 def save(state: Mapping[str, Tensor], path: Path, dtype: torch.dtype = torch.float16) -> None:
     """Floats as `dtype`, the rest as it is, whole or not at all."""
-    tensors = {
-        key: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous().clone()
-        for key, value in state.items()
-    }
+    tensors = {key: value.to(dtype) if value.is_floating_point() else value for key, value in state.items()}
     write_tensors(tensors, path, {"format": "pt"})

@@ -52,6 +52,10 @@ class EvaluationSettings:
         if self.count < 1:
             raise InputError(f"count is {self.count}; it has to be at least 1")
 
+    def wants(self, kind: str) -> bool:
+        """Whether `kind` is to be looked at."""
+        return not self.only or kind in self.only
+
 
 @dataclass
 class Row:
@@ -69,12 +73,13 @@ class Row:
 
 @dataclass
 class Models:
-    """The loaded set."""
+    """The loaded set. negative: the text context of the default negative prompt, the same for every example."""
 
     engine: Any
     encoder: Any
     projector: Any
     planner: Any
+    negative: Tensor
 
 
 def evaluate(
@@ -85,7 +90,7 @@ def evaluate(
     from ..demo import demo_set
 
     models = load(ensure(progress=progress) if folder is None else demo_set(folder))
-    wanted = [kind for kind in kinds() if not settings.only or kind in settings.only]
+    wanted = [kind for kind in kinds() if settings.wants(kind)]
     rows = []
     for number, kind in enumerate(wanted):
         row, frames = Row(kind), []
@@ -99,31 +104,32 @@ def evaluate(
         rows.append(row)
         if pictures is not None:
             write_sheet(pictures / f"{kind.replace(' ', '_')}.png", frames)
-    rows += [_questions(models, subject, settings, cancel) for subject in QUESTIONS if _asked(settings, subject)]
-    if not settings.only or "planner" in settings.only:
+    rows += [
+        _questions(models, subject, settings, cancel) for subject in QUESTIONS if settings.wants(f"questions {subject}")
+    ]
+    if settings.wants("planner"):
         rows.append(_plans(models, settings, cancel))
-    if not settings.only or "projector" in settings.only:
+    if settings.wants("projector"):
         rows.append(_without_projector(models, settings, cancel))
     return rows
 
 
-def _asked(settings: EvaluationSettings, subject: str) -> bool:
-    return not settings.only or f"questions {subject}" in settings.only
-
-
 def load(files: DemoSet) -> Models:
     """The set's models on the CPU in float32, loaded like anyone's."""
+    from ..conditioning import clean_text, negative_prompt, text_context
     from ..engine_diffusers import Engine
     from ..planner.loading import load_qwen
     from ..planner.qwen import QwenPlanner
     from ..projector import load_projector
     from ..wan import load_text_encoder
 
+    encoder = load_text_encoder(files.text_encoder, dtype=torch.float32)
     return Models(
         Engine.load(files.vace, files.vae, torch.device("cpu")),
-        load_text_encoder(files.text_encoder, dtype=torch.float32),
+        encoder,
         load_projector(files.projector),
         QwenPlanner(load_qwen(files.planner, files.lora, dtype="fp32")),
+        text_context(encoder.encode(clean_text(negative_prompt()))),
     )
 
 
@@ -134,7 +140,7 @@ def make(
     """The example's instruction made into frames [T, H, W, 3], as the pipeline makes it."""
     from ..annotators.hooks import map_maker
     from ..composite import composite
-    from ..conditioning import clean_text, negative_prompt, text_context
+    from ..conditioning import clean_text, text_context
     from ..engine_diffusers import SamplingSettings
     from ..masks import FEATHER
     from ..planner.rules import RulesPlanner
@@ -156,9 +162,8 @@ def make(
     features = models.planner.features(prompt, cancel=cancel)
     tokens = project(models.projector, features) if projected else None
     positive = text_context(models.encoder.encode(clean_text(prompt.text)), tokens)
-    negative = text_context(models.encoder.encode(clean_text(negative_prompt())))
     sampling = SamplingSettings(settings.steps, settings.cfg, seed=seed)
-    frames: Tensor = models.engine.generate(sources, positive, negative, sampling, cancel=cancel)
+    frames: Tensor = models.engine.generate(sources, positive, models.negative, sampling, cancel=cancel)
     if plan.source is None:
         return frames
     return composite(frames, sources.video, sources.mask, FEATHER)

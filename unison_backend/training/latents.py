@@ -5,6 +5,7 @@ Encoding goes through the engine's own functions, so that training sees to the b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -118,16 +119,12 @@ def once_for_plain(encode: Encode) -> Encode:
 
 def save(latents: Latents, path: Path) -> None:
     """As one safetensors file; the texts stand in its metadata."""
-    import json
-
     metadata = {"texts": json.dumps(latents.texts, ensure_ascii=False)}
     write_tensors({"clean": latents.clean, "context": latents.context}, path, metadata)
 
 
 def load(path: Path) -> Latents:
     """What `save` wrote."""
-    import json
-
     try:
         with safe_open(path, framework="pt") as file:
             texts = json.loads(file.metadata()["texts"])
