@@ -64,3 +64,10 @@ def test_a_seed_names_a_question():
     one, same, other = (question("video", Random(seed)) for seed in (5, 5, 6))
     assert one.prompt == same.prompt and bool((one.medium == same.medium).all())
     assert (one.prompt, one.answer) != (other.prompt, other.answer)
+
+
+def test_english_has_its_articles():
+    answers = [question("image", Random(index), language="en") for index in range(600)]
+    said = " ".join(f"{asked.prompt} {asked.answer}" for asked in answers)
+    assert "An orange " in said and " an orange " in said and "A orange" not in said and " a orange" not in said
+    assert "An red" not in said and " an red" not in said

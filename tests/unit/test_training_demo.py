@@ -1,16 +1,20 @@
 """The demo set's own recipes at a thousandth of their size: VAE, text encoder and video model learn and resume."""
 
 import json
+from random import Random
 
 import pytest
 import torch
 from torch.nn import functional
 
 from unison_backend import demo
+from unison_backend.demo.shape_questions import draw_thing, question
 from unison_backend.demo.shape_tasks import NOTHING, kinds, meanings
+from unison_backend.demo.shapes import silhouette
 from unison_backend.engine_diffusers import Engine
 from unison_backend.errors import Cancelled
-from unison_backend.training import demo_text, demo_vace, demo_vae
+from unison_backend.planner.loading import load_qwen
+from unison_backend.training import demo_qwen, demo_text, demo_vace, demo_vae, demo_vision
 from unison_backend.training.loop import LOG_FILE, Schedule
 from unison_backend.wan import load_text_encoder, load_transformer, load_vae
 
@@ -213,6 +217,19 @@ def test_rows_of_several_texts_are_those_of_each_alone():
         torch.testing.assert_close(row, encoder.encode(text), atol=1e-4, rtol=1e-4)
 
 
+def test_texts_are_read_once_in_parts_and_may_be_stopped(monkeypatch):
+    monkeypatch.setattr(demo_vace, "READ_TOGETHER", 2)
+    encoder, seen = text_encoder(), []
+    texts = ["Draw a red circle.", "Draw a blue star, 64x64.", "Draw a green square."]
+    rows = demo_vace.read_texts(encoder, texts, lambda *step: seen.append(step))
+    for row, text in zip(rows, texts, strict=True):
+        assert row.dtype == torch.bfloat16
+        torch.testing.assert_close(row.float(), encoder.encode(text), atol=2e-2, rtol=2e-2)
+    assert [done for _, done, _ in seen] == [2, 3]
+    with pytest.raises(Cancelled):
+        demo_vace.read_texts(encoder, texts, cancel=lambda: True)
+
+
 def test_it_starts_with_no_output():
     model = load_transformer(demo.ensure_untrained().vace, dtype=torch.float32)
     demo_vace.start(model)
@@ -245,3 +262,83 @@ def test_a_few_steps_lower_the_loss_and_a_resumed_run_is_the_unbroken_one(groups
     parts = run(tmp_path / "parts")
     assert all(torch.equal(parts.state_dict()[name], value) for name, value in whole.state_dict().items())
     assert not parts.training
+
+
+# Understanding model
+
+
+def small_qwen():
+    return load_qwen(demo.ensure_untrained().planner, dtype="fp32")
+
+
+def test_a_view_says_what_it_shows():
+    """Its labels are the thing's, its covered shares add up to the thing's area, in both frames that are shown."""
+    qwen = small_qwen()
+    for subject in ("image", "video"):
+        for seed in range(4):
+            view = demo_vision.view(qwen, subject, Random(seed))
+            thing, background, _, motion = draw_thing(subject, Random(seed))
+            names = [values[label] for values, label in zip(demo_vision.FIELDS.values(), view.labels, strict=True)]
+            assert names[:3] == [thing.colour, thing.shape, background]
+            assert names[4] == ("still" if subject == "image" else motion)
+            assert view.covered.shape == (int(view.grid.prod()) // 4, 2)
+            area = silhouette(thing, 9 if subject == "video" else 1, 64, 64)[0].mean()
+            torch.testing.assert_close(view.covered[:, 0].mean(), area)
+            assert torch.equal(*view.covered.T) == (names[4] == "still")
+
+
+def test_the_vision_tower_learns_to_look_and_resumes(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo_vision, "BATCH", 4)
+    schedule, counts = Schedule(steps=24, lr=3e-3, warmup=2, ema=0.9, seed=3), {"image": 4, "video": 4}
+
+    def run(folder, **options):
+        qwen = small_qwen()
+        demo_vision.train(qwen, folder, schedule, counts=counts, **options)
+        return qwen.base.state_dict()
+
+    whole = run(tmp_path / "whole")
+    first, last = logged(tmp_path / "whole")
+    assert sum(last[name] for name in demo_vision.FIELDS) < 0.9 * sum(first[name] for name in demo_vision.FIELDS)
+    asked = []
+    with pytest.raises(Cancelled, match="vision tower"):
+        run(tmp_path / "parts", cancel=lambda: asked.append(1) or len(asked) > 8 + 7)
+    parts = run(tmp_path / "parts")
+    assert all(torch.equal(value, whole[name]) for name, value in parts.items())
+    before = small_qwen().base.state_dict()
+    assert {name for name, value in before.items() if not torch.equal(value, whole[name])} <= {
+        name for name in whole if "visual" in name
+    }
+
+
+def test_a_few_steps_answer_better_and_a_resumed_run_is_the_unbroken_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo_qwen, "BATCH", 4)
+    schedule = Schedule(steps=24, lr=3e-3, warmup=2, ema=0.9, seed=3)
+    counts = {"image": 4, "video": 2, "text": 2}
+
+    def run(folder, **options):
+        qwen = small_qwen()
+        demo_qwen.train(qwen, folder, schedule, counts=counts, **options)
+        return qwen
+
+    whole = run(tmp_path / "whole")
+    first, last = logged(tmp_path / "whole")
+    assert last["loss"] < 0.9 * first["loss"]
+    asked = []
+    with pytest.raises(Cancelled, match="understanding model"):  # 8 questions are drawn first
+        run(tmp_path / "parts", cancel=lambda: asked.append(1) or len(asked) > 8 + 7)
+    parts = run(tmp_path / "parts")
+    theirs = whole.base.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in parts.base.state_dict().items())
+    assert not parts.base.training
+
+
+def test_questions_are_put_as_the_planner_puts_them():
+    """Ids, pixels and grids of a question, its answer and the end of the turn behind them."""
+    qwen = small_qwen()
+    end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    for subject, key in (("image", "pixel_values"), ("video", "pixel_values_videos"), ("text", None)):
+        asked = question(subject, Random(1))
+        shown = demo_qwen.show(qwen, asked, end)
+        written = shown.sample.ids[-shown.sample.learned :]
+        assert written[-1] == end and qwen.tokenizer.decode(written[:-1]) == asked.answer
+        assert (key in shown.tensors) if key else not shown.tensors

@@ -34,7 +34,10 @@ MIN_PIXELS, MAX_PIXELS = 56 * 56, 28 * 28 * 64
 
 @dataclass(frozen=True)
 class QwenSize:
-    """Widths and depths of a Qwen2.5-VL: the text model and its vision tower."""
+    """Widths and depths of a Qwen2.5-VL: text model and vision tower. min_pixels: smaller media are enlarged.
+
+    rope_theta: of the text model. Rows and columns get the slow half of its frequencies, too slow for a grid of 4x4.
+    """
 
     hidden: int = 64
     feed: int = 128
@@ -46,6 +49,8 @@ class QwenSize:
     vision_feed: int = 64
     vision_layers: int = 2
     vision_heads: int = 2
+    min_pixels: int = MIN_PIXELS
+    rope_theta: float = 1e6
 
 
 SMALL = QwenSize()
@@ -96,14 +101,14 @@ def write_planner(folder: Path, size: QwenSize = SMALL, sentences: Sequence[str]
     tokens.write_json(folder / "generation_config.json", generation)
     image = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor"}
     video = {"video_processor_type": "Qwen2VLVideoProcessor", "processor_class": "Qwen2_5_VLProcessor"}
-    tokens.write_json(folder / "preprocessor_config.json", _pixels() | image)
-    tokens.write_json(folder / "video_preprocessor_config.json", _pixels() | video)
+    tokens.write_json(folder / "preprocessor_config.json", _pixels(size) | image)
+    tokens.write_json(folder / "video_preprocessor_config.json", _pixels(size) | video)
 
 
-def _pixels() -> dict[str, Any]:
+def _pixels(size: QwenSize) -> dict[str, Any]:
     """Qwen2.5-VL's preprocessing; the mean and deviation are CLIP's."""
     return {
-        "min_pixels": MIN_PIXELS,
+        "min_pixels": size.min_pixels,
         "max_pixels": MAX_PIXELS,
         "patch_size": PATCH,
         "temporal_patch_size": 2,
@@ -128,7 +133,7 @@ def _qwen_config(size: QwenSize) -> dict[str, Any]:
         "use_sliding_window": False,
         "sliding_window": 32768,
         "rms_norm_eps": 1e-06,
-        "rope_theta": 1000000.0,
+        "rope_theta": size.rope_theta,
         "rope_scaling": {"type": "mrope", "mrope_section": list(size.mrope)},
         "vocab_size": ROWS,
         "tie_word_embeddings": False,

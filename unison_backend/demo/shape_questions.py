@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from .shape_tasks import ENGLISH_SHARE, FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD, Language
+from .shape_tasks import ENGLISH_SHARE, FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD, Language, article
 from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing, render
 
 Subject = Literal["image", "video", "text"]
@@ -37,7 +37,7 @@ def question(subject: Subject, random: Random, *, held_out: bool = False, langua
         return Question(asked, answer, "text")
     templates = words[f"{subject} held out" if held_out else subject]
     kind = random.choice(sorted(templates))
-    thing, background, place, motion = _thing(subject, random)
+    thing, background, place, motion = draw_thing(subject, random)
     values = _values(words, thing, background, place, motion)
     values |= _asked(language, thing, random)
     template = random.choice(templates[kind])
@@ -57,7 +57,8 @@ def _words() -> dict[str, Any]:
     return questions
 
 
-def _thing(subject: str, random: Random) -> tuple[Thing, str, str, str]:
+def draw_thing(subject: Subject, random: Random) -> tuple[Thing, str, str, str]:
+    """What a picture or video shows: the thing, its background, its place and its motion."""
     background, place, motion = (random.choice(list(group)) for group in (COLOURS, PLACES, MOTIONS))
     colour = random.choice([name for name in COLOURS if name != background])
     radius = SIZES[random.choice(list(SIZES))] * random.uniform(0.97, 1.03)
@@ -76,6 +77,8 @@ def _values(words: dict[str, Any], thing: Thing, background: str, place: str, mo
         "colour": words["names"]["colours"][thing.colour],
         "shape": words["names"]["shapes"][thing.shape],
         "background": words["names"]["colours"][background],
+        "article": article(thing.colour),
+        "article_background": article(background),
         "place": words["places"][place],
         "size": words["sizes"][size],
         "direction": words["directions"][motion],
@@ -92,6 +95,7 @@ def _asked(language: str, thing: Thing, random: Random) -> dict[str, str]:
         )
     right = (colour, shape) == (thing.colour, thing.shape)
     return {
+        "article_asked": article(colour),
         "asked_colour": names["colours"][colour],
         "asked_shape": names["shapes"][shape],
         "right": "yes" if right else "no",
@@ -102,4 +106,7 @@ def _answer(kind: str, words: dict[str, Any], values: dict[str, str]) -> str:
     if kind == "is":
         return str(words[values["right"]])
     template = words["answer"].get(kind)
-    return str(template.format(**values)) if template else values[kind]
+    if not template:
+        return values[kind]
+    sentence = str(template.format(**values))
+    return sentence[:1].upper() + sentence[1:]

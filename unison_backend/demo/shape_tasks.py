@@ -111,13 +111,13 @@ class _Writer:
             "colour": words["colours"].get(meaning.colour, ""),
             "shape": words["shapes"].get(thing.shape if thing else meaning.shape, ""),
             "background": words["colours"][scene.background],
-            "article_background": _article(scene.background),
+            "article_background": article(scene.background),
             "size": self._one("sizes", meaning.size, "medium"),
             "place": self._one("places", meaning.place, "centre"),
             "moving": self._one("moving", meaning.motion, "still"),
             "moves": self._one("moves", meaning.motion, "still"),
         }
-        fields["article"] = _article(fields["size"].strip() or meaning.colour)
+        fields["article"] = article(fields["size"].strip() or meaning.colour)
         fields["thing"] = words["thing"].format(**fields)
         fields["scene"] = self.random.choice(words["scenes"]).format(**fields)
         fields["plain_scene"] = self.random.choice(words["scenes"]).format(**fields | {"place": ""})
@@ -130,7 +130,8 @@ class _Writer:
         return str(self.random.choice(options[default if value == NOTHING else value]))
 
 
-def _article(word: str) -> str:
+def article(word: str) -> str:
+    """a or an, as English has it before `word`."""
     return "an" if word[:1] in "aeiou" else "a"
 
 

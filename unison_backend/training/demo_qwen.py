@@ -1,4 +1,4 @@
-"""The demo set's Qwen2.5-VL, trained from nothing to answer questions about the shape world.
+"""The demo set's Qwen2.5-VL, trained to answer questions about the shape world, its vision tower from `demo_vision`.
 
 Every sample is made by the functions that an answer is asked with (ids, pixels, frames shown), and all weights are
 trained, the vision tower's too. The planning LoRA comes afterwards, with the recipe for real models.
@@ -27,9 +27,9 @@ from ..tensor_media import TensorMedia, footage, still
 from .loop import Fit, Schedule
 from .planner import Sample, to_batch
 
-COUNTS: dict[Subject, int] = {"image": 6000, "video": 3000, "text": 150}
+COUNTS: dict[Subject, int] = {"image": 9000, "video": 4500, "text": 200}
 BATCH = 32
-SCHEDULE = Schedule(steps=4000, lr=2e-3, warmup=200, weight_decay=0.01, betas=(0.9, 0.95), ema=0.998, seed=14)
+SCHEDULE = Schedule(steps=3500, lr=1e-3, warmup=200, betas=(0.9, 0.95), ema=0.998, seed=14)
 
 
 @dataclass(frozen=True)

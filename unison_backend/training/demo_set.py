@@ -23,7 +23,7 @@ from ..engine_diffusers import pick_device
 from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights import load_state_dict
-from . import demo_qwen, demo_text, demo_vace, demo_vae
+from . import demo_qwen, demo_text, demo_vace, demo_vae, demo_vision
 from .loop import Schedule
 from .writing import write_tensors
 
@@ -35,6 +35,8 @@ QWEN_SIZE = models.QwenSize(
     vision_hidden=64,
     vision_feed=128,
     vision_layers=3,
+    min_pixels=112 * 112,  # 16 tokens for a picture of 64x64: of 4 no place is learned
+    rope_theta=10.0,
 )
 TEXT = models.TEXT | {"heads": 4, "d_kv": 8}  # more heads in the same width: each looks for one thing
 CORPUS_TEXTS = 3000  # instructions whose words the tokenizers learn
@@ -141,7 +143,8 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     transformer: Any = load_transformer(start, dtype=torch.float32, device=work.device)
     encode = Engine.load(start, work.set / "wan_vae.safetensors", work.device).encode
     examples = work.state("examples")
-    groups = demo_vace.encode_groups(encode, examples, share=share, progress=progress, cancel=cancel)
+    with demo_vae.single_frames_as_pictures():
+        groups = demo_vace.encode_groups(encode, examples, share=share, progress=progress, cancel=cancel)
     encoder = load_text_encoder(work.set / "umt5.safetensors", dtype=torch.float32, device=work.device)
     schedule = _scaled(demo_vace.SCHEDULE, share)
     demo_vace.train(transformer, encoder, groups, work.state("vace"), schedule, progress=progress, cancel=cancel)
@@ -161,9 +164,11 @@ def qwen(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
         start.parent.mkdir(parents=True, exist_ok=True)
         models.write_planner(start, QWEN_SIZE, sentences())
     loaded = load_qwen(start, dtype="fp32", device=work.device)
-    counts = {subject: max(1, round(count * share)) for subject, count in demo_qwen.COUNTS.items()}
-    schedule = _scaled(demo_qwen.SCHEDULE, share)
-    demo_qwen.train(loaded, work.state("qwen"), schedule, counts=counts, progress=progress, cancel=cancel)
+    parts: tuple[tuple[str, Any], ...] = (("vision", demo_vision), ("answers", demo_qwen))
+    for name, part in parts:
+        counts = {subject: max(1, round(count * share)) for subject, count in part.COUNTS.items()}
+        schedule, state = _scaled(part.SCHEDULE, share), work.state("qwen") / name
+        part.train(loaded, state, schedule, counts=counts, progress=progress, cancel=cancel)
     shutil.copytree(start, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("model.safetensors"))
     trained = {_hub_key(key): value for key, value in loaded.base.state_dict().items()}
     save({key: trained[key] for key in load_state_dict(start / "model.safetensors", device="meta")},

@@ -46,6 +46,7 @@ PHASES = (
         "pictures", (1, 1, 1, 5, 9), 16, Schedule(steps=4000, lr=1.5e-3, warmup=100, ema=0.995, seed=11), QUIET_STEPS
     ),
     Phase("clips", (1, 5, 9, 9), 24, Schedule(steps=2200, lr=8e-4, warmup=50, ema=0.99, seed=17)),
+    Phase("again", (1, 5, 9, 9), 24, Schedule(steps=950, lr=4e-4, warmup=60, ema=0.99, seed=23)),
 )
 
 
