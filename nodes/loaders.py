@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..unison_backend.models import DEMO_KNOWS
 from . import demo_models, folders, host, models
 from .schema import ABSENT, ADVANCED, PlannerSocket, ProjectorSocket, schema
 
@@ -154,8 +155,8 @@ class UnisonDemoModels(io.ComfyNode):
             "Loaders",
             display_name="Models: yours or demo (Unison)",
             description="Five models for a whole Unison graph. Nothing connected: the tiny embedded set, which runs "
-            "on any CPU without a download; it is untrained, so its pictures are noise. Connect model, clip and vae "
-            "(and a planner and projector, if you have them) and yours are used instead.",
+            "on any CPU without a download and knows coloured shapes (64x64 pixels, 9 frames). Connect model, clip and "
+            "vae (and a planner and projector, if you have them) and yours are used instead.",
             search_aliases=["unison", "demo", "embedded models", "test models"],
             inputs=[
                 io.Model.Input("model", optional=True, tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),
@@ -205,7 +206,7 @@ class UnisonDemoModels(io.ComfyNode):
             return io.NodeOutput(model, clip, vae, planner or models.PlannerModel(), projector)
         progress = host.progress_bar()
         files = demo_models.ensure(progress)
-        notice = [] if files.trained else ["demo models: untrained, so pictures and answers are noise"]
+        known = DEMO_KNOWS if files.trained else "untrained, all is noise"
         return io.NodeOutput(
             demo_models.model(files),
             demo_models.clip(files),
@@ -213,7 +214,7 @@ class UnisonDemoModels(io.ComfyNode):
             planner or demo_models.planner(files, progress),
             # The demo projector reads the demo planner's features only.
             demo_models.projector(files) if planner is None else projector,
-            ui={"unison_notices": notice},
+            ui={"unison_notices": [f"demo models: {known}"]},
         )
 
 

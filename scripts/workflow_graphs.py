@@ -29,6 +29,7 @@ from workflow_parts import (
 from workflow_texts import EXAMPLES_NOTE
 
 RED_CIRCLE = "Create a 64x64 image of a red circle on a blue background."
+RED_CIRCLE_MOVES = "Create a 64x64 video of a red circle moving to the right on a blue background, 9 frames."
 
 
 def demo() -> Workflow:
@@ -118,8 +119,7 @@ def understanding() -> Workflow:
     """Questions, about nothing, a picture or a video."""
     made = start("unison_understanding", "Unison: questions and answers")
     loaders = ["image1", "video1"]
-    # Short, since the demo's words are noise.
-    planned = planner(made, "Describe in one sentence what a red kite is.", loaders, ["image1"], max_new_tokens=128)
+    planned = planner(made, "Which shape has three sides?", loaders, ["image1"], max_new_tokens=128)
     made.node("answer", "PreviewAny", title="Answer", source=planned["answer"])
     arrange(
         made,
@@ -175,7 +175,7 @@ def family(
 def mixed() -> Workflow:
     """Unison's planner, text and sources with the host's own conditioning, sampling and tools."""
     made = start("unison_mixed_nodes", "Unison with other nodes")
-    plan = planner(made, "Create a 64x64 video of a red kite over the sea, 1 second long.", ["image1"], ["image1"])
+    plan = planner(made, RED_CIRCLE_MOVES, ["image1"], ["image1"])
     words = text(made, plan["plan"])
     given = made.nodes["models"]
     sources = made.node("sources", "UnisonPrepareSources", plan=plan["plan"])
@@ -214,7 +214,7 @@ WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
     lambda: family(
         "unison_text_to_image_and_video",
         "Unison: text to image and video",
-        "Create a 64x64 video of a red kite over the sea, 1 second long.",
+        RED_CIRCLE_MOVES,
         [],
         [],
     ),

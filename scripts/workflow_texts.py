@@ -42,9 +42,9 @@ YOUR_MODELS = "\n".join(
     ]
 )
 
-DEMO_IS_NOISE = (
-    "Press **Run**: it works at once, without a download. The demo models are tiny and **untrained, so what comes "
-    "out is noise**. The plan, the size, the length and the sampling are real."
+DEMO_KNOWS_SHAPES = (
+    "Press **Run**: it works at once, without a download. The demo models are tiny and know **coloured shapes only, "
+    "in 64x64 pictures and videos of 9 frames**: circles, squares, triangles, stars. Anything else takes your models."
 )
 
 TYPE_IT = "1. **Type the instruction** into the Planner, in English or Chinese."
@@ -54,7 +54,7 @@ YOURS = "**Your own models**: switch on loaders of the group *Your models*; the 
 def steps(*lines: str, closing: str = "") -> str:
     """A note: what runs, then numbered steps (the first is the instruction, the last the models)."""
     numbered = [TYPE_IT, *(f"{number}. {line}" for number, line in enumerate([*lines, YOURS], start=2))]
-    return "\n".join([DEMO_IS_NOISE, "", *numbered, *(["", closing] if closing else [])])
+    return "\n".join([DEMO_KNOWS_SHAPES, "", *numbered, *(["", closing] if closing else [])])
 
 
 def choose_media(loaders: str) -> str:
@@ -72,8 +72,9 @@ NEEDS_MEDIA = (
 
 NOTES = {
     "unison_demo": steps(
-        closing="The Planner shows its plan below its settings. Try `Create a 96x64 video of a red kite, 1 second "
-        "long.`: the preview then shows every frame. The other Unison workflows save files."
+        closing="The Planner shows its plan below its settings. Try `Create a 64x64 video of a red star "
+        "moving to the left on a black background, 9 frames.`: the preview then shows every frame. The other Unison "
+        "workflows save files."
     ),
     "unison_auto": steps(
         choose_media("two pictures, a video, a mask"),
@@ -83,8 +84,9 @@ NOTES = {
     ),
     "unison_understanding": steps(
         choose_media("a picture, a video"),
-        closing="Ask about nothing, about `<image1>` or about `<video1>`. Questions need a Qwen2.5-VL (the demo has a "
-        "tiny one); the rules alone cannot answer. *max_new_tokens* is short here, raise it for long answers.",
+        closing="Ask about nothing, about `<image1>` or about `<video1>`. Questions need a Qwen2.5-VL (the demo's "
+        "knows shapes and their colours, places and motions); the rules alone cannot answer. *max_new_tokens* is short "
+        "here, raise it for long answers.",
     ),
     "unison_text_to_image_and_video": steps(
         closing="The words decide: *image* or *video*, *64x64* or *480p horizontal*, *3 seconds*. Nothing said: "
@@ -119,7 +121,7 @@ NOTES = {
 
 # (task, instruction). The unit tests hold the rules planner to them, with just the media named connected.
 EXAMPLES = (
-    ("text_understanding", "Describe in one sentence what a red kite is."),
+    ("text_understanding", "Which shape has three sides?"),
     ("image_understanding", "What is shown in <image1>?"),
     ("video_understanding", "What happens in <video1>?"),
     ("text_to_image", "Create a 64x64 image of a red circle on a blue background."),

@@ -16,6 +16,7 @@ from .progress import Progress, silent
 
 MODELS_VARIABLE = "UNISON_MODELS"
 PLANNER_TYPE = "qwen2_5_vl"
+DEMO_KNOWS = "they know coloured shapes, in pictures of 64x64 and videos of 9 frames, and nothing else"
 
 _MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 _SUFFIXES = (".safetensors", ".sft", ".pth", ".pt")
@@ -25,7 +26,7 @@ _WHOLE = ("model_index.json", "Wan2.1_VAE.pth")
 
 @dataclass(frozen=True)
 class ModelPaths:
-    """Files and folders of one run. `demo`: these are the embedded models, whose pictures are noise until trained."""
+    """Files and folders of one run. `demo`: these are the embedded models, which know the shape world only."""
 
     vace: Path | None = None
     vae: Path | None = None
@@ -171,10 +172,9 @@ def demo_models(progress: Progress = silent) -> ModelPaths:
     from . import demo
 
     built = demo.ensure(progress=progress)
-    notice = () if built.trained else (
-        "no model weights were given, so the embedded demo models are used; they are untrained and make NOISE, in "
-        "pictures and in words. Plans, sizes, sources and sampling are real. `unison doctor` says what real ones take.",
-    )  # fmt: skip
+    known = DEMO_KNOWS if built.trained else "they are untrained and make NOISE"
+    notice = f"no model weights were given: these are the embedded demo models; {known}"
     return ModelPaths(
-        built.vace, built.vae, built.text_encoder, built.projector, built.planner, built.lora, demo=True, notices=notice
-    )
+        built.vace, built.vae, built.text_encoder, built.projector, built.planner, built.lora, demo=True,
+        notices=(f"{notice}. `unison doctor` says what real ones take.",),
+    )  # fmt: skip

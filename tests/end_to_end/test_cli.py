@@ -312,7 +312,7 @@ def test_answers_stream_to_stdout(unison, draw):
         status, out, errors = unison("run", text, "--max-new-tokens", 8, "--device", "cpu")
         assert status == 0, errors
         assert out.endswith("\n") and not any(token in out for token in ("<CFI>", "<BORES>", "<|im_end|>"))
-        assert "understanding" in errors and "NOISE" in errors
+        assert "understanding" in errors and "demo models" in errors
 
 
 def test_a_picture_needs_a_place(refused):
@@ -398,7 +398,7 @@ def test_the_demo_models_given_by_name_run_without_projected_tokens(unison, tmp_
     status, _, errors = unison("run", "Draw a fox", "--out", tmp_path / "o.png", "--set", "width=32", "height=32", *SMALL,
                                "--vace", built.vace, "--vae", built.vae, "--text-encoder", built.text_encoder)  # fmt: skip
     assert status == 0, errors
-    assert "without projected tokens" in errors and "NOISE" not in errors
+    assert "without projected tokens" in errors and "demo models" not in errors
 
 
 # Cancel and failure
@@ -424,6 +424,7 @@ def test_cancel_at_every_stage_keeps_the_older_file(monkeypatch, unison, tmp_pat
     monkeypatch.setattr(terminal.Bar, "__call__", press)
     if stage == "demo models":
         monkeypatch.setenv("UNISON_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(demo, "_SHIPPED", tmp_path / "none")  # so that the untrained ones are built
     status, printed, errors = unison(
         "run", "Draw a fox", "--out", out, "--set", "width=32", "height=32", "--device", "cpu"
     )

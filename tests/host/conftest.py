@@ -46,7 +46,7 @@ def host_install():
 
 @pytest.fixture(scope="session")
 def host_environment(tmp_path_factory):
-    """What every host gets into its environment: one cache for the demo models of the whole session."""
+    """What every host gets into its environment: one cache for untrained demo models, if any are built."""
     named = os.environ.get("UNISON_CACHE")
     return {"UNISON_CACHE": named or str(tmp_path_factory.mktemp("cache"))}
 

@@ -1,10 +1,15 @@
 """Stop means stop, at the next token, layer, frame or step; what was made stays, and the next run works."""
 
+import json
+import shutil
 import time
 
 import graphs
 import pytest
 from comfy_host import Graph, steps
+from safetensors.torch import load_file, save_file
+
+from unison_backend import demo
 
 
 def stopped(host, graph, node, ready):
@@ -19,10 +24,22 @@ def stopped(host, graph, node, ready):
     return time.monotonic() - start, run
 
 
-def test_an_answer_under_way(host):
+def endless(source, folder):
+    """An untrained Qwen whose head is its embedding: it says the same word again and again."""
+    shutil.copytree(source, folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"tie_word_embeddings": True}))
+
+
+def test_an_answer_under_way(fresh_host, tmp_path):
+    host = fresh_host()
+    endless(demo.ensure_untrained(tmp_path / "cache").planner, host.models_folder / "LLM" / "endless")
     graph = Graph()
-    models = graph.node("UnisonDemoModels")
-    planner = graph.node("UnisonPlanner", instruction="Why is the sky blue?", planner=models[3], max_new_tokens=30000)
+    loaded = graph.node("UnisonLoadPlanner", planner="LLM/endless", lora="none")
+    planner = graph.node("UnisonPlanner", instruction="Why is the sky blue?", planner=loaded, max_new_tokens=30000)
     graph.node("PreviewAny", source=planner[2])
     _, run = stopped(host, graph, planner.id, lambda event: event["type"] == "text")
     tokens = max(steps(event, planner.id) for event in run.events)

@@ -12,7 +12,7 @@ from unison_backend import demo
 
 @pytest.fixture(scope="module")
 def files(host_environment):
-    """The embedded set, built."""
+    """The embedded set."""
     return demo.ensure(Path(host_environment["UNISON_CACHE"]))
 
 
@@ -50,7 +50,7 @@ def test_models_are_found_where_people_keep_them(furnished):
         graph.node("PreviewAny", source=context)
         run = graphs.succeeded(furnished.run(graph.prompt))
         shown = run.outputs[plan.id]["unison_plan"][0]
-        # Its planning weights are untrained, so the plan is any plan; that it is one is the grammar's doing.
+        # Without its LoRA the planning weights are untrained: the plan is any plan, the grammar sees that it is one.
         assert shown["planner"] == "qwen"
         assert shown["tokens"].endswith(("<CFI>", "<CFV>"))
         assert run.outputs[projected.id]["unison_notices"] == []
@@ -118,9 +118,12 @@ def test_demo_models_give_way_to_the_persons_own(host):
     assert "connect planner too" in run.why
 
 
-def test_the_demo_set_lies_in_the_user_folder(fresh_host):
+def test_the_demo_set_comes_with_the_pack(fresh_host):
+    """Nothing is built, and the node says what the models know."""
     host = fresh_host(env={"UNISON_CACHE": ""})
     graph = Graph()
-    graph.node("PreviewAny", source=graph.node("UnisonDemoModels")[4])
-    graphs.succeeded(host.run(graph.prompt))
-    assert list(host.user_folder.glob("unison/demo-*/manifest.json"))
+    models = graph.node("UnisonDemoModels")
+    graph.node("PreviewAny", source=models[4])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert "coloured shapes" in run.outputs[models.id]["unison_notices"][0]
+    assert not list(host.user_folder.glob("unison/*"))

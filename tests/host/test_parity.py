@@ -70,7 +70,9 @@ def test_host_and_engine_make_the_same_latents(task, host, host_environment):
 def engine_latents(text: str, files: demo.DemoSet) -> torch.Tensor:
     """What the command line's pipeline samples, un-normalised as the host hands latents on."""
     planned = pipeline.make_plan(parse_paths(text))
-    models = ModelPaths(files.vace, files.vae, files.text_encoder, files.projector, files.planner, demo=True)
+    models = ModelPaths(
+        files.vace, files.vae, files.text_encoder, files.projector, files.planner, files.lora, demo=True
+    )
     sources = prepare(planned.plan, planned.spec, planned.media)
     projected, _ = pipeline.project_features(planned, models, CPU, never)
     assert projected is not None

@@ -61,6 +61,21 @@ def test_size_and_untrained(built: DemoSet) -> None:
     assert not built.trained and built.folder.name == f"demo-v{demo.VERSION}"
 
 
+def test_the_set_that_comes_with_the_package_is_whole_and_small(tmp_path: Path) -> None:
+    files = demo.shipped()
+    assert files is not None and files.trained and files.lora is not None
+    assert demo.ensure(tmp_path / "cache") == files and not (tmp_path / "cache").exists()
+    sizes = {path.name: path.stat().st_size for path in files.folder.rglob("*") if path.is_file()}
+    assert sum(sizes.values()) < 32 * 2**20
+    assert {"README.md", "adapter_config.json", "preprocessor_config.json"} <= sizes.keys()
+
+
+def test_without_it_the_untrained_set_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: DemoSet) -> None:
+    monkeypatch.setattr(demo, "_SHIPPED", tmp_path / "none")
+    assert demo.shipped() is None
+    assert demo.ensure(built.folder.parent) == built
+
+
 def test_progress_and_nothing_to_do_the_second_time(built: DemoSet, tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     first = ensure_untrained(tmp_path, lambda stage, done, total: seen.append((stage, done, total)))

@@ -45,7 +45,7 @@ ALLOWED = {
     "TrimVideoLatent UNETLoader VAEDecode VAELoader WanVaceToVideo",
     "their inputs and options": "reference_image wan uni_pc_bh2",
     "files and folders": "models unison my-planner loras LLM VLM prompt_generator text_encoders config.json "
-    "adapter_config.json projector.pth UNISON_CACHE detection grounding-dino groundingdino grounding-dino-tiny sam2 sams "
+    "adapter_config.json projector.pth detection grounding-dino groundingdino grounding-dino-tiny sam2 sams "
     "sam2.1-hiera-large vitpose depth_anything depthanything controlnet_aux Depth-Anything-V2-Small-hf",
     "options that the snapshot leaves out": "auto rules none found",
     "places and pads": "first last IMGPAD VIDPAD",

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TEST_COMMAND = "python3 -m pip install -q uv && python3 -m uv run pytest"
 RUN_COMMAND = (
-    'python3 -m pip install -q uv && python3 -m uv run unison run "Please create a video with a width of 128 pixels and '
-    'a height of 96 pixels, that is 1 seconds long, of a lion walking around in its habitat." --out lion.mp4'
+    'python3 -m pip install -q uv && python3 -m uv run unison run "Create a 64x64 image of a red circle on a blue '
+    'background." --out circle.png'
 )
 HOST_MODULES = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server", "execution"}
 

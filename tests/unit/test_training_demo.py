@@ -289,7 +289,7 @@ def test_a_view_says_what_it_shows():
 
 def test_the_vision_tower_learns_to_look_and_resumes(monkeypatch, tmp_path):
     monkeypatch.setattr(demo_vision, "BATCH", 4)
-    schedule, counts = Schedule(steps=24, lr=3e-3, warmup=2, ema=0.9, seed=3), {"image": 4, "video": 4}
+    schedule, counts = Schedule(steps=40, lr=3e-3, warmup=2, ema=0.9, seed=3), {"image": 4, "video": 4}
 
     def run(folder, **options):
         qwen = small_qwen()

@@ -376,7 +376,7 @@ def test_groups_and_notes_are_there(workflow):
     notes = notes_of(workflow)
     how = notes["How to use this workflow"]
     loads = any(node["type"] in MEDIA_LOADERS for node in workflow["nodes"])
-    assert "noise" in how and "Type the instruction" in how and "Your own models" in how
+    assert "coloured shapes" in how and "Type the instruction" in how and "Your own models" in how
     assert ("Choose media" in how and "Ctrl+B" in how) == loads
     assert "Ctrl+B" in notes["Your models: what goes where"]
     assert workflow["extra"]["info"]["name"].startswith("Unison")

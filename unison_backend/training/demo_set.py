@@ -8,6 +8,7 @@ stopped. The result has the files and names of real weights in float16 (the Qwen
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,8 +47,8 @@ COVERAGE = 0.995
 PLANNING_RECORDS = 12_000
 PLANNING = Schedule(steps=6000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
 LORA_RANK = 32
-PROJECTOR_PAIRS = 600
-PROJECTOR = Schedule(steps=1500, lr=3e-4, warmup=100, ema=0.99, seed=16)
+PROJECTOR_PAIRS = 400
+PROJECTOR = Schedule(steps=600, lr=3e-4, warmup=100, ema=0.99, seed=16)
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,9 @@ def planner(work: Work, share: float, progress: Progress, cancel: Cancel) -> Non
     adapter = recipe.train(work.set / "qwen", pairs, work.state("planner"), _scaled(PLANNING, share), settings,
                            dtype="fp32", progress=progress, cancel=cancel)  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(adapter / "adapter_config.json", out)
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = "qwen"  # beside it, wherever the set lies
+    (out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     state = load_state_dict(adapter / "adapter_model.safetensors")
     save(state, out / "adapter_model.safetensors", torch.bfloat16)
 

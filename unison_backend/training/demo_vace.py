@@ -51,7 +51,7 @@ PATCHES = 1536  # of one batch
 READ_TOGETHER = 64  # texts
 UNGUIDED = 0.06  # share of texts replaced by the negative prompt
 SHIFT = 3.0
-SCHEDULE = Schedule(steps=8000, lr=1e-3, warmup=200, weight_decay=0.01, ema=0.999, seed=13)
+SCHEDULE = Schedule(steps=5500, lr=1e-3, warmup=200, weight_decay=0.01, ema=0.999, seed=13)
 
 
 def encode_groups(
