@@ -23,7 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SENTENCES = ROOT / "tests" / "unit" / "data"
-MAIN_JOB = (
+VIDEO_JOB = (
     "Please create a video with a width of 128 pixels and a height of 96 pixels, that is 1 seconds long, "
     "of a lion walking around in its habitat."
 )
@@ -80,7 +80,7 @@ def start_up(rounds: int = 7) -> dict[str, float]:
             "-c",
             "import unison_backend, unison_backend.cli",
         ],
-        "unison plan": [sys.executable, "-m", "unison_backend.cli", "plan", MAIN_JOB],
+        "unison plan": [sys.executable, "-m", "unison_backend.cli", "plan", VIDEO_JOB],
     }
     return {name: statistics.median(_process(command) for _ in range(rounds)) for name, command in commands.items()}
 
@@ -98,7 +98,7 @@ def whole_run() -> dict[str, float]:
 
     seconds: dict[str, float] = {}
     start = perf_counter()
-    planned = make_plan(parse_paths(MAIN_JOB))
+    planned = make_plan(parse_paths(VIDEO_JOB))
     seconds["plan"] = perf_counter() - start
     start = perf_counter()
     import diffusers  # noqa: F401
