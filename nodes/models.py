@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,32 @@ def load_planner(
 
     # Onto the CPU first: where it runs is the host's decision at every use.
     qwen = load_qwen(folder, lora, dtype=dtype, attention=_attention(attention), device="cpu", progress=progress)
+    if lora is not None:
+        _keep_marks_apart(qwen.model)
     patcher = host.model_patcher(UnisonPlannerWeights(qwen.model), device)
     return PlannerModel(patcher, qwen, qwen.has_planning if plans is None else plans)
+
+
+def _keep_marks_apart(model: nn.Module) -> None:
+    """Let PEFT's wrappers of saved modules have the host's marks (`comfy_...`) for themselves alone.
+
+    They answer for the module inside; the host, which then finds a mark on both, cannot take it off the wrapper.
+    """
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    for module in model.modules():
+        if isinstance(module, AuxiliaryTrainingWrapper):
+            module.__class__ = _with_own_marks(type(module))
+
+
+@cache
+def _with_own_marks(wrapper: type) -> type:
+    def own(self: Any, name: str) -> Any:
+        if name.startswith("comfy_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return wrapper.__getattr__(self, name)  # type: ignore[attr-defined]
+
+    return type(wrapper.__name__, (wrapper,), {"__getattr__": own})
 
 
 def _attention(name: str) -> str:
