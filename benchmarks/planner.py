@@ -76,7 +76,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         figures["plan_and_features_one_prefill_s"] / figures["plan_and_features_two_prefills_s"]
     )
     figures["constrained_to_free"] = figures["constrained_token_s"] / figures["free_token_s"]
-    return figures | _memory(qwen.device)
+    return figures | memory(qwen.device)
 
 
 def _two_prefills(planner: QwenPlanner, prompt: Prompt) -> None:
@@ -119,7 +119,8 @@ def _median(job: Callable[[], Any], rounds: int) -> float:
     return statistics.median(times[1:])
 
 
-def _memory(device: torch.device) -> dict[str, float]:
+def memory(device: torch.device) -> dict[str, float]:
+    """Peak memory so far: of the device since it was last asked, else of the process."""
     if device.type == "cuda":
         return {"peak_device_mb": torch.cuda.max_memory_allocated() / 2**20}
     return {"peak_process_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}

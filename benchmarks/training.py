@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from planner import full_size
+from planner import full_size, memory
 
 from unison_backend import demo
 from unison_backend.projector import Projector
@@ -87,14 +86,7 @@ def timed(job: Callable[[], object], work: Path, batch: int, options: argparse.N
     figures = {"seconds_a_step": seconds, "samples_a_second": batch / seconds, "hours": hours}
     if options.price:
         figures["cost"] = hours * options.price
-    return figures | memory()
-
-
-def memory() -> dict[str, float]:
-    """Peak memory so far: of the device since it was last asked, else of the process."""
-    if torch.cuda.is_available():
-        return {"peak_device_mb": torch.cuda.max_memory_allocated() / 2**20}
-    return {"peak_process_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
+    return figures | memory(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def wan(full: bool) -> Any:

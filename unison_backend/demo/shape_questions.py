@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from .shape_tasks import ENGLISH_SHARE, FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD, Language, article
+from .shape_tasks import ENGLISH_SHARE, FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD, Language, article, size_of
 from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing, render
 
 Subject = Literal["image", "video", "text"]
@@ -72,7 +72,6 @@ def draw_thing(subject: Subject, random: Random) -> tuple[Thing, str, str, str]:
 
 
 def _values(words: dict[str, Any], thing: Thing, background: str, place: str, motion: str) -> dict[str, str]:
-    size = min(SIZES, key=lambda name: abs(SIZES[name] - thing.radius))
     return {
         "colour": words["names"]["colours"][thing.colour],
         "shape": words["names"]["shapes"][thing.shape],
@@ -80,7 +79,7 @@ def _values(words: dict[str, Any], thing: Thing, background: str, place: str, mo
         "article": article(thing.colour),
         "article_background": article(background),
         "place": words["places"][place],
-        "size": words["sizes"][size],
+        "size": words["sizes"][size_of(thing)],
         "direction": words["directions"][motion],
     }
 

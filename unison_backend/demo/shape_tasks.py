@@ -144,7 +144,8 @@ def _thing(random: Random, background: str, *, said_size: bool = False, said_pla
     return Thing(random.choice(SHAPES), colour, x + jitter[0], y + jitter[1], SIZES[size] * (1 + jitter[2]))
 
 
-def _size_of(thing: Thing) -> str:
+def size_of(thing: Thing) -> str:
+    """The name of the size nearest to the thing's."""
     return min(SIZES, key=lambda name: abs(SIZES[name] - thing.radius))
 
 
@@ -159,7 +160,7 @@ def _blank(frames: int, side: int = SIDE) -> tuple[Tensor, Tensor]:
 def _described(task: str, scene: Scene, said: bool) -> Meaning:
     thing = scene.things[-1]
     return Meaning(
-        task, thing.colour, thing.shape, scene.background, _size_of(thing), _place_of(thing) if said else NOTHING
+        task, thing.colour, thing.shape, scene.background, size_of(thing), _place_of(thing) if said else NOTHING
     )
 
 
@@ -204,7 +205,7 @@ def _edit(writer: _Writer, random: Random, kind: str) -> Example:
     kept = torch.where(mask[..., None] > 0.5, GREY, source)
     meaning = Meaning(kind, *((new.colour, new.shape) if new else ()))
     if what == "replace" and new:
-        meaning = replace(meaning, size=_size_of(new))
+        meaning = replace(meaning, size=size_of(new))
     named = Scene(background, (new,) if new else ())
     pads = {"source": IMAGE_PAD if frames == 1 else VIDEO_PAD, "mask": IMAGE_PAD if frames == 1 else VIDEO_PAD}
     text = writer.write(what, named, meaning, old_shape=old.shape, **pads)

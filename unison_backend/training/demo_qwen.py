@@ -42,10 +42,12 @@ class Shown:
 
 def media_of(asked: Question) -> TensorMedia | None:
     """The question's picture or clip as the planner takes media."""
-    if asked.medium is None:
-        return None
-    single = len(asked.medium) == 1
-    item = still(asked.medium[0], "the picture") if single else footage(asked.medium, Fraction(FPS), "the video")
+    return None if asked.medium is None else as_media(asked.medium)
+
+
+def as_media(frames: Tensor) -> TensorMedia:
+    """One frame [1, H, W, 3] as a picture, more as a clip."""
+    item = still(frames[0], "the picture") if len(frames) == 1 else footage(frames, Fraction(FPS), "the video")
     return TensorMedia.of(["the medium"], [item])
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,14 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..demo.shape_questions import FPS, Subject, draw_thing
-from ..demo.shape_tasks import FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD
+from ..demo.shape_questions import Subject, draw_thing
+from ..demo.shape_tasks import FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD, size_of
 from ..demo.shapes import COLOURS, MOTIONS, SHAPES, SIZES, Scene, render, silhouette
 from ..planner.loading import Qwen
-from ..planner.vision import frame_budget, vision_inputs
+from ..planner.vision import FRAMES_PER_TOKEN, frame_budget, vision_inputs
 from ..progress import Cancel, Progress, check, never, silent
 from ..prompt import parse_pads
-from ..tensor_media import TensorMedia, footage, still
+from .demo_qwen import as_media
 from .loop import Fit, Schedule
 
 COUNTS: dict[Subject, int] = {"image": 6000, "video": 4000}
@@ -38,7 +37,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "size": tuple(SIZES),
     "motion": tuple(MOTIONS),
 }
-FRAMES_PER_TOKEN = 2
 COVERED_WEIGHT = 4.0
 
 
@@ -74,14 +72,11 @@ def view(qwen: Qwen, subject: Subject, random: Random) -> View:
     thing, background, _, motion = draw_thing(subject, random)
     frames = 1 if subject == "image" else FRAMES
     clip = render(Scene(background, (thing,)), frames, SIDE, SIDE)
-    item = still(clip[0], "the picture") if frames == 1 else footage(clip, Fraction(FPS), "the video")
-    media = TensorMedia.of(["the medium"], [item])
+    media = as_media(clip)
     shown = vision_inputs(qwen.processor, qwen.tokenizer, parse_pads(IMAGE_PAD if frames == 1 else VIDEO_PAD), media)
-    kind = "image" if frames == 1 else "video"
     pixels = shown.tensors["pixel_values" if frames == 1 else "pixel_values_videos"]
-    grid = shown.tensors[f"{kind}_grid_thw"]
-    size = min(SIZES, key=lambda name: abs(SIZES[name] - thing.radius))
-    values = (thing.colour, thing.shape, background, size, "still" if frames == 1 else motion)
+    grid = shown.tensors[f"{subject}_grid_thw"]
+    values = (thing.colour, thing.shape, background, size_of(thing), "still" if frames == 1 else motion)
     labels = torch.tensor([names.index(value) for names, value in zip(FIELDS.values(), values, strict=True)])
     indices = (0, 0) if frames == 1 else frame_budget(media.infos[0])[0][:FRAMES_PER_TOKEN]
     cover = silhouette(thing, frames, SIDE, SIDE)[list(indices)]
