@@ -57,6 +57,26 @@ def test_the_ninth_set_is_half_traps_in_both_languages():
     assert sum("target" not in record for record in ninth) >= 60
 
 
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [
+        ("Can you see a waterfall in <IMGPAD>?", ""),
+        ("Can you see a chef in deep snow in <VIDPAD>?", ""),
+        ("Here is <IMGPAD>: can you see the moon?", ""),
+        ("Could you still see the boat at the end of <VIDPAD>?", ""),
+        ("Let me see what is in <IMGPAD>.", ""),
+        ("Show what is in <IMGPAD>.", ""),
+        ("Can you show me a video of a lion?", "<CFV>"),
+        ("Can we see a video of two cats?", "<CFV>"),
+        ("Show a picture of a cat.", "<CFI>"),
+        ("Let me see a clip of a dog running.", "<CFV>"),
+        ("<IMGPAD> Show a video of this person dancing.", "<REF><CFV>"),
+    ],
+)
+def test_seeing_is_asked_and_showing_is_ordered(words, tokens):
+    assert plan(parse_pads(words)).tokens == tokens
+
+
 def test_traditional_characters_are_read_and_kept():
     made = plan(parse_pads("<IMGPAD>\u8acb\u628a\u7246\u58c1\u5857\u6210\u767d\u8272"))
     assert (made.tokens, made.target) == ("<BOEDIT>0<EOEDIT><CFI>", "\u7246\u58c1")
