@@ -6,6 +6,8 @@ than latent frames, and cannot stop between the two guidance passes. Everything 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,16 +131,17 @@ class Engine:
         strength = control.new_full((len(self.transformer.config.vace_layers),), settings.vace_strength)
         scheduler = make_scheduler(settings.steps, settings.shift)
         latents = noise.to(self.device)
-        for number, timestep in enumerate(scheduler.timesteps):
-            velocities = []
-            for text in texts:
-                check(cancel, "sampling")
-                velocities.append(self._velocity(latents.to(dtype), timestep, text, control, strength))
-            velocity = velocities[0]
-            if len(velocities) == 2:
-                velocity = velocities[1] + settings.cfg * (velocities[0] - velocities[1])
-            latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
-            progress("sampling", number + 1, settings.steps)
+        with _texts_embedded_once(self.transformer):
+            for number, timestep in enumerate(scheduler.timesteps):
+                velocities = []
+                for text in texts:
+                    check(cancel, "sampling")
+                    velocities.append(self._velocity(latents.to(dtype), timestep, text, control, strength))
+                velocity = velocities[0]
+                if len(velocities) == 2:
+                    velocity = velocities[1] + settings.cfg * (velocities[0] - velocities[1])
+                latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
+                progress("sampling", number + 1, settings.steps)
         return latents
 
     def _velocity(self, latents: Tensor, timestep: Tensor, text: Tensor, control: Tensor, strength: Tensor) -> Tensor:
@@ -162,6 +165,28 @@ class Engine:
         """Normalised latents to frames [T, H, W, 3] in 0..1 on the CPU."""
         clip = (latents * self._std + self._mean).to(self.vae.dtype)
         return to_unit(self.vae.decode(clip, return_dict=False)[0])
+
+
+@contextmanager
+def _texts_embedded_once(transformer: Any) -> Iterator[None]:
+    """Inside, a text context that was seen is not embedded again: 2048 rows of 4096 values, the same at every step."""
+    embedder = transformer.condition_embedder.text_embedder
+    embed = embedder.forward
+    known: list[tuple[Tensor, Tensor]] = []
+
+    def forward(text: Tensor) -> Tensor:
+        for seen, result in known:
+            if seen is text:
+                return result
+        embedded: Tensor = embed(text)
+        known.append((text, embedded))
+        return embedded
+
+    embedder.forward = forward
+    try:
+        yield
+    finally:
+        del embedder.forward
 
 
 def pick_device(name: str = "auto") -> torch.device:

@@ -173,6 +173,18 @@ def test_progress_and_cancel(engine):
     assert len(calls) == 5
 
 
+def test_each_text_is_embedded_once_and_nothing_stays_behind(engine):
+    embedder = engine.transformer.condition_embedder.text_embedder
+    seen = []
+    hook = embedder.linear_1.register_forward_hook(lambda module, given, made: seen.append(given[0]))
+    texts = [torch.randn(1, 2048, 4096, generator=torch.Generator().manual_seed(n)) for n in (1, 2)]
+    context = torch.zeros(1, 96, 1, 8, 8)
+    engine.sample(initial_noise((1, 16, 1, 8, 8), 0), context, *texts, SamplingSettings(3))
+    hook.remove()
+    assert [any(torch.equal(one, text) for one in seen) for text in texts] == [True, True] and len(seen) == 2
+    assert "forward" not in vars(embedder)
+
+
 def test_encode_and_decode_are_inverse_scales(engine):
     latents = torch.randn(1, 16, 2, 4, 6, generator=torch.Generator().manual_seed(0))
     raw = engine.vae.decode(latents * engine._std + engine._mean, return_dict=False)[0]
