@@ -1,8 +1,8 @@
 """The example workflows in the real frontend, in a headless browser: they load whole, look tidy, queue and run.
 
-Needs a host (see tests/host/comfy_host.py), Chromium (CHROMIUM, else on the path), node, and playwright-core, found by
-PLAYWRIGHT_CORE, in a node_modules folder beside this file or in the repository, or installed globally. Without them
-the tests are skipped. UNISON_SCREENSHOTS=folder keeps the pictures; scripts/workflow_pictures.py makes thumbnails of
+Needs a host (see tests/host/host_install.py), Chromium (CHROMIUM, else on the path), node, and playwright-core, found
+by PLAYWRIGHT_CORE, in a node_modules folder beside this file or in the repository, or installed globally. Without
+them the tests are skipped. UNISON_SCREENSHOTS=folder keeps the pictures; scripts/workflow_pictures.py makes thumbnails of
 them.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import comfy_host
 import node_shapes
 import pytest
+from host_install import find_host
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -75,7 +76,7 @@ def find_tools():
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
     """A host as people start it; its models folder and input folder are empty."""
-    install = comfy_host.find_host()
+    install = find_host()
     if isinstance(install, str):
         pytest.skip(f"browser test: {install}")
     if isinstance(reason := find_tools(), str):

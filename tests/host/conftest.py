@@ -6,6 +6,7 @@ from pathlib import Path
 
 import comfy_host
 import pytest
+from host_install import find_host
 
 HERE = Path(__file__).resolve().parent
 HOST_TESTS = pytest.StashKey[set[str]]()
@@ -15,7 +16,7 @@ def pytest_collection_modifyitems(config, items):
     """Without a host, skip every test of this folder."""
     mine = [item for item in items if HERE in item.path.parents]
     config.stash[HOST_TESTS] = {item.nodeid for item in mine}
-    if mine and isinstance(reason := comfy_host.find_host(), str):
+    if mine and isinstance(reason := find_host(), str):
         for item in mine:
             item.add_marker(pytest.mark.skip(reason=f"host test: {reason}"))
 
@@ -27,7 +28,7 @@ def pytest_terminal_summary(terminalreporter, config):
     mine = config.stash.get(HOST_TESTS, set())
     if not mine:
         return
-    install = comfy_host.find_host()
+    install = find_host()
     if isinstance(install, str):
         count = sum(report.nodeid in mine for report in terminalreporter.stats.get("skipped", []))
         terminalreporter.write_line(f"host tests: {count} skipped: {install}", yellow=True)
@@ -38,7 +39,7 @@ def pytest_terminal_summary(terminalreporter, config):
 @pytest.fixture(scope="session")
 def host_install():
     """The ComfyUI to test with."""
-    install = comfy_host.find_host()
+    install = find_host()
     if isinstance(install, str):
         pytest.skip(install)
     return install

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import comfy_host
-from comfy_host import Graph, NodeRef
+from host_prompts import Graph, NodeRef, Run
 
 MEDIA_NODES = {"image": ("LoadImage", "image"), "mask": ("LoadImageMask", "image"), "video": ("LoadVideo", "file")}
 
@@ -75,7 +74,7 @@ def save_video(graph: Graph, video: Any, prefix: str = "unison") -> NodeRef:
     return graph.node("SaveVideo", video=video, filename_prefix=prefix, format="auto", codec="auto")
 
 
-def succeeded(run: comfy_host.Run) -> comfy_host.Run:
+def succeeded(run: Run) -> Run:
     """The run, which must have ended well."""
     assert run.status == "success", run.why
     return run

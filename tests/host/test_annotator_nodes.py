@@ -6,7 +6,7 @@ from pathlib import Path
 
 import graphs
 import pytest
-from comfy_host import Graph, steps
+from host_prompts import Graph, steps
 from PIL import Image
 
 TINY = Path(__file__).resolve().parents[1] / "unit" / "tiny_annotators.py"

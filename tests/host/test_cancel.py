@@ -6,7 +6,7 @@ import time
 
 import graphs
 import pytest
-from comfy_host import Graph, steps
+from host_prompts import Graph, steps
 from safetensors.torch import load_file, save_file
 
 from unison_backend import demo

@@ -10,7 +10,9 @@ from io import BytesIO
 
 import comfy_host
 import pytest
-from comfy_host import PACK, ComfyHost, Graph, HostError
+from comfy_host import PACK, ComfyHost
+from host_install import HostError
+from host_prompts import Graph
 from PIL import Image
 
 GATES = '''

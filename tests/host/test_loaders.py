@@ -5,7 +5,7 @@ from pathlib import Path
 
 import graphs
 import pytest
-from comfy_host import Graph
+from host_prompts import Graph
 
 from unison_backend import demo
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import graphs
 import pytest
 import torch
-from comfy_host import Graph
+from host_prompts import Graph
 from PIL import Image
 from safetensors.torch import load_file
 

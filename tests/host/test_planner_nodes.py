@@ -4,7 +4,7 @@ import json
 
 import graphs
 import pytest
-from comfy_host import Graph
+from host_prompts import Graph
 
 
 def image(graph, color=0x808080, count=1, width=64, height=64):

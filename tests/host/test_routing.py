@@ -2,7 +2,7 @@
 
 import graphs
 import pytest
-from comfy_host import Graph
+from host_prompts import Graph
 
 INSTRUCTIONS = {
     "text_to_image": "Create a picture of a dog.",

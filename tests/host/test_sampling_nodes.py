@@ -2,7 +2,7 @@
 
 import graphs
 import pytest
-from comfy_host import Graph
+from host_prompts import Graph
 from PIL import Image
 
 STILL = "Create a 64x48 image of a red circle."

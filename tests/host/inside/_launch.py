@@ -2,7 +2,7 @@
 
     python _launch.py <host>/main.py --cpu ...
 
-The host announces a node before it knows whether its inputs are lazy, blocked or good (see comfy_host.py). Just before
+The host announces a node before it knows whether its inputs are lazy, blocked or good (see host_prompts.py). Just before
 the call it gives its GraphBuilder the node's id; a node without any input gets no such call, but enters its context
 with no list index. Both are left as they are, with a word to the client first: the event `test_called`.
 """
