@@ -6,7 +6,6 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.models import DEMO_KNOWS
 from . import demo_models, folders, host, models
 from .schema import ABSENT, ADVANCED, PlannerSocket, ProjectorSocket, schema
 
@@ -206,7 +205,6 @@ class UnisonDemoModels(io.ComfyNode):
             return io.NodeOutput(model, clip, vae, planner or models.PlannerModel(), projector)
         progress = host.progress_bar()
         files = demo_models.ensure(progress)
-        known = DEMO_KNOWS if files.trained else "untrained, all is noise"
         return io.NodeOutput(
             demo_models.model(files),
             demo_models.clip(files),
@@ -214,7 +212,7 @@ class UnisonDemoModels(io.ComfyNode):
             planner or demo_models.planner(files, progress),
             # The demo projector reads the demo planner's features only.
             demo_models.projector(files) if planner is None else projector,
-            ui={"unison_notices": [f"demo models: {known}"]},
+            ui={"unison_notices": [f"demo models: {files.known}"]},
         )
 
 

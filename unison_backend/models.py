@@ -16,7 +16,6 @@ from .progress import Progress, silent
 
 MODELS_VARIABLE = "UNISON_MODELS"
 PLANNER_TYPE = "qwen2_5_vl"
-DEMO_KNOWS = "they know coloured shapes, in pictures of 64x64 and videos of 9 frames, and nothing else"
 
 _MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 _SUFFIXES = (".safetensors", ".sft", ".pth", ".pt")
@@ -172,8 +171,7 @@ def demo_models(progress: Progress = silent) -> ModelPaths:
     from . import demo
 
     built = demo.ensure(progress=progress)
-    known = DEMO_KNOWS if built.trained else "they are untrained and make NOISE"
-    notice = f"no model weights were given: these are the embedded demo models; {known}"
+    notice = f"no model weights were given: these are the embedded demo models; {built.known}"
     return ModelPaths(
         built.vace, built.vae, built.text_encoder, built.projector, built.planner, built.lora, demo=True,
         notices=(f"{notice}. `unison doctor` says what real ones take.",),
