@@ -1,6 +1,7 @@
 """The demo set's own recipes at a thousandth of their size: VAE, text encoder and video model learn and resume."""
 
 import json
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -10,7 +11,7 @@ from torch.nn import functional
 from unison_backend import demo
 from unison_backend.demo.shape_questions import draw_thing, question
 from unison_backend.demo.shape_tasks import NOTHING, kinds, meanings
-from unison_backend.demo.shapes import silhouette
+from unison_backend.demo.shapes import COLOURS, Scene, Thing, render, silhouette
 from unison_backend.engine_diffusers import Engine
 from unison_backend.errors import Cancelled
 from unison_backend.planner.loading import load_qwen
@@ -73,6 +74,36 @@ def test_it_is_a_plain_convolution_inside_and_only_there(monkeypatch):
     assert len(flat) - outside > outside + 10 and WanCausalConv3d.forward is before
 
 
+def test_the_decoders_phase_leaves_latents_alone(tmp_path):
+    model, clip = vae(), clips(5)
+    latents = demo_vae.encode(model, clip)
+    before = demo_vae.decode(model, latents)
+    schedule = replace(demo_vae.DECODER.schedule, steps=2, warmup=1)
+    demo_vae.train_phase(model, tmp_path, replace(demo_vae.DECODER, lengths=(5,), frames=5, schedule=schedule))
+    assert torch.equal(demo_vae.encode(model, clip), latents)
+    assert not torch.allclose(demo_vae.decode(model, latents), before)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_pixels_on_and_near_a_thing_count_more_than_their_background():
+    scenes = [Scene("white", (Thing("square", "red", 0.5, 0.5, 0.2),)), Scene("black", ())]
+    clip = torch.stack([render(scene, 2, 64, 64) for scene in scenes]).permute(0, 4, 1, 2, 3) * 2 - 1
+    weight = demo_vae.thing_weight(clip)
+    assert weight.shape == (2, 1, 2, 64, 64) and weight.mean().item() == pytest.approx(1)
+    assert weight[0, 0, 0, 32, 32] == pytest.approx(5 * weight[0, 0, 0, 0, 0].item())
+    edge = (silhouette(scenes[0].things[0], 1, 64, 64)[0, 32] > 0).nonzero().min().item()
+    assert weight[0, 0, 0, 32, edge - 2] == weight[0, 0, 0, 32, 32] and weight[0, 0, 0, 32, edge - 4] == weight[1].min()
+    assert weight[1].unique().numel() == 1
+
+
+def test_what_the_decoder_is_shown_is_plain():
+    clip = demo_vae.batch(torch.Generator().manual_seed(0), (9,), 72, plain=True)
+    assert clip.shape == (8, 3, 9, 64, 64)
+    behind = clip.flatten(2).median(-1).values / 2 + 0.5
+    distances = (behind[:, None] - torch.tensor(list(COLOURS.values()))).norm(dim=-1).min(1).values
+    assert distances.max() < 0.01
+
+
 def test_decoding_in_parts_is_the_vaes_own_decoding():
     model = vae()
     latents = torch.randn(2, 16, 3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -106,9 +137,9 @@ def test_normalised_latents_have_the_configs_moments_and_the_same_pixels(monkeyp
     assert spread.max() < 0.01  # sampling from them is as good as taking their mean
 
 
-def pictures(schedule, quiet=0, name="pictures"):
+def pictures(schedule, quiet=0, name="pictures", decoder_only=False):
     """A phase of one picture a step."""
-    return demo_vae.Phase(name, (1,), 1, schedule, quiet)
+    return demo_vae.Phase(name, (1,), 1, schedule, quiet, decoder_only)
 
 
 @pytest.fixture
@@ -129,23 +160,26 @@ def test_a_few_steps_make_a_better_vae(few_moments, tmp_path):
     before = reconstruction(model)
     seen = []
     phase = pictures(Schedule(steps=20, lr=4e-3, warmup=2))
-    demo_vae.train(model, tmp_path, [phase], progress=lambda *step: seen.append(step))
-    assert reconstruction(model) < 0.93 * before and seen[-1] == ("training the VAE on pictures", 20, 20)
+    decoder = pictures(Schedule(steps=2, lr=1e-3, warmup=1), name="decoder", decoder_only=True)
+    demo_vae.train(model, tmp_path, [phase], decoder, progress=lambda *step: seen.append(step))
+    assert reconstruction(model) < 0.93 * before
+    assert seen[19] == ("training the VAE on pictures", 20, 20) and seen[-1] == ("training the VAE on decoder", 2, 2)
     assert not model.training and not any(parameter.requires_grad for parameter in model.parameters())
     assert set(logged(tmp_path / "pictures")[0]) >= {"mse", "l1"}
 
 
-@pytest.mark.parametrize("stop", [3, 6])
-def test_the_vae_resumes_in_either_phase(stop, few_moments, tmp_path):
+@pytest.mark.parametrize("stop", [3, 6, 10])
+def test_the_vae_resumes_in_any_phase(stop, few_moments, tmp_path):
     schedule = Schedule(steps=4, lr=1e-3, warmup=1, ema=0.9)
     phases = [pictures(schedule, quiet=2), pictures(schedule, name="more")]  # with and without noise on the latents
+    decoder = pictures(schedule, name="decoder", decoder_only=True)
     whole, parts = vae(), vae()
-    demo_vae.train(whole, tmp_path / "whole", phases)
+    demo_vae.train(whole, tmp_path / "whole", phases, decoder)
     asked = []
     with pytest.raises(Cancelled, match="VAE"):
-        demo_vae.train(parts, tmp_path / "parts", phases, cancel=lambda: asked.append(1) or len(asked) > stop)
+        demo_vae.train(parts, tmp_path / "parts", phases, decoder, cancel=lambda: asked.append(1) or len(asked) > stop)
     parts = vae()
-    demo_vae.train(parts, tmp_path / "parts", phases)
+    demo_vae.train(parts, tmp_path / "parts", phases, decoder)
     assert all(torch.equal(parts.state_dict()[name], value) for name, value in whole.state_dict().items())
 
 
@@ -200,13 +234,14 @@ def groups(tmp_path_factory):
 
 
 def test_groups_hold_every_kind_at_its_length(groups):
-    assert groups.keys() == FRAMES.keys() == demo_vace.GROUPS.keys() == demo_vace.SHARES.keys()
+    assert groups.keys() == FRAMES.keys() == demo_vace.GROUPS.keys()
+    for phase in demo_vace.PHASES:
+        assert phase.shares.keys() == FRAMES.keys() and sum(phase.shares.values()) == pytest.approx(1)
     for name, frames in FRAMES.items():
         counts = [max(1, round(count * 0.0005)) for count in demo_vace.GROUPS[name].values()]
         assert groups[name].clean.shape == (sum(counts), 16, frames, 8, 8)
         assert groups[name].context.shape == (sum(counts), 96, frames, 8, 8)
     assert {kind for counts in demo_vace.GROUPS.values() for kind in counts} == set(kinds())
-    assert sum(demo_vace.SHARES.values()) == pytest.approx(1)
 
 
 def test_rows_of_several_texts_are_those_of_each_alone():
@@ -247,19 +282,26 @@ def test_it_starts_with_no_output():
 def test_a_few_steps_lower_the_loss_and_a_resumed_run_is_the_unbroken_one(groups, monkeypatch, tmp_path):
     monkeypatch.setattr(demo_vace, "PATCHES", 32)
     encoder, schedule = text_encoder(), Schedule(steps=36, lr=2e-3, warmup=2, ema=0.9, seed=6)
+    first, again = demo_vace.PHASES
+    phases = [replace(first, schedule=schedule), replace(again, schedule=replace(schedule, steps=4))]
 
     def run(folder, **options):
         model = load_transformer(demo.ensure_untrained().vace, dtype=torch.float32)
-        demo_vace.train(model, encoder, groups, folder, schedule, **options)
+        demo_vace.train(model, encoder, groups, folder, phases, **options)
         return model
 
     whole = run(tmp_path / "whole")
-    first, last = logged(tmp_path / "whole")
-    assert last["images"] < first["images"] and last["videos"] < first["videos"]
-    asked = []
-    with pytest.raises(Cancelled, match="video model"):
-        run(tmp_path / "parts", cancel=lambda: asked.append(1) or len(asked) > 13)
-    parts = run(tmp_path / "parts")
+    early, late = logged(tmp_path / "whole" / "first")
+    assert late["images"] < early["images"] and late["videos"] < early["videos"]
+    for stop in (13, 40):  # in the first phase, then in the one with Muon
+        asked = []
+        with pytest.raises(Cancelled, match="video model"):
+            run(tmp_path / "parts", cancel=lambda asked=asked, stop=stop: asked.append(1) or len(asked) > stop)
+        (tmp_path / "parts").rename(tmp_path / f"stopped at {stop}")
+    parts = run(tmp_path / "stopped at 13")
+    assert all(torch.equal(parts.state_dict()[name], value) for name, value in whole.state_dict().items())
+    assert (tmp_path / "stopped at 40" / "again" / "state.pt").is_file()
+    parts = run(tmp_path / "stopped at 40")
     assert all(torch.equal(parts.state_dict()[name], value) for name, value in whole.state_dict().items())
     assert not parts.training
 

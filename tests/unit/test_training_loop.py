@@ -91,6 +91,39 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_bit(tmp_path, options):
     assert_equal_states(resumed, whole)
 
 
+def with_muon(folder, until=None):
+    module = network()
+    fit = Fit(module, SCHEDULE, folder, matrices=lambda name, value: name == "0.weight")
+    fit.run(regression(module), stage="fitting", until=until)
+    return fit
+
+
+def test_muon_trains_the_chosen_matrices_and_adamw_the_rest(tmp_path):
+    fit = with_muon(tmp_path)
+    muon, rest = ([value for group in part.param_groups for value in group["params"]] for part in fit.optimizer.parts)
+    assert [value.shape for value in muon] == [(8, 3)] and len(rest) == 3
+    assert all(group["lr"] == SCHEDULE.rate(39) for group in fit.optimizer.param_groups)
+    start = network().state_dict()
+    assert all(not torch.equal(value, start[name]) for name, value in fit.parameters.items())
+    adamw = fitted(tmp_path / "adamw")
+    assert not torch.equal(fit.parameters["0.weight"], adamw.parameters["0.weight"])
+
+
+def test_a_resumed_run_with_muon_is_the_unbroken_one_to_the_bit(tmp_path):
+    whole = with_muon(tmp_path / "whole")
+    assert with_muon(tmp_path / "parts", until=HALF).step == HALF
+    resumed = with_muon(tmp_path / "parts")
+    assert resumed.step == whole.step == 40
+    for name, value in whole.parameters.items():
+        assert torch.equal(value, resumed.parameters[name]), name
+
+
+def test_losses_fall_with_muon(tmp_path):
+    with_muon(tmp_path)
+    log = lines(tmp_path)
+    assert log[-1]["mse"] < 0.8 * log[0]["mse"], log
+
+
 def test_dropout_is_the_same_in_a_resumed_run_and_torchs_generator_is_left_alone(tmp_path):
     def run(folder, until=None):
         module = nn.Sequential(network(), nn.Dropout(0.5))

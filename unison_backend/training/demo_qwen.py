@@ -27,9 +27,10 @@ from ..tensor_media import TensorMedia, footage, still
 from .loop import Fit, Schedule
 from .planner import Sample, to_batch
 
-COUNTS: dict[Subject, int] = {"image": 9000, "video": 4500, "text": 200}
+COUNTS: dict[Subject, int] = {"image": 12000, "video": 6000, "text": 300}
 BATCH = 32
-SCHEDULE = Schedule(steps=3500, lr=1e-3, warmup=200, betas=(0.9, 0.95), ema=0.998, seed=14)
+SCHEDULE = Schedule(steps=4000, lr=1e-3, warmup=200, betas=(0.9, 0.95), ema=0.998, seed=14)
+AGAIN = Schedule(steps=4000, lr=8e-4, warmup=100, betas=(0.9, 0.95), ema=0.998, seed=31)  # with new questions
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,10 @@ def train(
     progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
     """Train all weights of `qwen` (float32) in place, resuming from `folder`."""
-    data = draw(qwen, schedule.seed, counts, progress=progress, cancel=cancel)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
     model = qwen.base.train().requires_grad_(True)
     fit = Fit(model, schedule, folder)
+    data = [] if fit.is_done else draw(qwen, schedule.seed, counts, progress=progress, cancel=cancel)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = [data[index] for index in torch.randint(len(data), (BATCH,), generator=generator).tolist()]

@@ -44,9 +44,10 @@ CORPUS_TEXTS = 3000  # instructions whose words the tokenizers learn
 CORPUS_WEIGHT = 6  # how often the general corpus stands beside them
 COVERAGE = 0.995
 
-PLANNING_RECORDS = 12_000
-PLANNING = Schedule(steps=6000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
-LORA_RANK = 32
+PLANNING_RECORDS = 18_000
+PLANNING_BATCH = 40
+PLANNING = Schedule(steps=5000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
+LORA_RANK = 64
 PROJECTOR_PAIRS = 400
 PROJECTOR = Schedule(steps=600, lr=3e-4, warmup=100, ema=0.99, seed=16)
 
@@ -112,7 +113,8 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     start = _start(work, "vae", models.write_vae)
     model: Any = load_vae(start, dtype=torch.float32, device=work.device)
     phases = [dataclasses.replace(phase, schedule=_scaled(phase.schedule, share)) for phase in demo_vae.PHASES]
-    demo_vae.train(model, work.state("vae"), phases, progress=progress, cancel=cancel)
+    decoder = dataclasses.replace(demo_vae.DECODER, schedule=_scaled(demo_vae.DECODER.schedule, share))
+    demo_vae.train(model, work.state("vae"), phases, decoder, progress=progress, cancel=cancel)
     save_original(model.state_dict(), start, out, vae_names)
 
 
@@ -147,8 +149,8 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     with demo_vae.single_frames_as_pictures():
         groups = demo_vace.encode_groups(encode, examples, share=share, progress=progress, cancel=cancel)
     encoder = load_text_encoder(work.set / "umt5.safetensors", dtype=torch.float32, device=work.device)
-    schedule = _scaled(demo_vace.SCHEDULE, share)
-    demo_vace.train(transformer, encoder, groups, work.state("vace"), schedule, progress=progress, cancel=cancel)
+    phases = [dataclasses.replace(phase, schedule=_scaled(phase.schedule, share)) for phase in demo_vace.PHASES]
+    demo_vace.train(transformer, encoder, groups, work.state("vace"), phases, progress=progress, cancel=cancel)
     save_original(transformer.state_dict(), start, out, vace_names)
 
 
@@ -165,11 +167,15 @@ def qwen(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
         start.parent.mkdir(parents=True, exist_ok=True)
         models.write_planner(start, QWEN_SIZE, sentences())
     loaded = load_qwen(start, dtype="fp32", device=work.device)
-    parts: tuple[tuple[str, Any], ...] = (("vision", demo_vision), ("answers", demo_qwen))
-    for name, part in parts:
+    parts: tuple[tuple[str, Any, Schedule], ...] = (
+        ("vision", demo_vision, demo_vision.SCHEDULE),
+        ("answers", demo_qwen, demo_qwen.SCHEDULE),
+        ("again", demo_qwen, demo_qwen.AGAIN),
+    )
+    for name, part, schedule in parts:
         counts = {subject: max(1, round(count * share)) for subject, count in part.COUNTS.items()}
-        schedule, state = _scaled(part.SCHEDULE, share), work.state("qwen") / name
-        part.train(loaded, state, schedule, counts=counts, progress=progress, cancel=cancel)
+        state = work.state("qwen") / name
+        part.train(loaded, state, _scaled(schedule, share), counts=counts, progress=progress, cancel=cancel)
     shutil.copytree(start, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("model.safetensors"))
     trained = {_hub_key(key): value for key, value in loaded.base.state_dict().items()}
     save({key: trained[key] for key in load_state_dict(start / "model.safetensors", device="meta")},
@@ -185,7 +191,7 @@ def planner(work: Work, share: float, progress: Progress, cancel: Cancel) -> Non
     if (out / "adapter_model.safetensors").is_file():
         return
     records = draw(max(120, round(PLANNING_RECORDS * share)), seed=1)
-    settings = recipe.LoraSettings(rank=LORA_RANK, alpha=2 * LORA_RANK, batch=16)
+    settings = recipe.LoraSettings(rank=LORA_RANK, alpha=2 * LORA_RANK, batch=PLANNING_BATCH)
     pairs = [(record.prompt, record.tokens) for record in records]
     adapter = recipe.train(work.set / "qwen", pairs, work.state("planner"), _scaled(PLANNING, share), settings,
                            dtype="fp32", progress=progress, cancel=cancel)  # fmt: skip

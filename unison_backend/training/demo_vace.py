@@ -6,7 +6,8 @@ guidance has an unconditional side.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -46,12 +47,37 @@ GROUPS: dict[str, dict[str, int]] = {
     },
     "videos_with_reference": {"video_reference": 1000},
 }
-SHARES = {"images": 0.45, "images_with_reference": 0.12, "videos": 0.33, "videos_with_reference": 0.10}
 PATCHES = 1536  # of one batch
 READ_TOGETHER = 64  # texts
 UNGUIDED = 0.06  # share of texts replaced by the negative prompt
 SHIFT = 3.0
-SCHEDULE = Schedule(steps=5500, lr=1e-3, warmup=200, weight_decay=0.01, ema=0.999, seed=13)
+SMALLEST_MATRIX = 64  # rows and columns of a matrix that Muon trains
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the training. shares: how often a batch is drawn from each group; muon: for the matrices."""
+
+    name: str
+    shares: Mapping[str, float]
+    schedule: Schedule
+    muon: bool = False
+
+
+# What things look like comes first; the second part sees more of what moves.
+PHASES = (
+    Phase(
+        "first",
+        {"images": 0.45, "images_with_reference": 0.12, "videos": 0.33, "videos_with_reference": 0.10},
+        Schedule(steps=5500, lr=1e-3, warmup=200, ema=0.999, seed=13),
+    ),
+    Phase(
+        "again",
+        {"images": 0.38, "images_with_reference": 0.07, "videos": 0.43, "videos_with_reference": 0.12},
+        Schedule(steps=6000, lr=9e-4, warmup=100, ema=0.999, seed=29),
+        muon=True,
+    ),
+)
 
 
 def encode_groups(
@@ -80,20 +106,32 @@ def _drawn(kinds: dict[str, int]) -> Iterator[tuple[Sources, Tensor, str]]:
 
 
 def train(
-    transformer: Any, encoder: TextEncoder, groups: dict[str, Latents], folder: Path, schedule: Schedule = SCHEDULE,
-    *, progress: Progress = silent, cancel: Cancel = never,
+    transformer: Any, encoder: TextEncoder, groups: dict[str, Latents], folder: Path,
+    phases: Sequence[Phase] = PHASES, *, progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
     """Train diffusers' `WanVACETransformer3DModel` in place (float32 weights), resuming from `folder`."""
     start(transformer)
     compact_text(transformer)
+    texts = {name: read_texts(encoder, group.texts, progress, cancel) for name, group in groups.items()}
+    unguided = encoder.encode(clean_text(negative_prompt())).bfloat16()
+    for phase in phases:
+        train_phase(transformer, groups, texts, unguided, folder / phase.name, phase, progress=progress, cancel=cancel)
+
+
+def train_phase(
+    transformer: Any, groups: Mapping[str, Latents], texts: Mapping[str, Sequence[Tensor]], unguided: Tensor,
+    folder: Path, phase: Phase, *, progress: Progress = silent, cancel: Cancel = never,
+) -> None:  # fmt: skip
+    """One phase, from the weights that `transformer` has; ends with the averaged ones in it.
+
+    texts: each group's rows, as `read_texts` gives them; unguided: the rows of the negative prompt.
+    """
     transformer.train().requires_grad_(True)
     names = list(groups)
-    shares = torch.tensor([SHARES[name] for name in names])
+    shares = torch.tensor([phase.shares[name] for name in names])
     sizes = [max(1, PATCHES // width) for width in widths(list(groups.values()))]
-    unguided = encoder.encode(clean_text(negative_prompt())).bfloat16()
-    texts = {name: read_texts(encoder, group.texts, progress, cancel) for name, group in groups.items()}
     device = transformer.device
-    fit = Fit(transformer, schedule, folder, scale=rate_of)
+    fit = Fit(transformer, phase.schedule, folder, scale=rate_of, matrices=is_matrix if phase.muon else None)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         which = int(torch.multinomial(shares, 1, generator=generator))
@@ -119,7 +157,7 @@ def train(
             ]
         return {names[which]: torch.stack(terms).sum()}
 
-    fit.run(loss, stage="training the video model", progress=progress, cancel=cancel)
+    fit.run(loss, stage=f"training the video model, {phase.name}", progress=progress, cancel=cancel)
     fit.use_averaged()
     transformer.eval().requires_grad_(False)
 
@@ -127,6 +165,11 @@ def train(
 def rate_of(name: str) -> float:
     """What a learning rate is multiplied with: the layer that reads 4096 values moves as far as those that read 256."""
     return 1 / 16 if "text_embedder.linear_1.weight" in name else 1.0
+
+
+def is_matrix(name: str, value: Tensor) -> bool:
+    """Whether Muon trains this: what maps one wide vector to another."""
+    return value.ndim == 2 and min(value.shape) >= SMALLEST_MATRIX
 
 
 @torch.no_grad()

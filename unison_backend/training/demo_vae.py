@@ -31,13 +31,18 @@ LOGVAR = -12.0  # what the encoder says of its own spread: none
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the training. lengths: of the clips, drawn equally often; frames: of one batch, all clips together."""
+    """A part of the training. lengths: of the clips, drawn equally often; frames: of one batch, all clips together.
+
+    quiet: steps without noise on the latents. decoder_only: latents stay what they are, and what is shown is what the
+    video model is asked for: plain scenes.
+    """
 
     name: str
     lengths: tuple[int, ...]
     frames: int
     schedule: Schedule
-    quiet: int = 0  # steps without noise on the latents
+    quiet: int = 0
+    decoder_only: bool = False
 
 
 # What a picture is comes first; how things move is then learned on clips mostly.
@@ -48,36 +53,47 @@ PHASES = (
     Phase("clips", (1, 5, 9, 9), 24, Schedule(steps=2200, lr=8e-4, warmup=50, ema=0.99, seed=17)),
     Phase("again", (1, 5, 9, 9), 24, Schedule(steps=950, lr=4e-4, warmup=60, ema=0.99, seed=23)),
 )
+# Small things and their corners are what a decoder blurs; it can go on learning after everything else is trained.
+DECODER = Phase("decoder", (1, 9), 18, Schedule(steps=2500, lr=8e-4, warmup=50, ema=0.99, seed=41), decoder_only=True)
+THING_WEIGHT = 4.0  # what a pixel on or near a thing counts more than the background's, for the decoder
+NEAR_THING = 2  # pixels
 
 
 def train(
-    vae: Any, folder: Path, phases: Sequence[Phase] = PHASES, *, progress: Progress = silent, cancel: Cancel = never
-) -> None:
-    """Train diffusers' `AutoencoderKLWan` in place (float32), resuming from `folder`, then normalise its latents."""
+    vae: Any, folder: Path, phases: Sequence[Phase] = PHASES, decoder: Phase = DECODER, *,
+    progress: Progress = silent, cancel: Cancel = never,
+) -> None:  # fmt: skip
+    """Train diffusers' `AutoencoderKLWan` in place (float32), resuming from `folder`, and normalise its latents."""
     start_as_identity(vae)
     for phase in phases:
         train_phase(vae, folder / phase.name, phase, progress=progress, cancel=cancel)
     normalise(vae, MOMENT_BATCHES)
+    train_phase(vae, folder / decoder.name, decoder, progress=progress, cancel=cancel)
 
 
 def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = silent, cancel: Cancel = never) -> None:
     """One phase, from the weights that `vae` has; ends with the averaged ones in it."""
     vae.train().requires_grad_(True)
+    if phase.decoder_only:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
     device = next(vae.parameters()).device
     fit = Fit(vae, phase.schedule, folder)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        clip = batch(generator, phase.lengths, phase.frames).to(device)
+        clip = batch(generator, phase.lengths, phase.frames, plain=phase.decoder_only).to(device)
         with torch.autocast(device.type, torch.bfloat16), single_frames_as_pictures():
-            latents = encode(vae, clip)
+            with torch.set_grad_enabled(not phase.decoder_only):
+                latents = encode(vae, clip)
             if step >= phase.quiet:
                 spread = latents.detach().float().std((0, 2, 3, 4), keepdim=True)
                 latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator).to(device)
             decoded = decode(vae, latents).float()
-        return {
-            "mse": functional.mse_loss(decoded, clip),
-            "l1": L1_WEIGHT * functional.l1_loss(decoded, clip),
-        }
+        error = decoded - clip
+        if phase.decoder_only:
+            weight = thing_weight(clip)
+            return {"mse": (weight * error**2).mean(), "l1": L1_WEIGHT * (weight * error.abs()).mean()}
+        return {"mse": (error**2).mean(), "l1": L1_WEIGHT * error.abs().mean()}
 
     fit.run(loss, stage=f"training the VAE on {phase.name}", progress=progress, cancel=cancel)
     fit.use_averaged()
@@ -153,12 +169,33 @@ def normalise(vae: Any, batches: int) -> None:
     post.weight /= scale[None, :, None, None, None]
 
 
-def batch(generator: torch.Generator, lengths: Sequence[int] = (1, 5, 9), frames: int = 16) -> Tensor:
-    """Random clips [B, 3, T, 64, 64] in -1..1: scenes, masked scenes, outlines and things on white."""
+def thing_weight(clip: Tensor) -> Tensor:
+    """What each pixel of [B, 3, T, H, W] counts, [B, 1, T, H, W] of mean 1: things more than their background."""
+    behind = clip.flatten(2).median(-1).values[..., None, None, None]
+    thing = ((clip - behind).abs().amax(1, keepdim=True) > 0.2).float()
+    reach = 2 * NEAR_THING + 1
+    near = functional.max_pool3d(thing, (1, reach, reach), 1, (0, NEAR_THING, NEAR_THING))
+    weight = 1 + THING_WEIGHT * near
+    return weight / weight.mean()
+
+
+def batch(
+    generator: torch.Generator, lengths: Sequence[int] = (1, 5, 9), frames: int = 16, *, plain: bool = False
+) -> Tensor:
+    """Random clips [B, 3, T, 64, 64] in -1..1: scenes, masked scenes, outlines and things on white.
+
+    plain: scenes alone, of one thing or two.
+    """
     length = lengths[_integer(generator, len(lengths))]
     count = max(1, frames // length)
-    clips = torch.stack([_clip(generator, length) for _ in range(count)])
+    draw = _scene if plain else _clip
+    clips = torch.stack([draw(generator, length) for _ in range(count)])
     return clips.permute(0, 4, 1, 2, 3) * 2 - 1
+
+
+def _scene(generator: torch.Generator, length: int) -> Tensor:
+    things = tuple(_thing(generator) for _ in range(1 + (_uniform(generator) < 0.3)))
+    return render(Scene(_choice(generator, tuple(COLOURS)), things), length, SIDE, SIDE)
 
 
 def _clip(generator: torch.Generator, length: int) -> Tensor:

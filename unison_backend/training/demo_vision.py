@@ -107,11 +107,11 @@ def train(
     progress: Progress = silent, cancel: Cancel = never,
 ) -> Looking:  # fmt: skip
     """Train the vision tower of `qwen` (float32) in place, resuming from `folder`; returns it with its heads."""
-    views = draw(qwen, schedule.seed, counts, progress=progress, cancel=cancel)
     torch.manual_seed(schedule.seed)
     looking = Looking(qwen.base.model.visual, qwen.base.config.get_text_config().hidden_size)
     looking.to(qwen.device).train().requires_grad_(True)
     fit = Fit(looking, schedule, folder)
+    views = [] if fit.is_done else draw(qwen, schedule.seed, counts, progress=progress, cancel=cancel)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = [views[index] for index in torch.randint(len(views), (BATCH,), generator=generator).tolist()]

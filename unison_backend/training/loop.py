@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, ResourceError, WeightsError
 from ..progress import Cancel, Progress, check, never, silent
+from .muon import WithMuon
 
 STATE_FILE = "state.pt"
 LOG_FILE = "log.jsonl"
@@ -28,6 +29,7 @@ LOG_EVERY = 20  # steps whose losses are averaged into one line of the log
 SEED_STEP = 0x9E3779B1  # odd, so that every seed begins elsewhere; neighbours are far apart
 
 Scale = Callable[[str], float]
+Matrices = Callable[[str, Tensor], bool]
 Loss = Callable[[torch.Generator, int], Mapping[str, Tensor]]
 
 
@@ -83,20 +85,27 @@ class Fit:
 
     folder: where the state and the log are kept; a state in it is resumed. accelerator: accelerate's, for several
     processes and mixed precision; then the loss has to call `self.module`. scale: what a parameter's learning rate is
-    multiplied with, by its name.
+    multiplied with, by its name. matrices: which parameters Muon trains instead of AdamW (one process only).
     """
 
     def __init__(
-        self, module: nn.Module, schedule: Schedule, folder: Path, accelerator: Any = None, scale: Scale = lambda _: 1.0
-    ) -> None:
+        self, module: nn.Module, schedule: Schedule, folder: Path, accelerator: Any = None,
+        scale: Scale = lambda _: 1.0, matrices: Matrices | None = None,
+    ) -> None:  # fmt: skip
         self.schedule, self.folder, self.accelerator = schedule, folder, accelerator
         self.parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
-        self.optimizer = torch.optim.AdamW(
-            [{"params": list(group), "scale": factor} for factor, group in _by_scale(self.parameters, scale).items()],
+        by_muon = {name for name, value in self.parameters.items() if matrices and matrices(name, value)}
+        rest = {name: value for name, value in self.parameters.items() if name not in by_muon}
+        self.optimizer: Any = torch.optim.AdamW(
+            [{"params": list(group), "scale": factor} for factor, group in _by_scale(rest, scale).items()],
             lr=schedule.lr,
             betas=schedule.betas,
             weight_decay=schedule.weight_decay,
         )
+        if by_muon:
+            self.optimizer = WithMuon(
+                [self.parameters[name] for name in sorted(by_muon)], self.optimizer, schedule.lr, schedule.weight_decay
+            )
         self.module = module
         if accelerator is not None:
             self.module, self.optimizer = accelerator.prepare(module, self.optimizer)
@@ -168,6 +177,11 @@ class Fit:
             total.backward()  # type: ignore[no-untyped-call]
         else:
             self.accelerator.backward(total)
+
+    @property
+    def is_done(self) -> bool:
+        """True when the schedule's last step is behind it."""
+        return self.step >= self.schedule.steps
 
     @property
     def _is_first(self) -> bool:
