@@ -46,7 +46,7 @@ COVERAGE = 0.995
 
 PLANNING_RECORDS = 18_000
 PLANNING_BATCH = 40
-PLANNING = Schedule(steps=5000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
+PLANNING = Schedule(steps=6800, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
 LORA_RANK = 64
 PROJECTOR_PAIRS = 400
 PROJECTOR = Schedule(steps=600, lr=3e-4, warmup=100, ema=0.99, seed=16)
