@@ -23,6 +23,7 @@ from ..demo.shape_tasks import FRAMES, SIDE, Example, example, kinds
 from ..demo.shapes import silhouette
 from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
+from ..vace_context import to_signed
 
 NEAR = 0.12  # a centre is right within this, in widths and heights
 AREA = 0.35  # an area is right within this share
@@ -32,6 +33,7 @@ KEPT = 2 / 255  # of pixels that an edit leaves alone
 CONTROL_OVERLAP = 0.8
 QUESTIONS: tuple[Subject, ...] = ("text", "image", "video")
 PLANNED = 10  # held-out plans for each count of examples
+SEEN_THROUGH_VAE = ("text_to_image", "image_control", "text_to_video", "video_control")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class EvaluationSettings:
     only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = (*kinds(), *(f"questions {subject}" for subject in QUESTIONS), "planner", "projector")
+        known = (*kinds(), *(f"questions {subject}" for subject in QUESTIONS), "planner", "projector", "vae")
         for kind in self.only:
             if kind not in known:
                 raise InputError(f"there is no kind {kind!r}; the kinds are {', '.join(known)}")
@@ -111,6 +113,8 @@ def evaluate(
         rows.append(_plans(models, settings, cancel))
     if settings.wants("projector"):
         rows.append(_without_projector(models, settings, cancel))
+    if settings.wants("vae"):
+        rows += [_through_vae(models, kind, settings, cancel) for kind in SEEN_THROUGH_VAE]
     return rows
 
 
@@ -274,6 +278,17 @@ def _without_projector(models: Models, settings: EvaluationSettings, cancel: Can
         drawn = example("text_to_image", Random(f"held out text_to_image {settings.seed} {index}"), held_out=True)
         made = make(models, drawn, settings, seed=settings.seed + index, projected=False, cancel=cancel)
         row.add(judge(drawn, made))
+    return row
+
+
+def _through_vae(models: Models, kind: str, settings: EvaluationSettings, cancel: Cancel) -> Row:
+    """What should be made, encoded and decoded: better than this no video model can do with this VAE."""
+    row = Row(f"{kind}, VAE alone")
+    for index in range(settings.count):
+        check(cancel, "evaluating")
+        drawn = example(kind, Random(f"held out {kind} {settings.seed} {index}"), held_out=True)
+        with torch.no_grad():
+            row.add(judge(drawn, models.engine.decode(models.engine.encode(to_signed(drawn.target)))))
     return row
 
 
