@@ -1,6 +1,7 @@
 """The embedded models make what is asked for: README's commands as printed, and wordings that training never saw.
 
-How often shapes, edges and new wordings of questions come out right is in the model card; what is asserted here holds.
+How often each is right is in the model card. What is seldom wrong there is held to here: of moving things colours and
+ways, of pictures shapes too.
 """
 
 import re
@@ -15,12 +16,13 @@ from unison_backend import demo
 from unison_backend.demo.reading import overlap, read_frame
 from unison_backend.demo.shape_questions import question
 from unison_backend.demo.shape_tasks import example, kinds
-from unison_backend.demo.shapes import Thing, silhouette
+from unison_backend.demo.shapes import silhouette
 from unison_backend.media import load_image, load_video
 from unison_backend.planner.qwen import AnswerSettings
 from unison_backend.prompt import parse_pads
 from unison_backend.training.demo_qwen import media_of
-from unison_backend.training.eval_demo import EvaluationSettings, judge, load, make, motion_of
+from unison_backend.training.eval_demo import SEEN_THROUGH_VAE, EvaluationSettings, judge, load, make, motion_of
+from unison_backend.training.eval_demo import evaluate as evaluate_demo
 from unison_backend.training.planner import evaluate
 from unison_backend.training.planning_data import draw
 
@@ -43,7 +45,23 @@ SHOWN = {
     "rising.mp4": ("red", "star", "black", "up"),
 }
 # The measure that a kind of example is judged by here; `unison eval demo` measures them all.
-TOLD_BY = {"remove": "outside untouched", "recolour": "colour", "replace": "colour"}
+TOLD_BY = {
+    "text_to_image": "colour and shape",
+    "image_control": "colour and shape",
+    "image_reference": "colour and shape",
+    "image_editing replace": "asked change",
+    "image_editing recolour": "colour",
+    "image_editing remove": "outside untouched",
+    "text_to_video": "motion",
+    "video_reference": "motion",
+    "video_control": "colour",
+    "image_to_video first": "given frames",
+    "image_to_video last": "background",
+    "image_to_video both": "given frames",
+    "video_editing replace": "colour",
+    "video_editing recolour": "asked change",
+    "video_editing remove": "outside untouched",
+}
 TRIES, RIGHT = 3, 2
 
 
@@ -67,11 +85,12 @@ def test_what_the_readme_promises(name, unison, tmp_path, monkeypatch):
     colour, shape, background, motion = SHOWN[name]
     inside = None
     if name == "edited.png":  # beside the thing stands another one, which the edit has to leave alone
-        inside = silhouette(Thing("circle", "white", 0.5, 0.5, 0.36), 1, 64, 64)[0]
+        inside = torch.from_numpy(load_image(ROOT / "docs" / "examples" / "square_mask.png"))[..., 0]
     at = 0 if name == "animated.mp4" else len(frames) // 2  # colours drift a little after a given frame
     seen = read_frame(frames[at], inside)
-    # Shapes come out right about half the time so far (model card), so they are not held to.
-    assert (seen.colour, seen.background) == (colour, background) and shape
+    assert (seen.colour, seen.background) == (colour, background)
+    if motion is None:  # moving things lose their corners in the VAE (model card)
+        assert seen.shape == shape
     if motion is not None:
         assert len(frames) == 9 and motion_of(frames) == motion
 
@@ -93,7 +112,7 @@ def test_other_wordings_make_the_same(kind, models):
         drawn = example(kind, Random(f"end to end {kind} {index}"), held_out=True)
         found = judge(drawn, make(models, drawn, settings, seed=index))
         assert found["size and length"] and found.get("outside untouched", True)
-        right.append(found[TOLD_BY.get(kind.split()[-1], "background")])
+        right.append(found[TOLD_BY[kind]])
     assert sum(right) >= RIGHT, right
 
 
@@ -101,19 +120,27 @@ def test_control_is_followed(models):
     drawn = example("image_control", Random("end to end"), held_out=True, language="en")
     made = make(models, drawn, EvaluationSettings(steps=12), seed=0)
     outline = read_frame(made[0]).outline.float()
-    assert overlap(outline, silhouette(drawn.scene.things[-1], 1, 64, 64)[0]) > 0.4
+    assert overlap(outline, silhouette(drawn.scene.things[-1], 1, 64, 64)[0]) > 0.6
 
 
+@pytest.mark.parametrize("held_out", [False, True])
 @pytest.mark.parametrize("subject", ["text", "image", "video"])
-def test_questions_about_other_pictures(subject, models):
+def test_questions_about_other_pictures(subject, held_out, models):
+    """In wordings like those of the training, and in ones that it never had."""
     right = 0
     for index in range(12):
-        asked = question(subject, Random(f"end to end {index}"))
+        asked = question(subject, Random(f"end to end {index}"), held_out=held_out)
         answer = models.planner.answer(parse_pads(asked.prompt), media_of(asked), AnswerSettings(max_new_tokens=32))
         right += answer == asked.answer
-    assert right >= 10
+    assert right >= 11
 
 
 def test_the_planning_lora_plans_other_wordings(models):
     score = evaluate(models.planner, draw(48, 5, held_out=True))
-    assert score.exact >= 0.5, score.wrong[:3]  # 68 % of 120, by the model card
+    assert score.exact >= 0.75, score.wrong[:3]  # 89 % of 120, by the model card
+
+
+def test_what_the_vae_alone_loses_is_told():
+    rows = evaluate_demo(None, EvaluationSettings(count=2, only=("vae",)))
+    assert [row.kind.split(",")[0] for row in rows] == list(SEEN_THROUGH_VAE)
+    assert all(row.measures["background"] == row.measures["size and length"] == [2, 2] for row in rows)
