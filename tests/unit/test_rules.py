@@ -77,6 +77,19 @@ def test_seeing_is_asked_and_showing_is_ordered(words, tokens):
     assert plan(parse_pads(words)).tokens == tokens
 
 
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [
+        ("Create a picture of a white cat, cartoon style that follows the depth map <IMGPAD>.", "<CTRL><CFI>"),
+        ("Please generate a photo of a dragon, cartoon style guided by the pose map <IMGPAD>.", "<CTRL><CFI>"),
+        ("Generate a clip of a red fox, anime style, from this canny edge map <VIDPAD>.", "<CTRL><CFV>"),
+        ("Redraw <IMGPAD> in the style of a pencil sketch.", "<BOEDIT>0<EOEDIT><CFI>"),
+    ],
+)
+def test_a_style_before_a_control_map_does_not_hide_it(words, tokens):
+    assert plan(parse_pads(words)).tokens == tokens
+
+
 def test_traditional_characters_are_read_and_kept():
     made = plan(parse_pads("<IMGPAD>\u8acb\u628a\u7246\u58c1\u5857\u6210\u767d\u8272"))
     assert (made.tokens, made.target) == ("<BOEDIT>0<EOEDIT><CFI>", "\u7246\u58c1")
