@@ -60,6 +60,7 @@ def test_the_ninth_set_is_half_traps_in_both_languages():
 @pytest.mark.parametrize(
     ("words", "tokens"),
     [
+        # Seeing is asked, showing is ordered.
         ("Can you see a waterfall in <IMGPAD>?", ""),
         ("Can you see a chef in deep snow in <VIDPAD>?", ""),
         ("Here is <IMGPAD>: can you see the moon?", ""),
@@ -71,22 +72,14 @@ def test_the_ninth_set_is_half_traps_in_both_languages():
         ("Show a picture of a cat.", "<CFI>"),
         ("Let me see a clip of a dog running.", "<CFV>"),
         ("<IMGPAD> Show a video of this person dancing.", "<REF><CFV>"),
-    ],
-)
-def test_seeing_is_asked_and_showing_is_ordered(words, tokens):
-    assert plan(parse_pads(words)).tokens == tokens
-
-
-@pytest.mark.parametrize(
-    ("words", "tokens"),
-    [
+        # A style before a control map does not hide it.
         ("Create a picture of a white cat, cartoon style that follows the depth map <IMGPAD>.", "<CTRL><CFI>"),
         ("Please generate a photo of a dragon, cartoon style guided by the pose map <IMGPAD>.", "<CTRL><CFI>"),
         ("Generate a clip of a red fox, anime style, from this canny edge map <VIDPAD>.", "<CTRL><CFV>"),
         ("Redraw <IMGPAD> in the style of a pencil sketch.", "<BOEDIT>0<EOEDIT><CFI>"),
     ],
 )
-def test_a_style_before_a_control_map_does_not_hide_it(words, tokens):
+def test_what_a_small_word_changes(words, tokens):
     assert plan(parse_pads(words)).tokens == tokens
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ from ..weights import load_state_dict
 from . import demo_qwen, demo_text, demo_vace, demo_vae, demo_vision
 from .loop import Schedule
 from .writing import write_tensors
+
+AnyPhase = TypeVar("AnyPhase", demo_vae.Phase, demo_vace.Phase)
 
 QWEN_SIZE = models.QwenSize(
     hidden=128,
@@ -97,6 +99,10 @@ def _scaled(schedule: Schedule, share: float) -> Schedule:
     return dataclasses.replace(schedule, steps=steps, warmup=min(schedule.warmup, max(1, steps // 10)))
 
 
+def _scaled_phase(phase: AnyPhase, share: float) -> AnyPhase:
+    return dataclasses.replace(phase, schedule=_scaled(phase.schedule, share))
+
+
 def sentences() -> list[str]:
     """What the tokenizers are trained on: instructions of the shape world, its planning data and the general corpus."""
     texts = demo_text.draw_texts(CORPUS_TEXTS, seed=5).texts
@@ -112,8 +118,7 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
         return
     start = _start(work, "vae", models.write_vae)
     model: Any = load_vae(start, dtype=torch.float32, device=work.device)
-    phases = [dataclasses.replace(phase, schedule=_scaled(phase.schedule, share)) for phase in demo_vae.PHASES]
-    decoder = dataclasses.replace(demo_vae.DECODER, schedule=_scaled(demo_vae.DECODER.schedule, share))
+    *phases, decoder = (_scaled_phase(phase, share) for phase in (*demo_vae.PHASES, demo_vae.DECODER))
     demo_vae.train(model, work.state("vae"), phases, decoder, progress=progress, cancel=cancel)
     save_original(model.state_dict(), start, out, vae_names)
 
@@ -149,7 +154,7 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     with demo_vae.single_frames_as_pictures():
         groups = demo_vace.encode_groups(encode, examples, share=share, progress=progress, cancel=cancel)
     encoder = load_text_encoder(work.set / "umt5.safetensors", dtype=torch.float32, device=work.device)
-    phases = [dataclasses.replace(phase, schedule=_scaled(phase.schedule, share)) for phase in demo_vace.PHASES]
+    phases = [_scaled_phase(phase, share) for phase in demo_vace.PHASES]
     demo_vace.train(transformer, encoder, groups, work.state("vace"), phases, progress=progress, cancel=cancel)
     save_original(transformer.state_dict(), start, out, vace_names)
 

@@ -90,10 +90,8 @@ def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = si
                 latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator).to(device)
             decoded = decode(vae, latents).float()
         error = decoded - clip
-        if phase.decoder_only:
-            weight = thing_weight(clip)
-            return {"mse": (weight * error**2).mean(), "l1": L1_WEIGHT * (weight * error.abs()).mean()}
-        return {"mse": (error**2).mean(), "l1": L1_WEIGHT * error.abs().mean()}
+        weight = thing_weight(clip) if phase.decoder_only else 1.0
+        return {"mse": (weight * error**2).mean(), "l1": L1_WEIGHT * (weight * error.abs()).mean()}
 
     fit.run(loss, stage=f"training the VAE on {phase.name}", progress=progress, cancel=cancel)
     fit.use_averaged()

@@ -6,7 +6,7 @@ pipeline prepares the sources, the engine samples with the default negative prom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -96,10 +96,8 @@ def evaluate(
     rows = []
     for number, kind in enumerate(wanted):
         row, frames = Row(kind), []
-        for index in range(settings.count):
-            check(cancel, "evaluating")
+        for index, drawn in _examples(kind, settings, cancel):
             progress("evaluating", number * settings.count + index, len(wanted) * settings.count)
-            drawn = example(kind, Random(f"held out {kind} {settings.seed} {index}"), held_out=True)
             made = make(models, drawn, settings, seed=settings.seed + index, cancel=cancel)
             row.add(judge(drawn, made))
             frames.append((drawn, made))
@@ -116,6 +114,13 @@ def evaluate(
     if settings.wants("vae"):
         rows += [_through_vae(models, kind, settings, cancel) for kind in SEEN_THROUGH_VAE]
     return rows
+
+
+def _examples(kind: str, settings: EvaluationSettings, cancel: Cancel) -> Iterator[tuple[int, Example]]:
+    """The examples of `kind` that a seed stands for, in wordings that training never saw."""
+    for index in range(settings.count):
+        check(cancel, "evaluating")
+        yield index, example(kind, Random(f"held out {kind} {settings.seed} {index}"), held_out=True)
 
 
 def load(files: DemoSet) -> Models:
@@ -273,9 +278,7 @@ def _plans(models: Models, settings: EvaluationSettings, cancel: Cancel) -> Row:
 def _without_projector(models: Models, settings: EvaluationSettings, cancel: Cancel) -> Row:
     """Text to image once more without the projected tokens."""
     row = Row("text_to_image, projector off")
-    for index in range(settings.count):
-        check(cancel, "evaluating")
-        drawn = example("text_to_image", Random(f"held out text_to_image {settings.seed} {index}"), held_out=True)
+    for index, drawn in _examples("text_to_image", settings, cancel):
         made = make(models, drawn, settings, seed=settings.seed + index, projected=False, cancel=cancel)
         row.add(judge(drawn, made))
     return row
@@ -284,9 +287,7 @@ def _without_projector(models: Models, settings: EvaluationSettings, cancel: Can
 def _through_vae(models: Models, kind: str, settings: EvaluationSettings, cancel: Cancel) -> Row:
     """What should be made, encoded and decoded: better than this no video model can do with this VAE."""
     row = Row(f"{kind}, VAE alone")
-    for index in range(settings.count):
-        check(cancel, "evaluating")
-        drawn = example(kind, Random(f"held out {kind} {settings.seed} {index}"), held_out=True)
+    for _, drawn in _examples(kind, settings, cancel):
         with torch.no_grad():
             row.add(judge(drawn, models.engine.decode(models.engine.encode(to_signed(drawn.target)))))
     return row
