@@ -77,9 +77,57 @@ def test_the_ninth_set_is_half_traps_in_both_languages():
         ("Please generate a photo of a dragon, cartoon style guided by the pose map <IMGPAD>.", "<CTRL><CFI>"),
         ("Generate a clip of a red fox, anime style, from this canny edge map <VIDPAD>.", "<CTRL><CFV>"),
         ("Redraw <IMGPAD> in the style of a pencil sketch.", "<BOEDIT>0<EOEDIT><CFI>"),
+        ("A video of a lantern slowly fading into mist from this pose map <VIDPAD>.", "<CTRL><CFV>"),
+        ("Turn <VIDPAD> into a pose map.", "<BOEDIT>0<EOEDIT><CFV>"),
+        # What an instruction announces is no question.
+        ("Source <IMGPAD>, mask <IMGPAD>. What to do: turn the statue golden.", "<BOEDIT>1,0<EOEDIT><CFI>"),
+        ("Source <VIDPAD>, mask <IMGPAD>. What I want: remove the boat.", "<BOEDIT>1,0<EOEDIT><CFV>"),
+        ("What to do about the noise in <IMGPAD>?", ""),
+        # Neither a style nor an orientation is what is made, and a map before its medium is what is given.
+        ("<IMGPAD> is the first frame of a video of a car in deep snow turning around, oil painting. Please create it.",
+         "<BOFIDX>0<EOFIDX><CFV>"),
+        ("<IMGPAD> is the last frame of a clip of a boat as the wind blows, cartoon style in 720p. Please make it.",
+         "<BORES>1280,720<EORES><BOFIDX>1<EOFIDX><CFV>"),
+        ("A flock of birds while lights flicker, photorealistic, as a landscape-orientation video.",
+         "<BORES>1280,720<EORES><CFV>"),
+        ("A lighthouse, as a short film, with a duration of 8 seconds in landscape orientation.",
+         "<BORES>1280,720<EORES><BONF>192<EONF><CFV>"),
+        ("Make a video of a vintage car, watercolour, 2 seconds in portrait orientation.",
+         "<BORES>720,1280<EORES><BONF>48<EONF><CFV>"),
+        ("Let the pose map <VIDPAD> guide the result: a video of an astronaut on a stage, watercolour, in 1:1.",
+         "<BORES>640,640<EORES><CTRL><CFV>"),
+        ("A short film of a balloon in a city turning around, oil painting that follows the optical flow map <VIDPAD>.",
+         "<CTRL><CFV>"),
+        ("A clip of a cat in a garden, in pastel colours from this scribble map <VIDPAD>.", "<CTRL><CFV>"),
+        ("A cat sleeping, in a short, vertical video.", "<BORES>720,1280<EORES><CFV>"),
+        ("A cat sleeping, in a landscape.", "<CFI>"),
+        ("A cat sleeping, watercolour, square.", "<BORES>640,640<EORES><CFI>"),
+        ("A poster in portrait orientation, please: a waterfall.", "<BORES>720,1280<EORES><CFI>"),
     ],
-)
+)  # fmt: skip
 def test_what_a_small_word_changes(words, tokens):
+    assert plan(parse_pads(words)).tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [
+        # I need one (of: a steam train in the desert), a realistic 1280x640 photo.
+        ("\u6211\u9700\u8981\u4e00\u5f20\u4e00\u5217\u84b8\u6c7d\u706b\u8f66\u5728\u6c99\u6f20\u4e2d\uff0c"
+         "\u5199\u5b9e\u76841280x640\u7684\u7167\u7247\u3002", "<BORES>1280,640<EORES><CFI>"),
+        # I would like a 16:9 picture, a stone castle on a hill.
+        ("\u6211\u60f3\u8981\u4e00\u5f2016:9\u7684\u56fe\u7247\uff0c\u4e00\u5ea7\u77f3\u5934\u57ce\u5821"
+         "\u5728\u5c71\u5761\u4e0a\u3002", "<BORES>1280,720<EORES><CFI>"),
+        # Change the background to a meadow, output a vertical picture.
+        ("\u628a\u80cc\u666f\u6362\u6210\u8349\u539f\uff0c\u8f93\u51fa\u4e00\u5f20\u7ad6\u7248\u56fe\u7247"
+         " <IMGPAD>", "<BORES>720,1280<EORES><BOEDIT>0<EOEDIT><CFI>"),
+        # A cat, in the style of a watercolour, vertical.
+        ("\u4e00\u53ea\u732b\uff0c\u6c34\u5f69\u98ce\u683c\uff0c\u7ad6\u7248", "<BORES>720,1280<EORES><CFI>"),
+        # I need a holiday, how do I ask for one?
+        ("\u6211\u9700\u8981\u4e00\u4e2a\u5047\u671f\uff0c\u600e\u4e48\u8bf7\u5047\uff1f", ""),
+    ],
+)  # fmt: skip
+def test_what_is_wanted_in_chinese(words, tokens):
     assert plan(parse_pads(words)).tokens == tokens
 
 

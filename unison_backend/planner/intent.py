@@ -20,6 +20,7 @@ _SENTENCE = re.compile(r"(?<=[.!?;\u3002])(?=\s|[^\d\s.])|\n")
 _CLAUSE = re.compile(
     r"(?:[,()\u3001]|(?<!\d):|:(?!\d))\s*| - |\b(?:and|then|to|so|but|by|also|please)\b\s*|(?<=[\ue000-\ue7ff])\s*"
 )
+_CHINESE_CLAUSE = re.compile(r"[,;!?\u3002\u3001]|(?<!\d):|:(?!\d)")
 _LEADING = re.compile(r"^[\s,.:;!?()\-*\ue000-\ue7ff]+")
 _FIRST_PAD = "\ue000"
 _WORD = re.compile(r"[\w'-]+")
@@ -225,12 +226,16 @@ def _chinese(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
     if "image" in text.kinds and language.search("animate", sentence):
         yield Verdict("animate", "video")
         return
-    for clause in re.split(r"[,;:!?\u3002\u3001]", sentence):
+    edits = False
+    for clause in _CHINESE_CLAUSE.split(sentence):
         # A question word behind an order belongs to the scene ("..., then he asks what her name is").
         if not polite and language.search("ask_any", clause):
             yield Verdict("ask", "text")
             return
-        verdicts = list(_chinese_clause(clause, text, language))
+        verdicts = list(_chinese_clause(clause, text, language)) or _wanted(clause, sentence, language)
+        if edits and language.match("export", clause):
+            continue  # "..., output a 1:1 picture": that of the edit
+        edits = edits or any(v.kind == "edit" for v in verdicts)
         yield from verdicts
         if any(v.kind == "ask" or (v.output and v.firm) for v in verdicts):
             return
@@ -261,6 +266,13 @@ def _chinese_clause(clause: str, text: Text, language: Language) -> Iterator[Ver
             return
     if language.match("np_start", _LEADING.sub("", clause)):
         yield Verdict("make", _chinese_object(clause, language), firm=False)
+
+
+def _wanted(clause: str, sentence: str, language: Language) -> list[Verdict]:
+    """What is wanted in `clause` and named only further on: "I need one of a train in the desert, a photo"."""
+    wanted = language.search("want_one", clause)
+    kind = _chinese_object(sentence[sentence.index(clause) + wanted.start() :], language) if wanted else None
+    return [Verdict("make", kind)] if kind in ("image", "video") else []
 
 
 def _is_told(edited: re.Match[str], clause: str, language: Language) -> bool:

@@ -136,7 +136,7 @@ def _textual(verdict: Verdict | None, text: Text, language: Language) -> Output:
         named = named_output(text.value, language)
         if named is None and measures.length(text.value, language) and measures.size(text.value, language):
             return "video"
-        return named or "text"
+        return named or ("image" if language.search("as_style", text.value) else "text")
     if verdict.output:
         return verdict.output
     if named := named_output(text.value, language):
@@ -264,7 +264,7 @@ def _without_order(found: _Roles, text: Text, language: Language) -> Output:
     named = named_output(text.value, language)
     if named is None and language.search("edit_state", text.value):
         return _edit(found, text, language)
-    if named is None:
+    if named is None and not language.search("as_style", text.value):
         return "text"
     if named == "video":
         _frames(found, Verdict("make", "video"), text, language)
@@ -272,7 +272,7 @@ def _without_order(found: _Roles, text: Text, language: Language) -> Output:
         if found.source is not None:
             return _edit_output(found, text)
     found.references = list(roles.media_of("image", text, found.taken))
-    return named
+    return named or "image"
 
 
 class RulesPlanner:
