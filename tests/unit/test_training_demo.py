@@ -96,12 +96,27 @@ def test_pixels_on_and_near_a_thing_count_more_than_their_background():
     assert weight[1].unique().numel() == 1
 
 
-def test_what_the_decoder_is_shown_is_plain():
-    clip = demo_vae.batch(torch.Generator().manual_seed(0), (9,), 72, plain=True)
-    assert clip.shape == (8, 3, 9, 64, 64)
-    behind = clip.flatten(2).median(-1).values / 2 + 0.5
-    distances = (behind[:, None] - torch.tensor(list(COLOURS.values()))).norm(dim=-1).min(1).values
-    assert distances.max() < 0.01
+def test_plain_scenes_have_one_background_and_things_of_the_tasks_size_in_pixels():
+    drawn = [demo_vae.batch(torch.Generator().manual_seed(seed), (9,), 36, plain=1.0) for seed in range(8)]
+    assert {tuple(clip.shape) for clip in drawn} == {(4, 3, 9, side, side) for side in (48, 64)}
+    for clip in drawn:
+        edge = torch.cat([clip[..., 0, :], clip[..., -1, :], clip[..., :, 0], clip[..., :, -1]], -1).flatten(2)
+        behind = edge.median(-1).values / 2 + 0.5
+        distances = (behind[:, None] - torch.tensor(list(COLOURS.values()))).norm(dim=-1).min(1).values
+        assert distances.max() < 0.01
+
+
+def test_muon_may_train_the_vaes_kernels(tmp_path):
+    model = vae()
+    demo_vae.start_as_identity(model)
+    chosen = {name for name, value in model.named_parameters() if demo_vae.is_kernel(name, value)}
+    assert "decoder.mid_block.resnets.0.conv1.weight" in chosen and "encoder.conv_in.weight" not in chosen
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    phase = next(phase for phase in demo_vae.PHASES if phase.muon)
+    schedule = replace(phase.schedule, steps=2, warmup=1)
+    demo_vae.train_phase(model, tmp_path, replace(phase, lengths=(5,), frames=5, schedule=schedule))
+    same = {name for name, value in model.named_parameters() if torch.equal(value, before[name])}
+    assert not same & chosen
 
 
 def test_decoding_in_parts_is_the_vaes_own_decoding():

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from unison_backend.errors import Cancelled, InputError, ResourceError, WeightsError
 from unison_backend.training.loop import LOG_EVERY, LOG_FILE, STATE_FILE, Fit, Schedule, generator_at
@@ -107,6 +108,29 @@ def test_muon_trains_the_chosen_matrices_and_adamw_the_rest(tmp_path):
     assert all(not torch.equal(value, start[name]) for name, value in fit.parameters.items())
     adamw = fitted(tmp_path / "adamw")
     assert not torch.equal(fit.parameters["0.weight"], adamw.parameters["0.weight"])
+
+
+def test_a_kernel_is_trained_as_the_matrix_of_its_rows(tmp_path):
+    """A convolution over its whole input is a linear layer: Muon takes the same steps with both."""
+
+    def fit(module, folder):
+        inputs = torch.randn(16, 12, generator=torch.Generator().manual_seed(2))
+
+        def loss(generator, step):
+            made = module(inputs.view(16, *module.weight.shape[1:])).flatten(1)
+            return {"mse": functional.mse_loss(made, inputs[:, :4])}
+
+        trained = Fit(module, SCHEDULE, folder, matrices=lambda name, value: value.ndim > 1)
+        trained.run(loss, stage="fitting")
+        return trained.parameters["weight"].flatten(1)
+
+    torch.manual_seed(0)
+    linear, convolution = nn.Linear(12, 4), nn.Conv2d(3, 4, 2)
+    convolution.load_state_dict({"weight": linear.weight.view(4, 3, 2, 2), "bias": linear.bias})
+    start = linear.weight.detach().clone()
+    flat, kernel = fit(linear, tmp_path / "linear"), fit(convolution, tmp_path / "convolution")
+    torch.testing.assert_close(kernel, flat, atol=1e-3, rtol=1e-2)
+    assert (flat - start).abs().mean() > 0.01
 
 
 def test_a_resumed_run_with_muon_is_the_unbroken_one_to_the_bit(tmp_path):

@@ -46,9 +46,10 @@ CORPUS_TEXTS = 3000  # instructions whose words the tokenizers learn
 CORPUS_WEIGHT = 6  # how often the general corpus stands beside them
 COVERAGE = 0.995
 
-PLANNING_RECORDS = 18_000
+PLANNING_RECORDS = 18_000  # of each seed: more different ones there are hardly, but their numbers differ
+PLANNING_SEEDS = (1, 2, 3)
 PLANNING_BATCH = 40
-PLANNING = Schedule(steps=6800, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
+PLANNING = Schedule(steps=12_000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
 LORA_RANK = 64
 PROJECTOR_PAIRS = 400
 PROJECTOR = Schedule(steps=600, lr=3e-4, warmup=100, ema=0.99, seed=16)
@@ -195,7 +196,8 @@ def planner(work: Work, share: float, progress: Progress, cancel: Cancel) -> Non
     out = work.set / "planning_lora"
     if (out / "adapter_model.safetensors").is_file():
         return
-    records = draw(max(120, round(PLANNING_RECORDS * share)), seed=1)
+    count = max(120, round(PLANNING_RECORDS * share))
+    records = [record for seed in PLANNING_SEEDS for record in draw(count, seed)]
     settings = recipe.LoraSettings(rank=LORA_RANK, alpha=2 * LORA_RANK, batch=PLANNING_BATCH)
     pairs = [(record.prompt, record.tokens) for record in records]
     adapter = recipe.train(work.set / "qwen", pairs, work.state("planner"), _scaled(PLANNING, share), settings,

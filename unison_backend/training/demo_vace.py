@@ -29,21 +29,21 @@ from .loop import Fit, Schedule
 GROUPS: dict[str, dict[str, int]] = {
     "images": {
         "text_to_image": 5000,
-        "image_editing recolour": 1500,
+        "image_editing recolour": 2200,
         "image_editing replace": 1500,
-        "image_editing remove": 500,
-        "image_control": 2500,
+        "image_editing remove": 1500,
+        "image_control": 3000,
     },
     "images_with_reference": {"image_reference": 2500},
     "videos": {
         "text_to_video": 2000,
         "image_to_video first": 700,
-        "image_to_video last": 500,
+        "image_to_video last": 800,
         "image_to_video both": 400,
-        "video_editing recolour": 300,
-        "video_editing replace": 300,
-        "video_editing remove": 120,
-        "video_control": 700,
+        "video_editing recolour": 400,
+        "video_editing replace": 500,
+        "video_editing remove": 450,
+        "video_control": 1000,
     },
     "videos_with_reference": {"video_reference": 1000},
 }
@@ -64,7 +64,7 @@ class Phase:
     muon: bool = False
 
 
-# What things look like comes first; the second part sees more of what moves.
+# What things look like comes first; the later parts see more of what moves, the last one a VAE that keeps more of it.
 PHASES = (
     Phase(
         "first",
@@ -75,6 +75,12 @@ PHASES = (
         "again",
         {"images": 0.38, "images_with_reference": 0.07, "videos": 0.43, "videos_with_reference": 0.12},
         Schedule(steps=6000, lr=9e-4, warmup=100, ema=0.999, seed=29),
+        muon=True,
+    ),
+    Phase(
+        "further",
+        {"images": 0.36, "images_with_reference": 0.06, "videos": 0.47, "videos_with_reference": 0.11},
+        Schedule(steps=3400, lr=9e-4, warmup=100, ema=0.998, seed=53),
         muon=True,
     ),
 )

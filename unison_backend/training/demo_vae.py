@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..demo.shapes import COLOURS, SHAPES, Scene, Thing, render, silhouette
+from ..demo.shapes import COLOURS, MOTIONS, SHAPES, Scene, Thing, render, silhouette
 from ..progress import Cancel, Progress, never, silent
 from .loop import Fit, Schedule
 
 SIDE = 64
+NARROW = 48  # of plain scenes, two of three: things are as large in pixels, there is less around them
 QUIET_STEPS = 600  # steps before noise is put on the latents: noise at the start makes them collapse
 MOMENT_BATCHES = 64  # from whose latents mean and deviation are taken
 LATENT_NOISE = 0.08  # in deviations of each channel
@@ -33,8 +34,8 @@ LOGVAR = -12.0  # what the encoder says of its own spread: none
 class Phase:
     """A part of the training. lengths: of the clips, drawn equally often; frames: of one batch, all clips together.
 
-    quiet: steps without noise on the latents. decoder_only: latents stay what they are, and what is shown is what the
-    video model is asked for: plain scenes.
+    quiet: steps without noise on the latents. plain: share of the batches that show what the video model is asked for;
+    above 0, things count more than their background. decoder_only: latents stay what they are. muon: for the kernels.
     """
 
     name: str
@@ -42,21 +43,28 @@ class Phase:
     frames: int
     schedule: Schedule
     quiet: int = 0
+    plain: float = 0.0
     decoder_only: bool = False
+    muon: bool = False
 
 
-# What a picture is comes first; how things move is then learned on clips mostly.
+# What a picture is comes first, then how things move, on clips mostly, then what small ones keep of their shape.
 PHASES = (
     Phase(
         "pictures", (1, 1, 1, 5, 9), 16, Schedule(steps=4000, lr=1.5e-3, warmup=100, ema=0.995, seed=11), QUIET_STEPS
     ),
     Phase("clips", (1, 5, 9, 9), 24, Schedule(steps=2200, lr=8e-4, warmup=50, ema=0.99, seed=17)),
     Phase("again", (1, 5, 9, 9), 24, Schedule(steps=950, lr=4e-4, warmup=60, ema=0.99, seed=23)),
+    Phase("things", (1, 9, 9), 27, Schedule(steps=3000, lr=8e-4, warmup=50, ema=0.99, seed=47), plain=0.7, muon=True),
 )
-# Small things and their corners are what a decoder blurs; it can go on learning after everything else is trained.
-DECODER = Phase("decoder", (1, 9), 18, Schedule(steps=2500, lr=8e-4, warmup=50, ema=0.99, seed=41), decoder_only=True)
-THING_WEIGHT = 4.0  # what a pixel on or near a thing counts more than the background's, for the decoder
+# Corners are what a decoder blurs; it can go on learning after everything else is trained.
+DECODER = Phase(
+    "decoder", (1, 9, 9), 27, Schedule(steps=1100, lr=8e-4, warmup=50, ema=0.99, seed=59), plain=1.0,
+    decoder_only=True, muon=True,
+)  # fmt: skip
+THING_WEIGHT = 4.0  # what a pixel on or near a thing counts more than the background's, in phases of plain scenes
 NEAR_THING = 2  # pixels
+SMALLEST_KERNEL = 16  # channels of a kernel that Muon trains
 
 
 def train(
@@ -78,10 +86,10 @@ def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = si
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
     device = next(vae.parameters()).device
-    fit = Fit(vae, phase.schedule, folder)
+    fit = Fit(vae, phase.schedule, folder, matrices=is_kernel if phase.muon else None)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        clip = batch(generator, phase.lengths, phase.frames, plain=phase.decoder_only).to(device)
+        clip = batch(generator, phase.lengths, phase.frames, plain=phase.plain).to(device)
         with torch.autocast(device.type, torch.bfloat16), single_frames_as_pictures():
             with torch.set_grad_enabled(not phase.decoder_only):
                 latents = encode(vae, clip)
@@ -90,12 +98,17 @@ def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = si
                 latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator).to(device)
             decoded = decode(vae, latents).float()
         error = decoded - clip
-        weight = thing_weight(clip) if phase.decoder_only else 1.0
+        weight = thing_weight(clip) if phase.plain else 1.0
         return {"mse": (weight * error**2).mean(), "l1": L1_WEIGHT * (weight * error.abs()).mean()}
 
     fit.run(loss, stage=f"training the VAE on {phase.name}", progress=progress, cancel=cancel)
     fit.use_averaged()
     vae.eval().requires_grad_(False)
+
+
+def is_kernel(name: str, value: Tensor) -> bool:
+    """Whether Muon trains this: a convolution from channels to channels."""
+    return value.ndim >= 4 and min(value.shape[:2]) >= SMALLEST_KERNEL
 
 
 @torch.no_grad()
@@ -178,22 +191,32 @@ def thing_weight(clip: Tensor) -> Tensor:
 
 
 def batch(
-    generator: torch.Generator, lengths: Sequence[int] = (1, 5, 9), frames: int = 16, *, plain: bool = False
+    generator: torch.Generator, lengths: Sequence[int] = (1, 5, 9), frames: int = 16, *, plain: float = 0.0
 ) -> Tensor:
-    """Random clips [B, 3, T, 64, 64] in -1..1: scenes, masked scenes, outlines and things on white.
+    """Random clips [B, 3, T, H, W] in -1..1: scenes, masked scenes, outlines and things on white.
 
-    plain: scenes alone, of one thing or two.
+    plain: share of batches that are scenes as the nine tasks have them.
     """
     length = lengths[_integer(generator, len(lengths))]
     count = max(1, frames // length)
-    draw = _scene if plain else _clip
-    clips = torch.stack([draw(generator, length) for _ in range(count)])
-    return clips.permute(0, 4, 1, 2, 3) * 2 - 1
+    if plain and _uniform(generator) < plain:
+        side = SIDE if _uniform(generator) < 1 / 3 else NARROW
+        clips = [_scene(generator, length, side) for _ in range(count)]
+    else:
+        clips = [_clip(generator, length) for _ in range(count)]
+    return torch.stack(clips).permute(0, 4, 1, 2, 3) * 2 - 1
 
 
-def _scene(generator: torch.Generator, length: int) -> Tensor:
-    things = tuple(_thing(generator) for _ in range(1 + (_uniform(generator) < 0.3)))
-    return render(Scene(_choice(generator, tuple(COLOURS)), things), length, SIDE, SIDE)
+def _scene(generator: torch.Generator, length: int, side: int) -> Tensor:
+    """One thing or two, as large and as fast (in pixels) as the tasks have them."""
+    things, zoom = [], SIDE / side
+    for _ in range(1 + (_uniform(generator) < 0.3)):
+        x, y = (0.2 + 0.6 * _uniform(generator) for _ in range(2))
+        radius = zoom * (0.14 + 0.21 * _uniform(generator))
+        still = Thing(_choice(generator, SHAPES), _choice(generator, tuple(COLOURS)), x, y, radius)
+        moving = still.moving(_choice(generator, tuple(MOTIONS)))
+        things.append(replace(moving, dx=zoom * moving.dx, dy=zoom * moving.dy))
+    return render(Scene(_choice(generator, tuple(COLOURS)), tuple(things)), length, side, side)
 
 
 def _clip(generator: torch.Generator, length: int) -> Tensor:
