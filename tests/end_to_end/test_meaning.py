@@ -137,7 +137,7 @@ def test_questions_about_other_pictures(subject, held_out, models):
 
 def test_the_planning_lora_plans_other_wordings(models):
     score = evaluate(models.planner, draw(48, 5, held_out=True))
-    assert score.exact >= 0.75, score.wrong[:3]  # 89 % of 120, by the model card
+    assert score.exact >= 0.85, score.wrong[:3]  # 95 % of 120, by the model card
 
 
 def test_what_the_vae_alone_loses_is_told():

@@ -80,7 +80,7 @@ PHASES = (
     Phase(
         "further",
         {"images": 0.36, "images_with_reference": 0.06, "videos": 0.47, "videos_with_reference": 0.11},
-        Schedule(steps=3400, lr=9e-4, warmup=100, ema=0.998, seed=53),
+        Schedule(steps=3000, lr=9e-4, warmup=100, ema=0.998, seed=53),
         muon=True,
     ),
 )
