@@ -154,7 +154,7 @@ def test_normalised_latents_have_the_configs_moments_and_the_same_pixels(monkeyp
 
 def pictures(schedule, quiet=0, name="pictures", decoder_only=False):
     """A phase of one picture a step."""
-    return demo_vae.Phase(name, (1,), 1, schedule, quiet, decoder_only)
+    return demo_vae.Phase(name, (1,), 1, schedule, quiet, decoder_only=decoder_only)
 
 
 @pytest.fixture
@@ -297,7 +297,7 @@ def test_it_starts_with_no_output():
 def test_a_few_steps_lower_the_loss_and_a_resumed_run_is_the_unbroken_one(groups, monkeypatch, tmp_path):
     monkeypatch.setattr(demo_vace, "PATCHES", 32)
     encoder, schedule = text_encoder(), Schedule(steps=36, lr=2e-3, warmup=2, ema=0.9, seed=6)
-    first, again = demo_vace.PHASES
+    first, again, *_ = demo_vace.PHASES
     phases = [replace(first, schedule=schedule), replace(again, schedule=replace(schedule, steps=4))]
 
     def run(folder, **options):
