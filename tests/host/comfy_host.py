@@ -182,13 +182,6 @@ class ComfyHost:
         """The user directory."""
         return self.base / "user"
 
-    def import_seconds(self, pack: str = PACK) -> float:
-        """What the host itself reports for a pack under 'Import times for custom nodes'."""
-        times = re.findall(rf"^.*?(\d+\.\d) seconds.*?: .*[/\\]{re.escape(pack)}\s*$", self.startup_log, re.MULTILINE)
-        if len(times) != 1:
-            raise self.trouble(f"{len(times)} import times for {pack} in the log")
-        return float(times[0])
-
     def startup_faults(self, pack: str = PACK) -> list[str]:
         """Lines printed during the start that tell of a pack that failed, or name this one.
 
