@@ -103,6 +103,26 @@ def test_the_ninth_set_is_half_traps_in_both_languages():
         ("A cat sleeping, in a landscape.", "<CFI>"),
         ("A cat sleeping, watercolour, square.", "<BORES>640,640<EORES><CFI>"),
         ("A poster in portrait orientation, please: a waterfall.", "<BORES>720,1280<EORES><CFI>"),
+        # A verb behind its subject orders nothing.
+        ("The edges in <IMGPAD> give the outline: generate an image of a blue star.", "<CTRL><CFI>"),
+        ("The poses in <VIDPAD> give a summary of the motion: create a video of a robot.", "<CTRL><CFV>"),
+        ("With <IMGPAD> give me a description of the scene.", ""),
+        ("The logo in <IMGPAD>: remove it.", "<BOEDIT>0<EOEDIT><CFI>"),
+        # What is painted from the reference is painted anew.
+        ("Please paint the triangle from the reference <IMGPAD> on a green background.", "<REF><CFI>"),
+        ("Paint the car in the reference picture <IMGPAD> at night.", "<REF><CFI>"),
+        ("Paint the car in the reference picture <IMGPAD> dark red.", "<BOEDIT>0<EOEDIT><CFI>"),
+        ("Paint the wall in <IMGPAD> like the one in the reference <IMGPAD>.", "<BOEDIT>0<EOEDIT><REF><CFI>"),
+        # What moves is the thing in the picture, not the picture.
+        ("Make a 64x64 video with the star from <IMGPAD> moving up on a black background.",
+         "<BORES>64,64<EORES><REF><CFV>"),
+        ("Create a clip of the woman in <IMGPAD> moving through a crowd.", "<REF><CFV>"),
+        ("Make the clouds in <IMGPAD> move.", "<BOFIDX>0<EOFIDX><CFV>"),
+        # How long a picture is set in motion.
+        ("Bring <IMGPAD> to life in 9 frames: the cat jumps.", "<BONF>9<EONF><BOFIDX>0<EOFIDX><CFV>"),
+        ("Animate <IMGPAD> in 33 frames.", "<BONF>33<EONF><BOFIDX>0<EOFIDX><CFV>"),
+        ("Animate the picture <IMGPAD> over 3 seconds.", "<BONF>72<EONF><BOFIDX>0<EOFIDX><CFV>"),
+        ("Animate <IMGPAD>: the door opens in 2 seconds.", "<BOFIDX>0<EOFIDX><CFV>"),
     ],
 )  # fmt: skip
 def test_what_a_small_word_changes(words, tokens):

@@ -120,6 +120,8 @@ def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
         before = _before_clause(sentence, clause)
         if before.rstrip().endswith(" to") and not language.match("purpose", _LEADING.sub("", before)):
             continue
+        if before.rstrip()[-1:] >= _FIRST_PAD and language.match("subject", _LEADING.sub("", before)):
+            continue  # "The edges in <pad> give the outline: ..."
         opens = number == 0 or not _WORD.search(before)
         opens = opens or _is_adjunct(before, language)
         if not opens and sentence.rstrip().endswith("?") and language.match("question_word", rest):
@@ -198,6 +200,7 @@ def _made(key: str, verb: re.Match[str], rest: str, has_media: bool, language: L
         and language.match("make_edit", verb.group())
         and definite
         and not language.match("measure_only", after.strip())
+        and not (key == "make_image" and language.match("from_reference", after.strip()))
     ):
         return Verdict("edit")
     if key == "want":
