@@ -37,7 +37,7 @@ def demo() -> Workflow:
     made = start("unison_demo", "Unison: demo (runs at once)")
     plan = planner(made, RED_CIRCLE, [], [])["plan"]
     text(made, plan)
-    sampler = sampled(made, plan, steps=8)
+    sampler = sampled(made, plan, steps=8, cfg=3.0)  # demo.CFG
     made.node("preview", "PreviewImage", images=sampler["images"])
     layout = row(
         left_side(),

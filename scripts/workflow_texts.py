@@ -38,13 +38,14 @@ YOUR_MODELS = "\n".join(
         f"| [planner]({UNISON}), a folder | unison |",
         f"| [{PROJECTOR_FILE}]({UNISON}) | unison |",
         "",
-        "Then leave sizes such as 64x64 out of the instruction, or say 480p: real models want room.",
+        "Then leave sizes such as 64x64 out of the instruction, or say 480p: real models want room, and a *cfg* of 5.",
     ]
 )
 
 DEMO_KNOWS_SHAPES = (
     "Press **Run**: it works at once, without a download. The demo models are tiny and know **coloured shapes only, "
-    "in 64x64 pictures and videos of 9 frames**: circles, squares, triangles, stars. Anything else takes your models."
+    "in 64x64 pictures and videos of 9 frames**: circles, squares, triangles, stars, "
+    "best with a *cfg* of 3. Anything else takes your models."
 )
 
 TYPE_IT = "1. **Type the instruction** into the Planner, in English or Chinese."

@@ -9,10 +9,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cli_parser import make_parser
+from .demo import CFG as DEMO_CFG
 from .errors import Cancelled, InputError, UnisonError
 from .progress import Cancel, Progress, silent
 
@@ -134,9 +136,13 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
     out = check_runnable(planned, options.out, source_options.annotators)
     from .engine_diffusers import SamplingSettings  # imports torch, so it waits until the plan is known to be good
 
-    sampling = SamplingSettings(options.steps, options.cfg, options.shift, options.seed)
+    sampling = SamplingSettings(steps=options.steps, shift=options.shift, seed=options.seed)
+    if options.cfg is not None:
+        sampling = replace(sampling, cfg=options.cfg)
     _note("\n".join(as_lines(planned.plan, planned.spec)))
     models = resolve_models(options.models, _given(options), progress)
+    if models.demo and options.cfg is None:
+        sampling = replace(sampling, cfg=DEMO_CFG)
     for notice in models.notices:
         _note(f"note: {notice}")
     made = run(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import __version__, cli_training
+from .demo import CFG as DEMO_CFG
 from .masks import FEATHER, FILLS
 from .plan import CONTROLS, MAIN, WHOLE_FRAME
 
@@ -51,7 +52,9 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_sources(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--cfg", type=float, default=5.0, help="guidance scale; 1 turns guidance off")
+    parser.add_argument(
+        "--cfg", type=float, help=f"guidance; 1 turns it off (default: 5, {DEMO_CFG:g} for the embedded demo models)"
+    )
     parser.add_argument("--shift", type=float, default=5.0, help="flow shift of the schedule")
     parser.add_argument("--negative", metavar="TEXT", help="negative prompt (default: Wan's own)")
     for name, what in (

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .demo import CFG as DEMO_CFG
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def _add_eval_demo(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--count", type=int, default=20, help="examples of each kind")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cfg", type=float, default=5.0)
+    parser.add_argument("--cfg", type=float, default=DEMO_CFG, help="guidance; 1 turns it off")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a sheet of every kind there")
     parser.add_argument("--only", action="append", default=[], metavar="KIND", help="of these kinds alone")

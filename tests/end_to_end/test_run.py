@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from unison_backend.engine_diffusers import Engine
+from unison_backend.demo import CFG, ensure
+from unison_backend.engine_diffusers import Engine, SamplingSettings
 from unison_backend.media import load_image, load_video, probe
 from unison_backend.media_write import read_metadata, write_video
 from unison_backend.prompt import parse_pads
@@ -70,6 +71,24 @@ def run_and_check(record, draw, unison, tmp_path, received):
         assert float(info.fps) == pytest.approx(planned["fps"], rel=1e-4)
     assert json.loads(read_metadata(out)["unison"])["plan"]["task"] == record["task"]
     check_sources(planned, received[-1], paths)
+
+
+def test_the_embedded_models_have_their_own_guidance(unison, tmp_path):
+    def cfg(*options):
+        out = tmp_path / f"{len(options)}.png"
+        status, _, errors = unison("run", "Draw a red circle, 64x64.", "--out", out, *SMALL, *options)
+        assert status == 0, errors
+        return json.loads(read_metadata(out)["unison"])["settings"]["cfg"]
+
+    assert (cfg(), cfg("--cfg", 5)) == (CFG, 5)
+
+
+def test_other_models_have_the_references_guidance(unison, tmp_path):
+    models, out = ensure(), tmp_path / "circle.png"
+    given = ("--vace", models.vace, "--vae", models.vae, "--text-encoder", models.text_encoder)
+    status, _, errors = unison("run", "Draw a red circle, 64x64.", "--out", out, *SMALL, *given)
+    assert status == 0, errors
+    assert json.loads(read_metadata(out)["unison"])["settings"]["cfg"] == SamplingSettings.cfg == 5
 
 
 def check_sources(planned, sources, paths):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from unison_backend.demo import CFG
 from unison_backend.needs import NEEDS
 from unison_backend.planner.rules import RulesPlanner
 from unison_backend.prompt import Medium, bind_names
@@ -437,6 +438,11 @@ def test_auto_samples_as_the_reference():
     assert prompt[roles["sigmas"]]["inputs"] == {"steps": 50, "shift": 5.0}
     sample = prompt[roles["sample"]]["inputs"]
     assert (sample["cfg"], sample["noise_seed"], sample["add_noise"]) == (5.0, 0, True)
+
+
+def test_the_demo_samples_with_its_models_guidance():
+    prompt = read(API / "unison_demo.json")
+    assert prompt[ROLES["unison_demo"]["sampler"]]["inputs"]["cfg"] == CFG
 
 
 # ---------------------------------------------------------------------------------------------- words

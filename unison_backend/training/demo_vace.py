@@ -37,13 +37,13 @@ GROUPS: dict[str, dict[str, int]] = {
     "images_with_reference": {"image_reference": 2500},
     "videos": {
         "text_to_video": 2000,
-        "image_to_video first": 700,
+        "image_to_video first": 900,
         "image_to_video last": 800,
-        "image_to_video both": 400,
-        "video_editing recolour": 400,
-        "video_editing replace": 500,
-        "video_editing remove": 450,
-        "video_control": 1000,
+        "image_to_video both": 800,
+        "video_editing recolour": 850,
+        "video_editing replace": 1000,
+        "video_editing remove": 800,
+        "video_control": 1500,
     },
     "videos_with_reference": {"video_reference": 1000},
 }
@@ -81,6 +81,12 @@ PHASES = (
         "further",
         {"images": 0.36, "images_with_reference": 0.06, "videos": 0.47, "videos_with_reference": 0.11},
         Schedule(steps=3000, lr=9e-4, warmup=100, ema=0.998, seed=53),
+        muon=True,
+    ),
+    Phase(
+        "wordings",
+        {"images": 0.34, "images_with_reference": 0.07, "videos": 0.47, "videos_with_reference": 0.12},
+        Schedule(steps=5500, lr=9e-4, warmup=100, ema=0.998, seed=61),
         muon=True,
     ),
 )

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..demo import DemoSet, ensure
+from ..demo import CFG, DemoSet, ensure
 from ..demo.reading import Seen, overlap, read_frame
 from ..demo.shape_questions import Question, Subject, question
 from ..demo.shape_tasks import FRAMES, SIDE, Example, example, kinds
@@ -42,7 +42,7 @@ class EvaluationSettings:
 
     count: int = 20
     steps: int = 20
-    cfg: float = 5.0
+    cfg: float = CFG
     seed: int = 0
     only: tuple[str, ...] = ()
 
