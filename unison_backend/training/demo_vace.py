@@ -64,7 +64,8 @@ class Phase:
     muon: bool = False
 
 
-# What things look like comes first; the later parts see more of what moves, the last one a VAE that keeps more of it.
+# What things look like comes first; the later parts see more of what moves. In the shipped set the third one was the
+# first to see a VAE that keeps moving things, the fourth the first to see ten wordings of each kind (model card).
 PHASES = (
     Phase(
         "first",
