@@ -103,7 +103,13 @@ def test_the_ninth_set_is_half_traps_in_both_languages():
         ("A cat sleeping, in a landscape.", "<CFI>"),
         ("A cat sleeping, watercolour, square.", "<BORES>640,640<EORES><CFI>"),
         ("A poster in portrait orientation, please: a waterfall.", "<BORES>720,1280<EORES><CFI>"),
-        # A verb behind its subject orders nothing.
+        # Without a full stop behind the medium an order is one still.
+        ("The woman in <IMGPAD> Create a video of her dancing.", "<REF><CFV>"),
+        ("This woman in <IMGPAD> make her smile.", "<BOEDIT>0<EOEDIT><CFI>"),
+        ("The dog in <IMGPAD> remove the leash.", "<BOEDIT>0<EOEDIT><CFI>"),
+        ("The dog in <IMGPAD> and the cat in <IMGPAD> create a video of them.", "<REF><CFV>"),
+        ("The scene in <IMGPAD> give me a description.", ""),
+        # But what a medium's subject "gives" asks for no answer.
         ("The edges in <IMGPAD> give the outline: generate an image of a blue star.", "<CTRL><CFI>"),
         ("The poses in <VIDPAD> give a summary of the motion: create a video of a robot.", "<CTRL><CFV>"),
         ("With <IMGPAD> give me a description of the scene.", ""),
@@ -118,6 +124,8 @@ def test_the_ninth_set_is_half_traps_in_both_languages():
          "<BORES>64,64<EORES><REF><CFV>"),
         ("Create a clip of the woman in <IMGPAD> moving through a crowd.", "<REF><CFV>"),
         ("Make the clouds in <IMGPAD> move.", "<BOFIDX>0<EOFIDX><CFV>"),
+        ("Make the leaves of the tree in <IMGPAD> move.", "<BOFIDX>0<EOFIDX><CFV>"),
+        ("Let the people at the back of the room in <IMGPAD> move.", "<BOFIDX>0<EOFIDX><CFV>"),
         # How long a picture is set in motion.
         ("Bring <IMGPAD> to life in 9 frames: the cat jumps.", "<BONF>9<EONF><BOFIDX>0<EOFIDX><CFV>"),
         ("Animate <IMGPAD> in 33 frames.", "<BONF>33<EONF><BOFIDX>0<EOFIDX><CFV>"),

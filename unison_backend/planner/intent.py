@@ -120,8 +120,6 @@ def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
         before = _before_clause(sentence, clause)
         if before.rstrip().endswith(" to") and not language.match("purpose", _LEADING.sub("", before)):
             continue
-        if before.rstrip()[-1:] >= _FIRST_PAD and language.match("subject", _LEADING.sub("", before)):
-            continue  # "The edges in <pad> give the outline: ..."
         opens = number == 0 or not _WORD.search(before)
         opens = opens or _is_adjunct(before, language)
         if not opens and sentence.rstrip().endswith("?") and language.match("question_word", rest):
@@ -129,6 +127,8 @@ def _english(sentence: str, text: Text, language: Language) -> Iterator[Verdict]
         if labels and language.match("ask_aux", rest):
             opens = False
         if verdict := _english_clause(rest, opens or before.rstrip().endswith(":"), has_media, language):
+            if verdict.kind == "ask" and language.match("subject", _LEADING.sub("", before)):
+                continue  # "The edges in <pad> give the outline: ..."
             yield verdict
             if verdict.kind == "ask" or verdict.output:
                 return
