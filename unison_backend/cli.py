@@ -136,9 +136,8 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
     out = check_runnable(planned, options.out, source_options.annotators)
     from .engine_diffusers import SamplingSettings  # imports torch, so it waits until the plan is known to be good
 
-    sampling = SamplingSettings(steps=options.steps, shift=options.shift, seed=options.seed)
-    if options.cfg is not None:
-        sampling = replace(sampling, cfg=options.cfg)
+    cfg = SamplingSettings.cfg if options.cfg is None else options.cfg
+    sampling = SamplingSettings(options.steps, cfg, options.shift, options.seed)
     _note("\n".join(as_lines(planned.plan, planned.spec)))
     models = resolve_models(options.models, _given(options), progress)
     if models.demo and options.cfg is None:
