@@ -11,6 +11,7 @@ from . import (
     compositing,
     conditioning,
     folders,
+    host,
     loaders,
     plan_fields,
     planning,
@@ -37,4 +38,4 @@ class UnisonExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         folders.register()
-        return [node for module in MODULES for node in module.NODES]
+        return [host.telling_of_broken_libraries(node) for module in MODULES for node in module.NODES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from ..unison_backend.errors import Cancelled
@@ -26,6 +27,26 @@ def interruptible() -> Iterator[None]:
     except Cancelled:
         model_management.throw_exception_if_processing_interrupted()
         raise model_management.InterruptProcessingException() from None
+
+
+def telling_of_broken_libraries(node: Any) -> Any:
+    """The node class, whose `execute` tells in one sentence of a library that does not load."""
+    plain = node.execute.__func__
+
+    @wraps(plain)
+    def execute(cls: Any, *values: Any, **inputs: Any) -> Any:
+        try:
+            return plain(cls, *values, **inputs)
+        except Exception as error:
+            from ..unison_backend.libraries import broken_library
+
+            told = broken_library(error)
+            if told is None:
+                raise
+            raise told from error
+
+    node.execute = classmethod(execute)
+    return node
 
 
 def progress_bar() -> Callable[[str, int, int], None]:

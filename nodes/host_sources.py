@@ -79,11 +79,12 @@ def encode(sources: Sources, vae: Any) -> tuple[Any, Any]:
     The host normalises vace_frames itself when it samples, so they are handed over un-normalised.
     """
     import comfy.latent_formats
+    from einops import rearrange
 
     latents = comfy.latent_formats.Wan21()
 
     def normalised(clip: Any) -> Any:
-        frames = (clip[0].permute(1, 2, 3, 0) + 1) / 2
+        frames = rearrange((clip + 1) / 2, "1 c t h w -> t h w c")
         return latents.process_in(vae.encode(frames).float())
 
     with host.interruptible():

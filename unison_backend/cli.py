@@ -40,15 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Cancelled, KeyboardInterrupt) as error:
         _complain(str(error) or "cancelled")
         return CANCELLED
-    except InputError as error:
-        _complain(str(error))
-        return BAD_INPUT
-    except UnisonError as error:
-        _complain(str(error))
-        return FAILED
     except BrokenPipeError:
         sys.stderr.close()
         return FAILED
+    except Exception as error:
+        from .libraries import broken_library  # only now: what it imports is not needed by a run that goes well
+
+        told = broken_library(error) or error
+        if not isinstance(told, UnisonError):
+            raise
+        _complain(str(told))
+        return BAD_INPUT if isinstance(told, InputError) else FAILED
 
 
 def _plan(options: argparse.Namespace) -> int:

@@ -38,6 +38,7 @@ def text_context(rows: Tensor, projected: Tensor | None = None, length: int = CO
     Raises InputError when there are more than `length` rows or the widths differ.
     """
     import torch
+    from einops import rearrange
 
     parts = [rows] if projected is None else [rows, projected[0].to(rows)]
     if len({part.shape[-1] for part in parts}) != 1:
@@ -48,4 +49,5 @@ def text_context(rows: Tensor, projected: Tensor | None = None, length: int = CO
     filled = torch.cat(parts)
     if filled.shape[0] > length:
         raise InputError(f"the text context has {filled.shape[0]} rows, at most {length} fit: shorten the instruction")
-    return torch.nn.functional.pad(filled, (0, 0, 0, length - filled.shape[0]))[None]
+    padded = torch.nn.functional.pad(filled, (0, 0, 0, length - filled.shape[0]))
+    return rearrange(padded, "row width -> 1 row width")

@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 import platform
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
+from .errors import LibraryError
+from .libraries import broken_library
 from .models import MODELS_VARIABLE, find, named_folder
 from .needs import ANNOTATOR_NEEDS, NEEDS, describe
 
-_PACKAGES = (
-    "transformers",
-    "peft",
-    "accelerate",
-    "safetensors",
-    "sentencepiece",
-    "einops",
-    "ftfy",
-    "numpy",
-    "pillow",
-    "av",
-)
-_STANDALONE = ("torch", "torchvision", "diffusers")
-_OPTIONAL = ("flash-attn", "bitsandbytes")
+# What is imported of each: libraries that load their parts late break late.
+_PACKAGES = {
+    "numpy": ("numpy",),
+    "pillow": ("PIL.Image",),
+    "scipy": ("scipy.ndimage", "scipy.spatial"),
+    "av": ("av", "av.codec"),
+    "torch": ("torch",),
+    "torchvision": ("torchvision.models.optical_flow",),
+    "einops": ("einops",),
+    "ftfy": ("ftfy",),
+    "safetensors": ("safetensors.torch",),
+    "sentencepiece": ("sentencepiece",),
+    "kornia": ("kornia.filters",),
+    "transformers": (
+        "transformers:AutoProcessor",
+        "transformers:Qwen2_5_VLForConditionalGeneration",
+        "transformers:UMT5EncoderModel",
+        "transformers:GroundingDinoForObjectDetection",
+        "transformers:Sam2VideoModel",
+        "transformers:AutoModelForDepthEstimation",
+        "transformers:VitPoseForPoseEstimation",
+    ),
+    "peft": ("peft",),
+    "accelerate": ("accelerate",),
+    "diffusers": ("diffusers:WanVACETransformer3DModel", "diffusers:AutoencoderKLWan"),
+}
+_OPTIONAL = {"flash-attn": ("flash_attn",), "bitsandbytes": ("bitsandbytes",)}
 _ANNOTATORS = "Finding what an edit names takes the first two of these, and depth, pose and flow maps one each:"
 
 
 def report(models: Path | None) -> tuple[list[str], bool]:
     """Lines to print, and whether everything is there that making with the embedded models takes."""
     lines = [f"python {platform.python_version()} on {platform.system()} {platform.machine()}"]
-    healthy = True
-    for name in (*_PACKAGES, *_STANDALONE):
-        found = _version(name)
-        healthy = healthy and found is not None
-        lines.append(f"  {name:<16} {found or 'MISSING: install it, or run through uv, which does'}")
-    lines += [f"  {name:<16} {_version(name) or 'not installed (optional)'}" for name in _OPTIONAL]
-    lines += [_device(), _encoder()]
-    return lines + _models(models), healthy
+    broken = {name: _broken(parts) for name, parts in _PACKAGES.items()}
+    for name, told in broken.items():
+        lines.append(f"  {name:<16} {_version(name) or 'MISSING'}{f': {told}' if told else ''}")
+    for name, parts in _OPTIONAL.items():
+        told = _broken(parts) if (found := _version(name)) else None
+        lines.append(f"  {name:<16} {found or 'not installed (optional)'}{f': {told}' if told else ''}")
+    if not broken["torch"]:
+        lines.append(_device())
+    if not broken["av"]:
+        lines.append(_encoder())
+    works = not any(broken.values())
+    return lines + _models(models, usable=works), works
 
 
 def _version(name: str) -> str | None:
@@ -47,9 +66,20 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _broken(parts: tuple[str, ...]) -> LibraryError | None:
+    """Why `module` or `module:attribute` cannot be imported, for the first of several that cannot."""
+    try:
+        for part in parts:
+            module, _, attribute = part.partition(":")
+            loaded = import_module(module)
+            if attribute:
+                getattr(loaded, attribute)
+    except Exception as error:
+        return broken_library(error) or LibraryError(f"it cannot be loaded: {type(error).__name__}: {error}")
+    return None
+
+
 def _device() -> str:
-    if find_spec("torch") is None:
-        return "device: torch is missing"
     import torch
 
     if torch.cuda.is_available():
@@ -59,8 +89,6 @@ def _device() -> str:
 
 
 def _encoder() -> str:
-    if find_spec("av") is None:
-        return "video: PyAV is missing"
     import av.codec
 
     try:
@@ -70,7 +98,8 @@ def _encoder() -> str:
     return "video: H.264 can be read and written"
 
 
-def _models(folder: Path | None) -> list[str]:
+def _models(folder: Path | None, *, usable: bool) -> list[str]:
+    """What of the models is found; `usable`: whether their files can be looked into."""
     folder = folder or named_folder()
     if folder is None:
         lines = [f"models: no folder given (--models DIR or {MODELS_VARIABLE}), so the embedded demo models are used."]
@@ -82,21 +111,21 @@ def _models(folder: Path | None) -> list[str]:
         path = getattr(found, need.key)
         mark = "found   " if path else "MISSING " if need.required else "optional"
         lines.append(f"  {mark} {f'{need.role}: {path}' if path else describe(need)}")
-    if found.planner is not None and find_spec("torch") is not None:
+    if found.planner is not None and usable:
         from .planner.merging import check_planner_folder
 
         lines += [f"    {finding}" for finding in check_planner_folder(found.planner)]
-    return lines + _annotators(folder)
+    return lines + _annotators(folder, usable=usable)
 
 
-def _annotators(folder: Path) -> list[str]:
+def _annotators(folder: Path, *, usable: bool) -> list[str]:
     """A line for each annotator; what is found but cannot be loaded is said, and what comes of one that is missing."""
     from .annotators.places import damage, find_annotators
 
     found, lines = find_annotators(folder), [_ANNOTATORS]
     for need in ANNOTATOR_NEEDS:
         path = found.get(need.key)
-        wrong = damage(need.key, path) if path and find_spec("torch") is not None else ""
+        wrong = damage(need.key, path) if path and usable else ""
         mark = "DAMAGED " if wrong else "found   " if path else "optional"
         lines.append(f"  {mark} {wrong or (f'{need.role}: {path}' if path else describe(need))}")
     if ("detector" in found) != ("segmenter" in found):

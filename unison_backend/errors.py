@@ -27,6 +27,10 @@ class UnsupportedError(UnisonError):
     """The request is understood, but this installation lacks what it takes; the message says what is missing."""
 
 
+class LibraryError(UnsupportedError):
+    """A library is missing, damaged or does not fit another one; the message says which, where and how to mend it."""
+
+
 class ResourceError(UnisonError):
     """The machine ran out of something (memory, disk); the message says what to lower."""
 

@@ -167,6 +167,10 @@ def on_background(pixels: Pixels, background: float) -> Pixels:
     return laid
 
 
+# Windows' own numbers (sharing and lock violation); elsewhere an open file may be replaced.
+_IN_USE = (32, 33)
+
+
 @contextmanager
 def writing(path: Path, *foreign: type[Exception]) -> Iterator[None]:
     """Turns what the system (and the exceptions named) say about writing into a sentence about `path`."""
@@ -179,6 +183,8 @@ def writing(path: Path, *foreign: type[Exception]) -> Iterator[None]:
         raise ResourceError(f"{path} cannot be written, memory ran out: make it smaller") from error
     except translated as error:
         number = getattr(error, "errno", None)
+        if getattr(error, "winerror", None) in _IN_USE:
+            raise MediaError(f"{path} is open in another program: close it there, or choose another name") from error
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceError(f"{path} cannot be written, the disk is full: free space or choose another") from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -51,13 +51,16 @@ def open_container(path: Path) -> InputContainer:
     """A video or sound file opened by PyAV; MediaError when FFmpeg cannot read it."""
     import av
 
+    # Foreign tags need not be UTF-8: PyAV 19 takes them as they are, older ones have to be told.
+    lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
     try:
-        # An absolute path is never taken for a protocol, and foreign tags need not be UTF-8.
-        return av.open(
-            str(path.absolute()), metadata_errors="replace", container_options={"format_whitelist": FFMPEG_FORMATS}
+        # An absolute path is never taken for a protocol.
+        opened: InputContainer = av.open(
+            str(path.absolute()), container_options={"format_whitelist": FFMPEG_FORMATS}, **lenient
         )
     except av.FFmpegError as error:
         raise MediaError(f"{path} is damaged or not a video: copy it again or convert it to MP4") from error
+    return opened
 
 
 def main_stream(container: InputContainer) -> VideoStream | None:
@@ -164,8 +167,10 @@ def probe_video(path: Path) -> MediaInfo:
 
 def _times(timed: Sequence[tuple[int | None, int]], stream: VideoStream) -> tuple[tuple[Fraction, ...], Fraction]:
     """Start of each frame and end of the last, in seconds from the first, out of `Clip.timed`."""
-    tick = stream.time_base or Fraction(1, 90000)
-    rates = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
+    tick = Fraction(stream.time_base or Fraction(1, 90000))
+    rates = [
+        Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate
+    ]  # PyAV 19 has a type of its own
     rate = rates[0] if rates else DEFAULT_RATE
     known = sorted((time, length) for time, length in timed if time is not None)
     if len(known) < len(timed) or any(a[0] == b[0] for a, b in pairwise(known)):

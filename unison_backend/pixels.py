@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,9 +18,9 @@ def cover(image: Tensor, width: int, height: int) -> Tensor:
     if image.shape[:2] == (height, width):
         return image
     scaled_width, scaled_height, left, top = geometry.cover(image.shape[1], image.shape[0], width, height)
-    pixels = image.permute(2, 0, 1)[None]
+    pixels = rearrange(image, "h w c -> 1 c h w")
     scaled = functional.interpolate(pixels, (scaled_height, scaled_width), mode="bicubic", antialias=True).clamp(0, 1)
-    return scaled[0, :, top : top + height, left : left + width].permute(1, 2, 0)
+    return rearrange(scaled[..., top : top + height, left : left + width], "1 c h w -> h w c")
 
 
 def letterbox_on_white(image: Tensor, width: int, height: int) -> Tensor:
@@ -27,8 +28,8 @@ def letterbox_on_white(image: Tensor, width: int, height: int) -> Tensor:
     if image.shape[:2] == (height, width):
         return image
     scaled_width, scaled_height, left, top = geometry.letterbox(image.shape[1], image.shape[0], width, height)
-    pixels = image.permute(2, 0, 1)[None]
+    pixels = rearrange(image, "h w c -> 1 c h w")
     scaled = functional.interpolate(pixels, (scaled_height, scaled_width), mode="bilinear", align_corners=False)
     canvas = torch.ones(height, width, 3)
-    canvas[top : top + scaled_height, left : left + scaled_width] = scaled[0].permute(1, 2, 0)
+    canvas[top : top + scaled_height, left : left + scaled_width] = rearrange(scaled, "1 c h w -> h w c")
     return canvas

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -52,8 +53,8 @@ class Projector(nn.Module):
             )
         rows = self.ln_out(self.net(self.ln_in(features[:, :NUM_ROWS])))
         rows = functional.pad(rows, (0, 0, 0, NUM_ROWS - rows.shape[1]))
-        projected: Tensor = self.seq_adjust(rows.transpose(1, 2)).transpose(1, 2)
-        return projected
+        mixed: Tensor = self.seq_adjust(rearrange(rows, "batch row width -> batch width row"))
+        return rearrange(mixed, "batch width token -> batch token width")
 
 
 def load_projector(path: Path | str, *, device: torch.device | str = "cpu", operations: Any = nn) -> Projector:

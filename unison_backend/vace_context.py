@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,8 +32,8 @@ def pack_mask(mask: Tensor) -> Tensor:
     """A mask [T, H, W] as [64, T', H/8, W/8]: each 8x8 block becomes channels (8 * dy + dx), time by nearest-exact."""
     frames, height, width = mask.shape
     rows, columns = height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
-    blocks = mask.reshape(frames, rows, SPATIAL_STRIDE, columns, SPATIAL_STRIDE).permute(2, 4, 0, 1, 3)
-    channels = blocks.reshape(1, SPATIAL_STRIDE**2, frames, rows, columns)
+    stride = SPATIAL_STRIDE
+    channels = rearrange(mask, "t (rows dy) (columns dx) -> 1 (dy dx) t rows columns", dy=stride, dx=stride)
     length = (frames + TEMPORAL_STRIDE - 1) // TEMPORAL_STRIDE
     packed: Tensor = functional.interpolate(channels, (length, rows, columns), mode="nearest-exact")[0]
     return packed
@@ -64,9 +65,9 @@ def encode_context(sources: Sources, encode: Encode, cancel: Cancel = never) -> 
 
 def to_signed(frames: Tensor) -> Tensor:
     """[T, H, W, 3] in 0..1 to [1, 3, T, H, W] in -1..1."""
-    return (frames * 2 - 1).permute(3, 0, 1, 2)[None]
+    return rearrange(frames * 2 - 1, "t h w c -> 1 c t h w")
 
 
 def to_unit(clip: Tensor) -> Tensor:
     """[1, 3, T, H, W] in -1..1 to [T, H, W, 3] in 0..1, clamped, on the CPU."""
-    return ((clip.float() + 1) / 2).clamp(0, 1)[0].permute(1, 2, 3, 0).cpu()
+    return rearrange(((clip.float() + 1) / 2).clamp(0, 1), "1 c t h w -> t h w c").cpu()

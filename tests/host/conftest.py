@@ -9,31 +9,14 @@ import pytest
 from host_install import find_host
 
 HERE = Path(__file__).resolve().parent
-HOST_TESTS = pytest.StashKey[set[str]]()
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     """Without a host, skip every test of this folder."""
     mine = [item for item in items if HERE in item.path.parents]
-    config.stash[HOST_TESTS] = {item.nodeid for item in mine}
     if mine and isinstance(reason := find_host(), str):
         for item in mine:
             item.add_marker(pytest.mark.skip(reason=f"host test: {reason}"))
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_terminal_summary(terminalreporter, config):
-    """Say last which host was tested, or how many tests were not run for lack of one."""
-    yield
-    mine = config.stash.get(HOST_TESTS, set())
-    if not mine:
-        return
-    install = find_host()
-    if isinstance(install, str):
-        count = sum(report.nodeid in mine for report in terminalreporter.stats.get("skipped", []))
-        terminalreporter.write_line(f"host tests: {count} skipped: {install}", yellow=True)
-    else:
-        terminalreporter.write_line(f"host tests: ComfyUI {install.version} at {install.folder} with {install.python}")
 
 
 @pytest.fixture(scope="session")

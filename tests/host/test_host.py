@@ -9,6 +9,7 @@ import sys
 from io import BytesIO
 
 import comfy_host
+import graphs
 import pytest
 from comfy_host import PACK, ComfyHost
 from host_install import HostError
@@ -441,3 +442,27 @@ def test_without_a_host_the_summary_says_what_was_left_out(tmp_path):
     done = subprocess.run(command, cwd=comfy_host.REPOSITORY, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "host tests: 2 skipped: no ComfyUI in" in done.stdout and "nowhere (COMFYUI_PATH)" in done.stdout
+
+
+def test_a_library_that_does_not_load_is_told_on_the_node(fresh_host, tmp_path):
+    """One sentence that names library, file and cure; the graph is alive once the library is."""
+    package = tmp_path / "path" / "ftfy"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise OSError('/x/libftfy.so: undefined symbol: fix')\n")
+    host = fresh_host(env={"PYTHONPATH": str(package.parent)})
+    graph = Graph()
+    models, planner = graphs.planned(graph, "Create a 64x64 picture of a cat.")
+    context, _ = graphs.conditioned(graph, models, planner)
+    graph.node("PreviewAny", source=context[0])
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    (error,) = run.of("execution_error")
+    assert error["node_type"] == "UnisonTextContext"
+    told = error["exception_message"].strip()
+    assert (
+        told.startswith("the library ftfy ") and " cannot be loaded: OSError: /x/libftfy.so: undefined symbol" in told
+    )
+    assert "-m uv sync" not in told  # that is a clone's cure, not ComfyUI's
+    assert str(package / "__init__.py") in told and "\n" not in told and "mend it with: " in told
+    (package / "__init__.py").write_text("def fix_text(text):\n    return text\n")
+    graphs.succeeded(host.run(graph.prompt))

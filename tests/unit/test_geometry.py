@@ -19,6 +19,8 @@ from unison_backend.geometry import (
     token_budget,
 )
 
+pytestmark = pytest.mark.fast
+
 AREA = 832 * 480
 
 # Measured on the reference's own processor with a budget of 832x480.

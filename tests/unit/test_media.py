@@ -28,6 +28,8 @@ from unison_backend.media import (
 
 from .media_samples import BLACK, BLUE, GREEN, RED, WHITE, damage, greys, make_video, noise, refusal
 
+pytestmark = pytest.mark.fast
+
 # ---- names and kinds -------------------------------------------------------------------------------------------------
 
 

@@ -91,7 +91,7 @@ def test_variable_rate(tmp_path: Path, name: str) -> None:
 def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", greys(20))
     with av.open(str(path)) as container:
-        ticks = round((container.streams.video[0].time_base or 1) ** -1 / 24)
+        ticks = round(1 / Fraction(container.streams.video[0].time_base or 1) / 24)
     data = bytearray(path.read_bytes())
     at = data.index(b"elst") + 12
     length, first = struct.unpack(">Ii", data[at : at + 8])

@@ -98,7 +98,7 @@ def test_requirements_are_the_projects_dependencies_and_leave_torch_to_the_host(
 
 def test_groups():
     groups = PROJECT["dependency-groups"]
-    assert {d.split(">")[0] for d in groups["standalone"]} == {"torch", "torchvision", "torchaudio", "diffusers"}
+    assert {d.split(">")[0] for d in groups["standalone"]} == {"torch", "torchvision", "diffusers"}
     assert PROJECT["tool"]["uv"]["default-groups"] == ["standalone", "test"]
 
 
@@ -138,3 +138,39 @@ def test_the_code_is_clean(command):
     ruff = pytest.importorskip("ruff", reason="ruff is not installed")
     done = subprocess.run([ruff.find_ruff_bin(), *command, "-q", "."], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_the_registry_gets():
+    """The published zip is what git tracks less .comfyignore: all that runs, and no test, script or picture of a page."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    left_out = tuple((ROOT / ".comfyignore").read_text().split())
+    assert all((ROOT / folder).is_dir() for folder in left_out)
+    sent = [name for name in listed.stdout.decode().split("\0") if name and not name.startswith(left_out)]
+    assert {name.partition("/")[0] for name in sent} == {
+        ".comfyignore", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "__init__.py", "docs",
+        "js", "locales", "nodes", "pyproject.toml", "requirements.txt", "unison_backend", "workflows",
+    }  # fmt: skip
+    sizes = {name: (ROOT / name).stat().st_size for name in sent}
+    models = sum(size for name, size in sizes.items() if name.startswith("unison_backend/demo/weights/"))
+    assert models < 34_000_000 and sum(sizes.values()) - models < 3_000_000
+
+
+def test_the_registrys_pictures_are_as_it_wants_them():
+    Image = pytest.importorskip("PIL.Image")
+    with Image.open(ROOT / "docs" / "branding" / "icon.png") as icon:
+        assert icon.width == icon.height <= 400
+    with Image.open(ROOT / "docs" / "branding" / "banner.png") as banner:
+        assert banner.width * 9 == banner.height * 21
+
+
+def test_the_changelog_begins_with_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert text.split("## ")[1].splitlines()[0] == PROJECT["project"]["version"]
+
+
+def test_ci_runs_the_checks_before_the_tests():
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    checks = ["ruff check .", "ruff format --check .", "mypy", "python scripts/build_workflows.py --check"]
+    assert lines[-1] == TEST_COMMAND and lines[-5:-1] == [f"python3 -m uv run {check}" for check in checks]

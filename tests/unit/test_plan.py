@@ -10,6 +10,8 @@ from unison_backend.plan import ADDED_TOKENS, CONTROLS, MAX_FRAMES, MAX_SIDE, Fr
 from unison_backend.signals import parse
 from unison_backend.tasks import Task
 
+pytestmark = pytest.mark.fast
+
 IMAGE, VIDEO = "image", "video"
 
 

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from unison_backend.errors import InputError, PromptError
 from unison_backend.prompt import MAX_TEXT, Medium, bind_names, parse_pads, parse_paths
 
+pytestmark = pytest.mark.fast
+
 
 def test_paths_become_pads_in_order():
     prompt = parse_paths("Here is the mask ###a/m.PNG###. Change ###b.mp4### there.")

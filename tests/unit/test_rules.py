@@ -14,6 +14,8 @@ from unison_backend.planner.rules import plan
 from unison_backend.prompt import parse_pads, parse_paths
 from unison_backend.signals import parse
 
+pytestmark = pytest.mark.fast
+
 DATA = Path(__file__).parent / "data"
 SENTENCES = [
     (file.stem, number, json.loads(line))

@@ -14,6 +14,8 @@ from unison_backend.signals import parse
 from unison_backend.spec import Limits
 from unison_backend.tasks import Task
 
+pytestmark = pytest.mark.fast
+
 PHOTO = MediaInfo("image", 1920, 1080)
 
 

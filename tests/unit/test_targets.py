@@ -18,6 +18,8 @@ from unison_backend.planner.rules import plan
 from unison_backend.planner.targets import Target, is_plural, parse_target, target
 from unison_backend.prompt import Medium, bind_names, parse_pads
 
+pytestmark = pytest.mark.fast
+
 DATA = Path(__file__).parent / "data"
 RECORDS = [json.loads(line) for line in (DATA / "targets.jsonl").read_text(encoding="utf-8").splitlines()]
 DICTIONARY = json.loads(

@@ -270,13 +270,14 @@ def flow_colours(flow: Tensor, longest: float) -> Tensor:
     The colours are torchvision's `flow_to_image`, which are the reference's.
     """
     import torch
+    from einops import rearrange
     from torch.nn import functional
     from torchvision.utils import flow_to_image
 
     # flow_to_image scales by the longest vector that it sees: a further column shows it the clip's
     framed = functional.pad(flow.to("cpu", torch.float32), (0, 1))
     framed[0, :, -1] = longest
-    painted: Tensor = flow_to_image(framed)[:, :, :-1].permute(1, 2, 0) / 255
+    painted: Tensor = rearrange(flow_to_image(framed)[..., :-1], "c h w -> h w c") / 255
     return painted
 
 

@@ -232,6 +232,7 @@ class FlowModel(ControlModel):
         Raises InputError for fewer than two frames, Cancelled, ResourceError.
         """
         import torch
+        from einops import rearrange
 
         check_video(video)
         if len(video) < 2:
@@ -243,21 +244,22 @@ class FlowModel(ControlModel):
                     check(cancel, "flow map")
                     flow = self._between(video[number - 1], video[number])
                     longest = max(longest, float(flow.norm(dim=0).max()))
-                    result[number, ..., :2] = flow.permute(1, 2, 0)
+                    result[number, ..., :2] = rearrange(flow, "xy h w -> h w xy")
                     progress("flow map", number, len(video) - 1)
         finally:
             self.model.corr_block.corr_pyramid = []  # RAFT keeps the last pair's, of up to a gigabyte
         for painted in result[1:]:
-            painted[:] = control.flow_colours(painted[..., :2].permute(2, 0, 1), longest)
+            painted[:] = control.flow_colours(rearrange(painted[..., :2], "h w xy -> xy h w"), longest)
         result[0] = result[1]
         return result
 
     def _between(self, before: Tensor, after: Tensor) -> Tensor:
         """[2, H, W] float32 on the CPU, from two frames [H, W, 3]: right and down, in pixels."""
         import torch
+        from einops import rearrange
         from torch.nn import functional
 
-        pair = torch.stack([before, after]).to(self.device, torch.float32).permute(0, 3, 1, 2) * 2 - 1
+        pair = rearrange([before, after], "t h w c -> t c h w").to(self.device, torch.float32) * 2 - 1
         height, width = pair.shape[-2:]
         shrink = min(1.0, (FLOW_MAX_AREA / (height * width)) ** 0.5)
         rows, columns = (max(1, round(n * shrink)) for n in (height, width))

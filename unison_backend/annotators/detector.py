@@ -153,10 +153,11 @@ def _words(label: str) -> str:
 def to_uint8(frame: Tensor) -> Tensor:
     """[H, W, 3] in 0..1 as [3, H, W] uint8: transformers would rescale floats once more, and silently."""
     import torch
+    from einops import rearrange
 
     if frame.ndim != 3 or frame.shape[-1] != 3 or not frame.numel():
         raise InputError(f"a frame is of shape {list(frame.shape)}; expected is [height, width, 3]")
-    return (frame.detach().cpu() * 255).round().clamp(0, 255).to(torch.uint8).permute(2, 0, 1)
+    return rearrange((frame.detach().cpu() * 255).round().clamp(0, 255).to(torch.uint8), "h w c -> c h w")
 
 
 def keep_best(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:

@@ -90,8 +90,9 @@ def _add_picture(inputs: VisionInputs, processor: Any, tokenizer: Any, picture: 
 
 def _add_video(inputs: VisionInputs, processor: Any, tokenizer: Any, frames: Sequence[Tensor], fps: Fraction) -> None:
     import torch
+    from einops import rearrange
 
-    clip = torch.stack([_to_bytes(frame) for frame in frames]).permute(0, 3, 1, 2)
+    clip = rearrange([_to_bytes(frame) for frame in frames], "t h w c -> t c h w")
     encoded = processor.video_processor(videos=[clip], do_sample_frames=False, return_tensors="pt")
     _append(inputs, "pixel_values_videos", encoded["pixel_values_videos"])
     _append(inputs, "video_grid_thw", encoded["video_grid_thw"])

@@ -24,7 +24,7 @@ from torch.nn import functional
 from ..demo.shape_tasks import Meaning, example, kinds, meanings
 from ..progress import Cancel, Progress, never, silent
 from ..wan import TextEncoder
-from .loop import Fit, Schedule
+from .loop import Fit, Schedule, mixed_precision
 
 TEXTS = 10_000
 BATCH = 32
@@ -98,7 +98,7 @@ def train(
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(ids), (BATCH,), generator=generator).tolist()
         batch, real = (part.to(device) for part in pad([ids[index] for index in chosen]))
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             scores = reading(batch, real)
         wanted = data.labels[chosen].to(device)
         return {

@@ -23,7 +23,7 @@ from ..vace_context import Encode
 from ..wan import TextEncoder
 from .flow import compact_text, draw_sigmas, flow_loss
 from .latents import Latents, encode_all, load_or_make, widths
-from .loop import Fit, Schedule
+from .loop import Fit, Schedule, mixed_precision
 
 # Groups of one latent length each: kinds of example with how many of each.
 GROUPS: dict[str, dict[str, int]] = {
@@ -154,7 +154,7 @@ def train_phase(
         clean, context = (part[chosen].float().to(device) for part in (group.clean, group.context))
         noise = torch.randn(clean.shape, generator=generator).to(device)
         sigmas = draw_sigmas(count, generator, SHIFT).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             guided = [texts[names[which]][index] for index in chosen[dropped:]]
             # The negative prompt has ten times the rows of an instruction: apart, the others need not be padded to it.
             parts = [(slice(0, dropped), [unguided] * dropped)]
@@ -162,7 +162,7 @@ def train_phase(
                 parts.append((slice(dropped, count), guided))
             terms = [
                 flow_loss(
-                    transformer, clean[part], context[part], [row.to(device) for row in rows], sigmas[part], noise[part]
+                    transformer, clean[part], context[part], [row.to(clean) for row in rows], sigmas[part], noise[part]
                 )
                 * len(rows)
                 / count

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
 from ..demo.shapes import COLOURS, MOTIONS, SHAPES, Scene, Thing, render, silhouette
 from ..progress import Cancel, Progress, never, silent
-from .loop import Fit, Schedule
+from .loop import Fit, Schedule, mixed_precision
 
 SIDE = 64
 NARROW = 48  # of plain scenes, two of three: things are as large in pixels, there is less around them
@@ -90,7 +91,7 @@ def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = si
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         clip = batch(generator, phase.lengths, phase.frames, plain=phase.plain).to(device)
-        with torch.autocast(device.type, torch.bfloat16), single_frames_as_pictures():
+        with mixed_precision(device), single_frames_as_pictures():
             with torch.set_grad_enabled(not phase.decoder_only):
                 latents = encode(vae, clip)
             if step >= phase.quiet:
@@ -164,7 +165,9 @@ def single_frames_as_pictures() -> Iterator[None]:
 def normalise(vae: Any, batches: int) -> None:
     """Give the latents of shape-world clips the mean and deviation of the VAE's config, without changing its pixels."""
     generator, device = torch.Generator().manual_seed(1), next(vae.parameters()).device
-    seen = [encode(vae, batch(generator).to(device)).float().transpose(0, 1).flatten(1) for _ in range(batches)]
+    seen = [
+        rearrange(encode(vae, batch(generator).to(device)).float(), "b c t h w -> c (b t h w)") for _ in range(batches)
+    ]
     rows = torch.cat(seen, dim=1)
     mean, deviation = rows.mean(1), rows.std(1)
     wanted_mean, wanted = (
@@ -204,7 +207,7 @@ def batch(
         clips = [_scene(generator, length, side) for _ in range(count)]
     else:
         clips = [_clip(generator, length) for _ in range(count)]
-    return torch.stack(clips).permute(0, 4, 1, 2, 3) * 2 - 1
+    return rearrange(clips, "b t h w c -> b c t h w") * 2 - 1
 
 
 def _scene(generator: torch.Generator, length: int, side: int) -> Tensor:

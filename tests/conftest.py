@@ -1,0 +1,56 @@
+"""How the suite runs: processes side by side, one thread each, so that it is quick beside other work too."""
+
+import os
+import sys
+
+import pytest
+
+# Before any library counts the cores; child processes (command lines, hosts) inherit it.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Else every process compiles torch and transformers anew, which takes longer than most tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+MOST_WORKERS = 8
+WORKER_BYTES = 3 * 2**30
+"""What a process of the suite needs at its largest: torch, the embedded models and a clip."""
+
+
+def pytest_xdist_auto_num_workers(config):
+    """`-n auto`: a process for each core, as far as memory reaches."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // WORKER_BYTES
+    except (AttributeError, ValueError, OSError):  # Windows
+        memory = MOST_WORKERS
+    return max(1, min(cores, memory, MOST_WORKERS))
+
+
+def pytest_ignore_collect(collection_path, config):
+    """`-m fast` reads only the files that have such tests: the others import torch before any mark is seen."""
+    if config.option.markexpr == "fast" and collection_path.name.startswith("test_"):
+        return None if "mark.fast" in collection_path.read_text(encoding="utf-8") else True
+    return None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """Say last which host was tested, or how many tests were not run for lack of one.
+
+    From the reports: the tests themselves were collected in other processes.
+    """
+    yield
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    mine = [report for report in reports if getattr(report, "nodeid", "").startswith("tests/host/")]
+    if not mine:
+        return
+    from host_install import find_host
+
+    install = find_host()
+    if isinstance(install, str):
+        count = len({report.nodeid for report in mine if report.outcome == "skipped"})
+        terminalreporter.write_line(f"host tests: {count} skipped: {install}", yellow=True)
+    else:
+        terminalreporter.write_line(f"host tests: ComfyUI {install.version} at {install.folder} with {install.python}")
