@@ -44,8 +44,8 @@ def machine() -> dict[str, Any]:
 
 def planning(rounds: int = 5) -> dict[str, float]:
     """Milliseconds an instruction over the test sentences, after the languages are loaded, and the loading itself."""
-    from unison_backend.planner.rules import plan
-    from unison_backend.prompt import parse_pads
+    from unison_backend.plan.prompt import parse_pads
+    from unison_backend.planner.rules.plan import plan
 
     lines = [
         line for file in sorted(SENTENCES.glob("sentences*.jsonl")) for line in file.read_text("utf-8").splitlines()
@@ -94,7 +94,7 @@ def _process(command: list[str]) -> float:
 def whole_run() -> dict[str, float]:
     """Seconds by stage of the README's main job; `imports` is what the first use of the libraries adds."""
     from unison_backend.pipeline import check_runnable, make_plan, run
-    from unison_backend.prompt import parse_paths
+    from unison_backend.plan.prompt import parse_paths
 
     seconds: dict[str, float] = {}
     start = perf_counter()
@@ -105,8 +105,8 @@ def whole_run() -> dict[str, float]:
     import torch  # noqa: F401
     import transformers  # noqa: F401
 
-    from unison_backend.engine_diffusers import SamplingSettings
-    from unison_backend.models import demo_models
+    from unison_backend.demo.fallback import demo_models
+    from unison_backend.engine.engine import SamplingSettings
 
     seconds["imports"] = perf_counter() - start
     start = perf_counter()

@@ -21,11 +21,11 @@ from typing import Any
 
 import torch
 
-from unison_backend import demo
-from unison_backend.planner.chat import chat_ids
-from unison_backend.planner.loading import load_qwen
-from unison_backend.planner.qwen import QwenPlanner
-from unison_backend.prompt import Prompt, parse_pads
+from unison_backend.demo import set as demo
+from unison_backend.plan.prompt import Prompt, parse_pads
+from unison_backend.planner.qwen.chat import chat_ids
+from unison_backend.planner.qwen.loading import load_qwen
+from unison_backend.planner.qwen.planner import QwenPlanner
 
 PROMPT = (
     "Please create a video with a width of 768 pixels and a height of 480 pixels, that is 3 seconds long, of a lion "
@@ -88,7 +88,8 @@ def _two_prefills(planner: QwenPlanner, prompt: Prompt) -> None:
 
 def _token_times(planner: QwenPlanner, prompt: Prompt, rounds: int) -> tuple[float, float]:
     """Seconds a token with and without the grammar, over as many tokens as the plan has."""
-    from unison_backend.planner.grammar import PlanGrammar, PlanProcessor
+    from unison_backend.planner.qwen.grammar import PlanGrammar
+    from unison_backend.planner.qwen.processors import PlanProcessor
 
     qwen, ids = planner.qwen, planner.ids(prompt)
     tensor = torch.tensor([ids], device=qwen.device)

@@ -45,7 +45,7 @@ def write_media(folder: Path, frames: int, width: int, height: int) -> None:
     """source.mp4 (a ball over a moving pattern), mask.mp4 and first.png, frame after frame."""
     import numpy as np
 
-    from unison_backend.media_write import write_image, write_video
+    from unison_backend.media.write import write_image, write_video
 
     folder.mkdir()
     rows, columns = np.mgrid[:height, :width]
@@ -72,17 +72,18 @@ def prepare(job: str, frames: int, folder: Path) -> dict[str, float]:
     import psutil
     import torch
 
-    from unison_backend.annotators.standalone import AnnotatorPaths, annotators
-    from unison_backend.given_sources import GivenSources
+    from unison_backend.annotators.bind import AnnotatorPaths, annotators
     from unison_backend.pipeline import SourceOptions, make_plan, prepare_sources
+    from unison_backend.plan.prompt import parse_paths
+    from unison_backend.planner.rules.targets import parse_target
     from unison_backend.progress import never, silent
-    from unison_backend.prompt import parse_paths
+    from unison_backend.sources.given import GivenSources
 
     os.chdir(folder)
     canny = job.startswith("canny")
     given = GivenSources(control_file=folder / "source.mp4", control="canny") if canny else GivenSources()
     planned = make_plan(parse_paths(JOBS[job]), {"num_frames": frames}, given=given)
-    hooks = annotators(AnnotatorPaths(), torch.device("cpu"))
+    hooks = annotators(AnnotatorPaths(), torch.device("cpu"), parse_target)
     if canny and hooks.make_map:  # kornia and scipy are loaded, and are not the job
         hooks.make_map("canny", torch.rand(1, 16, 16, 3), silent, never)
     before, start = psutil.Process().memory_info().rss, perf_counter()

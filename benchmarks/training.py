@@ -20,12 +20,13 @@ from typing import Any
 import torch
 from planner import full_size, memory
 
-from unison_backend import demo
-from unison_backend.projector import Projector
-from unison_backend.training import planner, projector
+from unison_backend.conditioning.projector import Projector
+from unison_backend.demo import set as demo
+from unison_backend.training import planning_lora as planner
+from unison_backend.training import projector
 from unison_backend.training.loop import LOG_EVERY, LOG_FILE
 from unison_backend.training.planning_data import draw
-from unison_backend.wan import load_transformer
+from unison_backend.weights.wan import load_transformer
 
 # Wan2.1-VACE-1.3B's published configuration.
 VACE = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
-    annotation,
     annotator_loaders,
     annotators,
     compositing,
@@ -17,6 +16,7 @@ from . import (
     planning,
     routing,
     sampling,
+    sources,
 )
 
 MODULES = (
@@ -24,7 +24,7 @@ MODULES = (
     planning,
     plan_fields,
     conditioning,
-    annotation,
+    sources,
     sampling,
     compositing,
     routing,

@@ -9,7 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import folders
-from .annotator_models import AnnotatorModel
+from .annotator_socket import AnnotatorModel
 from .schema import ControlModelSocket, DetectorSocket, SegmenterSocket, schema
 
 NOTHING = "none found"
@@ -134,7 +134,7 @@ class UnisonLoadControlModel(_Loader):
 
     @classmethod
     def execute(cls, control: str) -> io.NodeOutput:
-        from ..unison_backend.annotators.control_loading import load_control_model
+        from ..unison_backend.annotators.maps.load import load_control_model
 
         return io.NodeOutput(AnnotatorModel.of(load_control_model(cls.path(control))))
 

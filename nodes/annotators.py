@@ -10,9 +10,9 @@ from comfy_api.latest import io, ui
 
 from ..unison_backend.annotators.detector import NMS_IOU, TEXT_THRESHOLD, THRESHOLD
 from ..unison_backend.errors import InputError
-from ..unison_backend.masks import of_frame
+from ..unison_backend.sources.masks import of_frame
 from . import host
-from .annotator_models import AnnotatorModel, map_maker
+from .annotator_socket import AnnotatorModel, map_maker
 from .schema import ADVANCED, ControlModelSocket, DetectorSocket, SegmenterSocket, schema
 
 KINDS = ("canny", "scribble", "grey", "depth", "pose", "flow")

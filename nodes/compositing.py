@@ -6,12 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.composite import check_pair, composite
 from ..unison_backend.errors import InputError
-from ..unison_backend.masks import FEATHER, MAX_FEATHER
+from ..unison_backend.sources.composite import check_pair, composite
+from ..unison_backend.sources.masks import FEATHER, MAX_FEATHER
 from . import host
-from .host_sources import HostSources, fitted_mask
 from .schema import ABSENT, SourcesSocket, schema
+from .sources_socket import HostSources, fitted_mask
 
 
 class UnisonComposite(io.ComfyNode):

@@ -6,11 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.conditioning import negative_prompt
+from ..unison_backend.conditioning.text_context import negative_prompt
 from ..unison_backend.errors import InputError
-from . import text
-from .bound_plan import BoundPlan
-from .models import ProjectorModel
+from . import host_text
+from .plan_socket import BoundPlan
+from .planner_socket import ProjectorModel
 from .schema import ABSENT, FeaturesSocket, PlanSocket, ProjectorSocket, block, schema
 
 NO_TEXT = "connect clip (UMT5-XXL), or positive_in and negative_in"
@@ -121,16 +121,16 @@ class UnisonTextContext(io.ComfyNode):
         other, cut_negative = cls._rows(clip, avoided, negative_in)
         sides = zip(("prompt", "negative"), (cut, cut_negative), strict=True)
         notices = [
-            f"{side} is longer than {text.MAX_TOKENS} tokens: the rest is cut" for side, is_cut in sides if is_cut
+            f"{side} is longer than {host_text.MAX_TOKENS} tokens: the rest is cut" for side, is_cut in sides if is_cut
         ]
-        context = text.to_context(positive, projected), text.to_context(other)
+        context = host_text.to_context(positive, projected), host_text.to_context(other)
         return io.NodeOutput(*context, ui={"unison_notices": notices})
 
     @classmethod
-    def _rows(cls, clip: Any, words: str, given: Any) -> tuple[text.Conditioning, bool]:
+    def _rows(cls, clip: Any, words: str, given: Any) -> tuple[host_text.Conditioning, bool]:
         if given is not None:
-            return text.without_padding(given), False
-        return text.encode(clip, words)
+            return host_text.without_padding(given), False
+        return host_text.encode(clip, words)
 
 
 NODES = (UnisonProjector, UnisonTextContext)

@@ -9,9 +9,9 @@ from typing import Any
 
 import folder_paths
 
-from ..unison_backend import demo
+from ..unison_backend.demo import set as demo
 from ..unison_backend.progress import Progress
-from . import models
+from . import planner_socket
 
 
 def ensure(progress: Progress) -> demo.DemoSet:
@@ -53,7 +53,7 @@ def clip(files: demo.DemoSet) -> Any:
 
 def _text_config(state: dict[str, Any]) -> dict[str, Any]:
     """The encoder's sizes, read from its weights, in the host's words."""
-    from ..unison_backend.wan_layouts import umt5_config
+    from ..unison_backend.weights.wan_layouts import umt5_config
 
     config = umt5_config({key: tuple(tensor.shape) for key, tensor in state.items()})
     sizes = {key: config[key] for key in ("num_layers", "d_model", "d_kv", "num_heads", "d_ff", "vocab_size")}
@@ -86,11 +86,11 @@ def _text_model(config: dict[str, Any]) -> type:
     return TextModel
 
 
-def planner(files: demo.DemoSet, progress: Progress) -> models.PlannerModel:
+def planner(files: demo.DemoSet, progress: Progress) -> planner_socket.PlannerModel:
     """The embedded Qwen: the rules plan, it gives features and answers."""
-    return models.load_planner(files.planner, files.lora, plans=False, progress=progress)
+    return planner_socket.load_planner(files.planner, files.lora, plans=False, progress=progress)
 
 
-def projector(files: demo.DemoSet) -> models.ProjectorModel:
+def projector(files: demo.DemoSet) -> planner_socket.ProjectorModel:
     """The embedded projector."""
-    return models.load_projector(files.projector)
+    return planner_socket.load_projector(files.projector)

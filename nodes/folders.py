@@ -13,13 +13,14 @@ from typing import Any
 
 import folder_paths
 
-from ..unison_backend.annotators.control_loading import DEPTH_TYPES
-from ..unison_backend.annotators.detector import is_detector_folder, model_type
+from ..unison_backend.annotators.detector import is_detector_folder
+from ..unison_backend.annotators.maps.depth import DEPTH_TYPES
 from ..unison_backend.annotators.places import FLOW_NAME
 from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
-from ..unison_backend.models import PLANNER_TYPE, files_below, has_planning_weights
-from ..unison_backend.needs import ANNOTATOR_NEEDS, NEEDS, describe
+from ..unison_backend.weights.find import files_below
+from ..unison_backend.weights.folder import PLANNER_TYPE, has_planning_weights, model_type
+from ..unison_backend.weights.needs import ANNOTATOR_NEEDS, NEEDS, describe
 
 KEY = "unison"
 # What we and other packs call the place of such models, as folders of `models` and as keys of a paths file.

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from . import demo_models, folders, host, models
+from . import demo_models, folders, host, planner_socket
 from .schema import ABSENT, ADVANCED, PlannerSocket, ProjectorSocket, schema
 
 AUTO, RULES, NONE = "auto", "rules", "none"
@@ -89,9 +89,9 @@ class UnisonLoadPlanner(io.ComfyNode):
     ) -> io.NodeOutput:
         folder = cls._folder(planner)
         if folder is None:
-            return io.NodeOutput(models.PlannerModel())
+            return io.NodeOutput(planner_socket.PlannerModel())
         adapter = None if lora == NONE else folders.choose(lora, folders.adapter_folders, "planner")
-        loaded = models.load_planner(
+        loaded = planner_socket.load_planner(
             folder, adapter, dtype=dtype, attention=attention, device=device, progress=host.progress_bar()
         )
         return io.NodeOutput(loaded)
@@ -141,7 +141,9 @@ class UnisonLoadProjector(io.ComfyNode):
 
     @classmethod
     def execute(cls, projector: str) -> io.NodeOutput:
-        return io.NodeOutput(models.load_projector(folders.choose(projector, folders.projector_files, "projector")))
+        return io.NodeOutput(
+            planner_socket.load_projector(folders.choose(projector, folders.projector_files, "projector"))
+        )
 
 
 class UnisonDemoModels(io.ComfyNode):
@@ -202,7 +204,7 @@ class UnisonDemoModels(io.ComfyNode):
         cls, model: Any = None, clip: Any = None, vae: Any = None, planner: Any = None, projector: Any = None
     ) -> io.NodeOutput:
         if model is not None:
-            return io.NodeOutput(model, clip, vae, planner or models.PlannerModel(), projector)
+            return io.NodeOutput(model, clip, vae, planner or planner_socket.PlannerModel(), projector)
         progress = host.progress_bar()
         files = demo_models.ensure(progress)
         return io.NodeOutput(

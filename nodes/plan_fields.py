@@ -7,10 +7,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend import overrides, report
-from ..unison_backend.plan import CONTROLS, MAX_FRAMES, MAX_SIDE
-from ..unison_backend.spec import MAX_FPS
-from .bound_plan import BoundPlan
+from ..unison_backend.plan import overrides, report
+from ..unison_backend.plan.plan import CONTROLS, MAX_FRAMES, MAX_SIDE
+from ..unison_backend.plan.spec import MAX_FPS
+from .plan_socket import BoundPlan
 from .schema import PlanSocket, block, schema
 
 KEEP, NONE = "keep", "none"

@@ -7,15 +7,15 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..unison_backend.errors import UnsupportedError
-from ..unison_backend.planner.qwen import AnswerSettings
-from ..unison_backend.prompt import Prompt
-from ..unison_backend.spec import MAX_FPS, PLAN_FPS
+from ..unison_backend.plan.prompt import Prompt
+from ..unison_backend.plan.spec import MAX_FPS, PLAN_FPS
+from ..unison_backend.planner.qwen.planner import AnswerSettings
 from . import host
-from .bound_plan import BoundPlan
-from .models import PlannerModel
+from .media_sockets import collect
 from .plan_fields import plan_outputs, plan_values
+from .plan_socket import BoundPlan
+from .planner_socket import PlannerModel
 from .schema import ADVANCED, FeaturesSocket, PlannerSocket, PlanSocket, schema
-from .socket_media import collect
 
 IMAGES = ("image1", "image2", "image3", "image4")
 VIDEOS = ("video1", "video2")

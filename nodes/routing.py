@@ -9,8 +9,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.tasks import Task
-from .bound_plan import BoundPlan
+from ..unison_backend.plan.tasks import Task
+from .plan_socket import BoundPlan
 from .schema import ABSENT, PlanSocket, block, schema
 
 MODALITIES = ("text", "image", "video")

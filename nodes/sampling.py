@@ -6,13 +6,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend import unipc
+from ..unison_backend.engine import unipc
+from ..unison_backend.engine.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
 from ..unison_backend.errors import InputError
-from ..unison_backend.spec import PLAN_FPS
-from ..unison_backend.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
-from . import host_sources, unipc_sampler
-from .host_sources import HostSources
+from ..unison_backend.plan.spec import PLAN_FPS
+from . import sources_socket, unipc_sampler
 from .schema import ABSENT, ADVANCED, SourcesSocket, block, schema
+from .sources_socket import HostSources
 
 STEPS, CFG, SHIFT = 50, 5.0, 5.0
 MAX_SEED = 2**64 - 1
@@ -97,8 +97,8 @@ class UnisonVACEConditioning(io.ComfyNode):
 
         if sources is None and control_video is None:
             raise InputError(NO_SIZE)
-        used = host_sources.from_sockets(sources, control_video, control_masks, references)
-        frames, mask = host_sources.encode(used, vae)
+        used = sources_socket.from_sockets(sources, control_video, control_masks, references)
+        frames, mask = sources_socket.encode(used, vae)
         values = {"vace_frames": [frames], "vace_mask": [mask], "vace_strength": [strength]}
         sides = [node_helpers.conditioning_set_values(side, values, append=True) for side in (positive, negative)]
         count, height, width = used.mask.shape

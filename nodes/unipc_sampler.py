@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..unison_backend import unipc
+from ..unison_backend.engine import unipc
 from ..unison_backend.errors import InputError
 
 # The reference starts at 0.9998 from unit noise; the host scales noise by its first sigma. Below this it is another

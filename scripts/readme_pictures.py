@@ -35,9 +35,9 @@ def commands() -> list[list[str]]:
 
 def draw() -> None:
     """The pictures, clips, masks and maps that the examples are given."""
-    from unison_backend.demo.shape_tasks import edge_map
-    from unison_backend.demo.shapes import Scene, Thing, render, silhouette
-    from unison_backend.media_write import write_image, write_video
+    from unison_backend.demo.world.shapes import Scene, Thing, render, silhouette
+    from unison_backend.demo.world.tasks import edge_map
+    from unison_backend.media.write import write_image, write_video
 
     def still(name: str, scene: Scene) -> None:
         write_image(FOLDER / f"{name}.png", render(scene, 1, SIDE, SIDE)[0].numpy())
@@ -63,7 +63,7 @@ def draw() -> None:
 
 def to_gif(video: Path, out: Path) -> None:
     """The video as a GIF that repeats, its pixels enlarged."""
-    from unison_backend.media import load_video
+    from unison_backend.media.video import load_video
 
     frames = [Image.fromarray((frame * 255).round().astype("uint8")) for frame in load_video(video)]
     large = [

@@ -14,26 +14,27 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from . import overrides
 from .errors import InputError, ResourceError
-from .file_media import FileMedia
-from .given_sources import GivenSources, put
-from .masks import FEATHER, MaskOptions, check_feather
-from .media_write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
+from .media.from_files import FileMedia
+from .media.write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
 from .memory import memory_errors
-from .models import ModelPaths
-from .plan import MAIN, WHOLE_FRAME, Plan, to_json
+from .plan import overrides
+from .plan.as_json import to_json
+from .plan.plan import MAIN, WHOLE_FRAME, Plan
+from .plan.prompt import Prompt
+from .plan.spec import GenerationSpec, resolve
 from .progress import Cancel, Progress, check, never, silent
-from .prompt import Prompt
-from .spec import GenerationSpec
+from .sources.given import GivenSources, put
+from .sources.masks import FEATHER, MaskOptions, check_feather
+from .weights.find import ModelPaths
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from .engine_diffusers import SamplingSettings
+    from .engine.engine import SamplingSettings
     from .planner.base import Planner
-    from .sources import Annotators, Sources
+    from .sources.prepare import Annotators, Sources
 
 METADATA_KEY = "unison"
 BYTES_PER_VALUE = 4
@@ -92,11 +93,11 @@ def make_plan(
 
     planner: the rules planner by default. Raises PlanError, PromptError, MediaError, Cancelled.
     """
-    from .planner.rules import RulesPlanner
+    from .planner.rules.plan import RulesPlanner
 
     settings, given = settings or {}, given or GivenSources()
     if given.mask_phrase == MAIN:
-        from .planner.main_noun import main_noun
+        from .planner.rules.main_noun import main_noun
 
         given = replace(given, mask_phrase=main_noun(prompt))
     media = FileMedia(prompt.media)
@@ -107,7 +108,7 @@ def make_plan(
     plan = overrides.apply(result.plan, {key: value for key, value in settings.items() if key == "output"})
     plan, media = put(plan, media, given)
     plan = overrides.apply(plan, settings)
-    return Planned(prompt, plan, plan.resolve(media.infos, fps=settings.get("fps")), media, result.features)
+    return Planned(prompt, plan, resolve(plan, media.infos, fps=settings.get("fps")), media, result.features)
 
 
 def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = None) -> Path:
@@ -115,7 +116,7 @@ def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = 
     plan, spec = planned.plan, planned.spec
     if not spec.is_complete:
         raise InputError("the instruction holds media without files; write them as ###path###")
-    from .sources import NO_ANNOTATORS, check_possible
+    from .sources.prepare import NO_ANNOTATORS, check_possible
 
     if plan.source is not None and plan.mask is None and plan.target is None:
         raise InputError(
@@ -174,7 +175,8 @@ def run(
 
     Raises UnisonError of every kind; memory that runs out becomes ResourceError.
     """
-    from .engine_diffusers import Engine, pick_device
+    from .engine.device import pick_device
+    from .engine.engine import Engine
 
     options = options or SourceOptions()
     seconds: dict[str, float] = {}
@@ -194,7 +196,7 @@ def run(
         with _timed("generate", seconds):
             frames = engine.generate(sources, positive, negative_context, settings, progress, cancel)
             if planned.plan.source is not None and options.composite:
-                from .composite import composite
+                from .sources.composite import composite
 
                 frames = composite(frames, sources.video, sources.mask, options.feather, progress, cancel)
     with _timed("write", seconds):
@@ -204,7 +206,7 @@ def run(
 
 def prepare_sources(planned: Planned, options: SourceOptions, progress: Progress, cancel: Cancel) -> Sources:
     """The sources of a plan, kept as files when that is asked for."""
-    from .sources import NO_ANNOTATORS, prepare
+    from .sources.prepare import NO_ANNOTATORS, prepare
 
     sources = prepare(
         planned.plan,
@@ -216,7 +218,7 @@ def prepare_sources(planned: Planned, options: SourceOptions, progress: Progress
         mask_options=options.mask,
     )
     if options.keep is not None:
-        from .source_files import write_sources
+        from .sources.sheet import write_sources
 
         write_sources(options.keep, sources, progress, cancel)
     return sources
@@ -231,9 +233,9 @@ def project_features(
     """
     if models.projector is None or models.planner is None:
         return None, ()
-    from .planner.loading import load_qwen
-    from .planner.qwen import QwenPlanner
-    from .projector import load_projector, project
+    from .conditioning.projector import load_projector, project
+    from .planner.qwen.loading import load_qwen
+    from .planner.qwen.planner import QwenPlanner
 
     features = planned.features
     if features is None:
@@ -254,8 +256,8 @@ def encode_texts(
     cancel: Cancel,
 ) -> tuple[Tensor, Tensor]:
     """Both contexts [1, 2048, D]: T5 rows of the text with pads, on the positive side the projected tokens too."""
-    from .conditioning import clean_text, negative_prompt, text_context
-    from .wan import load_text_encoder
+    from .conditioning.text_context import clean_text, negative_prompt, text_context
+    from .conditioning.text_encoder import load_text_encoder
 
     check(cancel, "reading the instruction")
     progress("reading the instruction", 0, 2)
@@ -272,7 +274,7 @@ def write(
     path: Path, frames: Tensor, planned: Planned, settings: SamplingSettings, progress: Progress, cancel: Cancel
 ) -> tuple[str, ...]:
     """Write a still or a video with its plan inside, and the source's sound where the length is kept."""
-    from .media_write import write_image, write_video
+    from .media.write import write_image, write_video
 
     plan, spec = planned.plan, planned.spec
     record = {"prompt": plan.prompt, "plan": to_json(plan), "settings": vars(settings)}

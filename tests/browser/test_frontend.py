@@ -22,6 +22,11 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 API = ROOT / "tests" / "host" / "api"
 WORKFLOWS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "workflows").glob("*.json"))}
+# Graphs as earlier releases saved them, by a name that files can have.
+SAVED = {
+    f"saved {path.parent.name} {path.stem}": path
+    for path in sorted((ROOT / "tests" / "host" / "saved").glob("*/*.json"))
+}
 RUN = ("unison_demo", "unison_auto", "unison_understanding", "unison_mixed_nodes")
 FILE_INPUTS = ("image", "file")
 # "Nodes 2.0" draws every node larger. The older host tested has it as an experiment only.
@@ -102,7 +107,7 @@ def seen(request, host, tmp_path_factory):
         "chromium": tools["chromium"],
         "url": f"http://127.0.0.1:{host.port}/",
         "pack": comfy_host.PACK,
-        "workflows": WORKFLOWS,
+        "workflows": WORKFLOWS | {name: json.loads(path.read_text("utf-8")) for name, path in SAVED.items()},
         "run": RUN,
         "media": MEDIA,
         "nodes2": request.param == "nodes 2.0",
@@ -197,6 +202,13 @@ def test_with_media_on_it_is_the_committed_prompt_with_media(case):
     name, _, found = case
     if name in MEDIA:
         compare(found["promptWithMedia"], prompt_of(f"{name}.media"))
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_saved_graph_loads_and_queues_what_it_did(seen, name):
+    found, path = seen["workflows"][name], SAVED[name]
+    assert found["missing"] == [] and naming_us(found["console"]) == []
+    compare(found["prompt"], json.loads((path.parent / "api" / path.name).read_text("utf-8")))
 
 
 @pytest.mark.parametrize("name", RUN)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from unison_backend import cli
-from unison_backend.media_write import write_video
+from unison_backend.media.write import write_video
 
 
 def examples():

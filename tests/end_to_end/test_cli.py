@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from unison_backend import demo, engine_diffusers
-from unison_backend.media import probe
+from unison_backend.demo import set as demo
+from unison_backend.engine import engine as engine_diffusers
+from unison_backend.media.probe import probe
 
 SMALL = ("--steps", 1, "--quiet", "--device", "cpu")
 
@@ -332,7 +333,7 @@ def test_the_embedded_qwen_plans_when_asked_for_by_name(unison, tmp_path):
 
 
 def test_auto_uses_a_qwen_with_planning_weights_and_its_features(unison, tmp_path, monkeypatch):
-    from unison_backend.planner.qwen import QwenPlanner
+    from unison_backend.planner.qwen.planner import QwenPlanner
 
     asked = []
     real = QwenPlanner.plan
@@ -376,7 +377,7 @@ def test_a_part_of_the_models_lists_the_rest(refused, tmp_path):
 
 
 def test_real_layouts_are_found(tmp_path):
-    from unison_backend.models import find
+    from unison_backend.weights.find import find
 
     files = {
         "vace": "diffusion_models/wan/wan2.1_vace_1.3B_fp16.safetensors",
@@ -412,7 +413,7 @@ def test_cancel_at_every_stage_keeps_the_older_file(monkeypatch, unison, tmp_pat
     out = tmp_path / "o.png"
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(out)
     before = out.read_bytes()
-    from unison_backend import terminal
+    from unison_backend.cli import terminal
 
     real = terminal.Bar.__call__
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unison_backend.media import load_image
-from unison_backend.media_write import write_video
+from unison_backend.media.pictures import load_image
+from unison_backend.media.write import write_video
 
 STEPS = ("--steps", "1", "--quiet")
 

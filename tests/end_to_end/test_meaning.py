@@ -12,19 +12,20 @@ from random import Random
 import pytest
 import torch
 
-from unison_backend import demo
-from unison_backend.demo.reading import overlap, read_frame
-from unison_backend.demo.shape_questions import question
-from unison_backend.demo.shape_tasks import example, kinds
-from unison_backend.demo.shapes import silhouette
-from unison_backend.media import load_image, load_video
-from unison_backend.planner.qwen import AnswerSettings
-from unison_backend.prompt import parse_pads
-from unison_backend.training.demo_qwen import media_of
-from unison_backend.training.eval_demo import SEEN_THROUGH_VAE, EvaluationSettings, judge, load, make, motion_of
-from unison_backend.training.eval_demo import evaluate as evaluate_demo
-from unison_backend.training.planner import evaluate
+from unison_backend.demo import set as demo
+from unison_backend.demo.world.questions import question
+from unison_backend.demo.world.reading import overlap, read_frame
+from unison_backend.demo.world.shapes import silhouette
+from unison_backend.demo.world.tasks import example, kinds
+from unison_backend.media.pictures import load_image
+from unison_backend.media.video import load_video
+from unison_backend.plan.prompt import parse_pads
+from unison_backend.planner.qwen.planner import AnswerSettings
+from unison_backend.training.demo.evaluate import SEEN_THROUGH_VAE, EvaluationSettings, judge, load, make, motion_of
+from unison_backend.training.demo.evaluate import evaluate as evaluate_demo
+from unison_backend.training.demo.qwen import media_of
 from unison_backend.training.planning_data import draw
+from unison_backend.training.planning_score import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- examples -->")[1]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from unison_backend.masks import MASK_THRESHOLD
-from unison_backend.media import load_image
+from unison_backend.media.pictures import load_image
 from unison_backend.pipeline import Planned, make_plan
-from unison_backend.prompt import parse_paths
-from unison_backend.sources import prepare
+from unison_backend.plan.prompt import parse_paths
+from unison_backend.sources.masks import MASK_THRESHOLD
+from unison_backend.sources.prepare import prepare
 
 from .conftest import examples
 

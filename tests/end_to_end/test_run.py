@@ -10,11 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from unison_backend.demo import CFG, ensure
-from unison_backend.engine_diffusers import Engine, SamplingSettings
-from unison_backend.media import load_image, load_video, probe
-from unison_backend.media_write import read_metadata, write_video
-from unison_backend.prompt import parse_pads
+from unison_backend.demo.set import CFG, ensure
+from unison_backend.engine.engine import Engine, SamplingSettings
+from unison_backend.media.pictures import load_image
+from unison_backend.media.probe import probe
+from unison_backend.media.video import load_video
+from unison_backend.media.write import read_metadata, write_video
+from unison_backend.plan.prompt import parse_pads
 
 from .conftest import examples, scene
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unison_backend.media_write import write_video
-from unison_backend.tasks import Task
+from unison_backend.media.write import write_video
+from unison_backend.plan.tasks import Task
 
 API = Path(__file__).resolve().parent / "api"
 ROLES = json.loads((API / "roles.json").read_text(encoding="utf-8"))["unison_auto"]

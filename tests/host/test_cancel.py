@@ -9,7 +9,7 @@ import pytest
 from host_prompts import Graph, steps
 from safetensors.torch import load_file, save_file
 
-from unison_backend import demo
+from unison_backend.demo import set as demo
 
 
 def stopped(host, graph, node, ready):

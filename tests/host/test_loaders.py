@@ -7,7 +7,7 @@ import graphs
 import pytest
 from host_prompts import Graph
 
-from unison_backend import demo
+from unison_backend.demo import set as demo
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,15 @@ from host_prompts import Graph
 from PIL import Image
 from safetensors.torch import load_file
 
-from unison_backend import conditioning, demo, pipeline
-from unison_backend.engine_diffusers import Engine, SamplingSettings, initial_noise
-from unison_backend.models import ModelPaths
+from unison_backend import pipeline
+from unison_backend.conditioning import text_context as conditioning
+from unison_backend.demo import set as demo
+from unison_backend.engine.engine import Engine, SamplingSettings, initial_noise
+from unison_backend.engine.vace_context import encode_context
+from unison_backend.plan.prompt import parse_paths
 from unison_backend.progress import never, silent
-from unison_backend.prompt import parse_paths
-from unison_backend.sources import prepare
-from unison_backend.vace_context import encode_context
+from unison_backend.sources.prepare import prepare
+from unison_backend.weights.find import ModelPaths
 
 STEPS = 8
 CPU = torch.device("cpu")

@@ -7,6 +7,7 @@ import graphs
 import pytest
 from test_auto import API, media  # noqa: F401
 
+HERE = Path(__file__).resolve().parent
 ROLES = json.loads((API / "roles.json").read_text(encoding="utf-8"))
 FILES = sorted(path.stem for path in API.glob("unison_*.json"))
 # Their instructions name media, whose loaders are off until the person has some.
@@ -14,9 +15,9 @@ WANTING = ("unison_editing", "unison_control", "unison_reference", "unison_image
 SAVERS = ("SaveImage", "SaveVideo", "PreviewImage", "PreviewAny")
 
 
-def prompt_of(name, sides=(64, 48)):
-    """A committed prompt with one step, short answers and, where nothing says a size, a small one."""
-    prompt = json.loads((API / f"{name}.json").read_text(encoding="utf-8"))
+def prompt_of(path):
+    """A committed prompt with one step and short answers."""
+    prompt = json.loads(path.read_text(encoding="utf-8"))
     for entry in prompt.values():
         for field, small in (("steps", 1), ("max_new_tokens", 4)):
             if field in entry["inputs"]:
@@ -38,7 +39,7 @@ def shrink(prompt):
 
 @pytest.mark.parametrize("name", FILES)
 def test_it_runs(host, media, name):  # noqa: F811
-    run = host.run(shrink(prompt_of(name)), timeout=600)
+    run = host.run(shrink(prompt_of(API / f"{name}.json")), timeout=600)
     if name in WANTING:
         assert run.status == "error"
         assert "but that input is not connected" in run.why
@@ -56,5 +57,5 @@ def test_it_runs(host, media, name):  # noqa: F811
 
 
 def test_every_workflow_has_its_prompts():
-    workflows = {path.stem for path in (Path(__file__).resolve().parents[2] / "workflows").glob("*.json")}
+    workflows = {path.stem for path in (HERE.parents[1] / "workflows").glob("*.json")}
     assert workflows == {name for name in FILES if "." not in name} == set(ROLES)

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from unison_backend.errors import MediaError
-from unison_backend.media import load_image, load_video, probe
+from unison_backend.media.pictures import load_image
+from unison_backend.media.probe import probe
+from unison_backend.media.video import load_video
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 WIDTH, HEIGHT = 64, 48

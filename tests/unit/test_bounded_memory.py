@@ -17,20 +17,21 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from unison_backend import media as media_module
-from unison_backend.annotators import control_models
-from unison_backend.annotators.control_loading import load_control_model
-from unison_backend.annotators.hooks import map_maker
+from unison_backend.annotators.bind import map_maker
+from unison_backend.annotators.maps import flow as flow_maps
+from unison_backend.annotators.maps.load import load_control_model
 from unison_backend.annotators.segmenter import load_segmenter
-from unison_backend.composite import composite
-from unison_backend.given_sources import GivenSources
-from unison_backend.masks import MaskOptions
-from unison_backend.media import load_video, probe
-from unison_backend.media_write import write_image, write_video
+from unison_backend.media import video as media_module
+from unison_backend.media.probe import probe
+from unison_backend.media.video import load_video
+from unison_backend.media.write import write_image, write_video
 from unison_backend.pipeline import COPIES_IN_MEMORY, Planned, SourceOptions, make_plan, prepare_sources
+from unison_backend.plan.prompt import parse_paths
 from unison_backend.progress import never, silent
-from unison_backend.prompt import parse_paths
-from unison_backend.sources import Annotators
+from unison_backend.sources.composite import composite
+from unison_backend.sources.given import GivenSources
+from unison_backend.sources.masks import MaskOptions
+from unison_backend.sources.prepare import Annotators
 
 from . import tiny_control_models as tiny
 from .tiny_annotators import make_segmenter, noise
@@ -155,7 +156,7 @@ def test_sources_grow_in_step_with_the_clip(job: str, folder: Path) -> None:
 def test_maps_and_the_composite_grow_in_step_with_the_clip(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control_models, "FLOW_UPDATES", 1)  # each takes as much as the one before it
+    monkeypatch.setattr(flow_maps, "FLOW_UPDATES", 1)  # each takes as much as the one before it
     if kind == "composite":
         mask = torch.zeros(17, HEIGHT, WIDTH)
         mask[:, 10:20, 10:20] = 1

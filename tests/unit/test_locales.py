@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from unison_backend.planner import rules
-from unison_backend.prompt import Medium, bind_names
+from unison_backend.plan.prompt import Medium, bind_names
+from unison_backend.planner.rules import plan as rules
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = json.loads((ROOT / "tests" / "host" / "data" / "nodes.json").read_text(encoding="utf-8"))

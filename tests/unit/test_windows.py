@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from unison_backend.errors import MediaError
-from unison_backend.media_file import kind_of, replacing, writing
-from unison_backend.media_write import write_image
-from unison_backend.prompt import parse_paths
+from unison_backend.files import replacing, writing
+from unison_backend.media.write import write_image
+from unison_backend.plan.kinds import kind_of
+from unison_backend.plan.prompt import parse_paths
 
 pytestmark = pytest.mark.fast
 
@@ -41,7 +42,7 @@ def test_drive_letters_and_fields_are_not_mixed_up():
 @pytest.mark.skipif(sys.platform != "win32", reason="only Windows has drive letters and reads backslashes")
 def test_a_backslash_path_is_read(tmp_path):
     write_image(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
-    from unison_backend.media import probe
+    from unison_backend.media.probe import probe
 
     assert probe(Path(str(tmp_path / "a.png").replace("/", "\\"))).width == 4
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from unison_backend.demo import CFG
-from unison_backend.needs import NEEDS
-from unison_backend.planner.rules import RulesPlanner
-from unison_backend.prompt import Medium, bind_names
-from unison_backend.tasks import Task
+from unison_backend.demo.set import CFG
+from unison_backend.plan.prompt import Medium, bind_names
+from unison_backend.plan.tasks import Task
+from unison_backend.planner.rules.plan import RulesPlanner
+from unison_backend.weights.needs import NEEDS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "workflows"

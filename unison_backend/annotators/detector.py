@@ -2,24 +2,22 @@
 
 What is unusual: the folder's small files and weight headers are checked before a weight is read, and weights that are
 missing are an error (transformers would draw them at random). It always runs in float32 with eager attention: in bf16
-other queries are selected (notes/huggingface.md section 6). Nothing is asked of the network.
+other queries are selected. Nothing is asked of the network.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, UnsupportedError, WeightsError
+from ..errors import InputError, WeightsError
 from ..memory import memory_errors
-from ..planner.checkpoint import LOAD_ERRORS, read_json
 from ..progress import Cancel, Progress, check, never, silent
-from ..weights import load_state_dict
+from ..weights.folder import check_folder, load_model, load_part, model_type, read_json, refuse_missing
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
     Device = torch.device | str
 
-# VACE's annotators (notes/vace.md section 3): the least score of a box and of a word, and the overlap of duplicates.
+# VACE's annotators: the least score of a box and of a word, and the overlap of duplicates.
 THRESHOLD = 0.25
 TEXT_THRESHOLD = 0.20
 NMS_IOU = 0.5
@@ -36,7 +34,6 @@ DETECTOR_TYPE = "grounding-dino"
 
 _STAGE = "detection"
 _CURE = "use a smaller picture or the CPU"
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
 
 
 @dataclass(frozen=True)
@@ -206,88 +203,3 @@ def load_detector(folder: Path, *, device: Device = "cpu") -> Detector:
     model, missing = load_model(GroundingDinoForObjectDetection, path, dtype="float32", attn_implementation="eager")
     refuse_missing(path, missing)
     return Detector(model, processor).to(device)
-
-
-def model_type(folder: Path) -> str:
-    """What a folder's config.json says it is; "" when there is none or it cannot be read."""
-    try:
-        return str(json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["model_type"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
-
-
-def check_folder(folder: Path, types: Sequence[str], role: str) -> Path:
-    """The folder, once its small files and weight headers are those of one of `types`; WeightsError says what is not.
-
-    role: how messages call it. Pickled weights are opened with `weights_only=True` alone.
-    """
-    path = Path(folder)
-    if not path.is_dir():
-        raise WeightsError(f"{path} is {'a file' if path.exists() else 'not there'}; give a {role} folder")
-    if (kind := read_json(path / "config.json").get("model_type")) not in types:
-        raise WeightsError(f"{path} is a model of type {kind!r}; a {role} is {' or '.join(map(repr, types))}")
-    for file in sorted(path.glob("*config.json")):
-        if "auto_map" in read_json(file):
-            raise WeightsError(f"{file} asks to run code from the folder (auto_map), which is refused; remove auto_map")
-    if not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
-        raise WeightsError(f"{path} has no preprocessor_config.json; download the complete folder")
-    for file in _weight_files(path):
-        load_state_dict(file, device="meta")
-    return path
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The files that transformers will read, all of which exist: safetensors before pickles, one file before parts."""
-    for name in _WEIGHTS:
-        if (folder / name).is_file():
-            return [folder / name]
-        if not (index := folder / f"{name}.index.json").is_file():
-            continue
-        parts = read_json(index).get("weight_map")
-        if not isinstance(parts, dict) or not parts:
-            raise WeightsError(f"{index} lists no weights; download it again")
-        files = [folder / Path(str(part)).name for part in sorted(set(parts.values()))]
-        if absent := [file.name for file in files if not file.is_file()]:
-            raise WeightsError(f"{folder} lacks {len(absent)} of {len(files)} weight files: {', '.join(absent[:3])}")
-        return files
-    raise WeightsError(f"{folder} has no {_WEIGHTS[0]}; download the complete folder")
-
-
-def load_part(kind: Any, folder: Path) -> Any:
-    """A processor of class `kind` from `folder`."""
-    try:
-        return kind.from_pretrained(folder, local_files_only=True)
-    except ImportError as error:
-        raise UnsupportedError(f"{kind.__name__} takes a library that is missing ({first_line(error)})") from error
-    except Exception as error:  # the tokenizers library raises plain Exception
-        message = f"{folder} cannot be read as a {kind.__name__} ({first_line(error)})"
-        raise WeightsError(f"{message}; download the complete folder") from error
-
-
-def load_model(kind: Any, folder: Path, *, dtype: str, **options: Any) -> tuple[Any, set[str]]:
-    """A model of class `kind`, in eval mode and without gradients, and the weights that the folder does not have."""
-    import torch
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    options |= {"local_files_only": True, "weights_only": True, "output_loading_info": True}
-    options |= {"use_safetensors": _weight_files(folder)[0].suffix == ".safetensors", "dtype": getattr(torch, dtype)}
-    try:
-        with memory_errors(f"loading {folder}", "close other programs"):
-            model, info = kind.from_pretrained(folder, **options)
-    except LOAD_ERRORS as error:
-        raise WeightsError(f"{folder} cannot be loaded as a {kind.__name__}: {first_line(error)}") from error
-    return model.eval().requires_grad_(False), set(info["missing_keys"])
-
-
-def refuse_missing(folder: Path, keys: Collection[str]) -> None:
-    """Raise WeightsError when weights are missing; ones too many do no harm, and old folders have some."""
-    if keys:
-        raise WeightsError(
-            f"{folder}: {len(keys)} weights are missing ({', '.join(sorted(keys)[:3])}); download it again"
-        )
-
-
-def first_line(error: Exception) -> str:
-    """What an error of a library says, short enough for a message."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

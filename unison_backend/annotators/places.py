@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import UnisonError
-from ..models import files_below
-from ..needs import ANNOTATOR_NEEDS
-from ..weights import PICKLES, SAFETENSORS
-from .control_loading import DEPTH_TYPES, PERSON_TYPE, POSE_TYPE, control_kind
-from .detector import DETECTOR_TYPE, check_folder, model_type
+from ..weights.find import files_below
+from ..weights.folder import check_folder, model_type
+from ..weights.needs import ANNOTATOR_NEEDS
+from ..weights.state import PICKLES, SAFETENSORS
+from .detector import DETECTOR_TYPE
+from .maps.depth import DEPTH_TYPES
+from .maps.load import control_kind
+from .maps.pose import PERSON_TYPE, POSE_TYPE
 from .segmenter import IMAGE_TYPE, VIDEO_TYPE
 
 FLOW_NAME = "raft"  # in the names of flow files, which lie beside other weights
@@ -62,14 +65,14 @@ def damage(key: str, path: Path) -> str:
 
 
 def _check_pose(path: Path) -> None:
-    from .control_loading import pose_parts
+    from .maps.pose import pose_parts
 
     for part, kind in zip(pose_parts(path), (POSE_TYPE, PERSON_TYPE), strict=True):
         check_folder(part, (kind,), kind)
 
 
 def _check_flow(path: Path) -> None:
-    from .control_loading import read_raft
+    from .maps.flow import read_raft
 
     read_raft(path, device="meta")
 

@@ -3,7 +3,7 @@
 What is unusual: one folder of the video model serves pictures too, by its public parts (image embeddings, prompt
 embeddings, mask decoder). A video never lies in the session as a whole: the session is given a sequence that makes a
 frame when it is asked for it, and after each frame everything that the model cannot look at again is dropped. Masks
-are the same, to the bit, as with all of it kept (tests/unit/test_segmenter.py).
+are the same, to the bit, as with all of it kept (tests/unit/annotators/test_segmenter.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, UnsupportedError
 from ..memory import memory_errors
 from ..progress import Cancel, Progress, check, never, silent
-from .detector import check_folder, load_model, load_part, model_type, refuse_missing, to_uint8
+from ..weights.folder import check_folder, load_model, load_part, model_type, refuse_missing
+from .detector import to_uint8
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..plan import Plan
+from ..plan.plan import Plan
+from ..plan.prompt import Prompt
 from ..progress import Cancel, Progress, never, silent
-from ..prompt import Prompt
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..models import ModelPaths, has_planning_weights
 from ..progress import Progress, silent
+from ..weights.find import ModelPaths
+from ..weights.folder import has_planning_weights
 from .base import Planner
-from .rules import RulesPlanner
+from .rules.plan import RulesPlanner
 
 if TYPE_CHECKING:
-    from .qwen import QwenPlanner
+    from .qwen.planner import QwenPlanner
 
 PLANNERS = ("auto", "rules", "qwen")
 
@@ -51,9 +52,9 @@ def _plans_by_itself(options: PlannerOptions, models: ModelPaths) -> bool:
 
 def load_planner(options: PlannerOptions, models: ModelPaths, progress: Progress = silent) -> QwenPlanner:
     """The Qwen2.5-VL of `models`, for planning and for answers."""
-    from ..engine_diffusers import pick_device
-    from .loading import load_qwen
-    from .qwen import QwenPlanner
+    from ..engine.device import pick_device
+    from .qwen.loading import load_qwen
+    from .qwen.planner import QwenPlanner
 
     if models.planner is None:
         raise InputError(

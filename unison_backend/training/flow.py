@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..conditioning import CONTEXT_ROWS
+from ..conditioning.text_context import CONTEXT_ROWS
+from ..engine.unipc import TRAIN_TIMESTEPS
 from ..errors import InputError
-from ..unipc import TRAIN_TIMESTEPS
 
 
 def draw_sigmas(count: int, generator: torch.Generator, shift: float) -> Tensor:

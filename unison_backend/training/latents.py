@@ -15,11 +15,11 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from ..engine.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, Encode, encode_context, latent_frames, to_signed
 from ..errors import WeightsError
 from ..progress import Cancel, Progress, check, never, silent
-from ..sources import Sources
-from ..vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, Encode, encode_context, latent_frames, to_signed
-from .writing import write_tensors
+from ..sources.prepare import Sources
+from ..weights.write import write_tensors
 
 CHUNK = 16  # examples encoded together
 

@@ -17,9 +17,9 @@ from random import Random
 from typing import Any, Literal
 
 from ..errors import InputError, ResourceError
-from ..plan import Frame, Plan
-from ..planner.measures import RATIOS, RESOLUTIONS, SHAPES
-from ..tasks import MediaKind, Task
+from ..plan.plan import Frame, Plan
+from ..plan.tasks import MediaKind, Task
+from ..planner.rules.measures import RATIOS, RESOLUTIONS, SHAPES
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")

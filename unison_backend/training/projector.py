@@ -6,158 +6,25 @@ kept on disk; training then needs the video model and the projector alone. The l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import InputError, WeightsError
+from ..conditioning.projector import Projector
+from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
-from ..projector import Projector
+from ..weights.write import write_tensors
 from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
 from .loop import Fit, Schedule, generator_at
-from .writing import write_tensors
+from .projector_data import Sample, encode_pairs, load_sample, read_manifest
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)
 SHIFT = 5.0  # the reference samples with it
 EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
-KEYS = ("clean", "context", "rows", "features")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One line of a manifest: an instruction (media as ###path###) and the picture or video that should come of it.
-
-    folder: what paths in the instruction are relative to.
-    """
-
-    prompt: str
-    target: Path
-    folder: Path = Path()
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One encoded pair. clean [16, R + T', h, w], context [96, R + T', h, w], rows [n, 4096], features [S, D]."""
-
-    clean: Tensor
-    context: Tensor
-    rows: Tensor
-    features: Tensor
-
-
-def read_manifest(path: Path) -> list[Pair]:
-    """JSON lines of {"prompt": ..., "target": file}; files, also in prompts, are relative to the manifest's folder.
-
-    Raises InputError naming the line that is wrong or whose target is not there.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    pairs = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            prompt, target = row["prompt"], row["target"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise InputError(f'{path}, line {number} is not of the form {{"prompt": ..., "target": ...}}') from None
-        if not isinstance(prompt, str) or not isinstance(target, str):
-            raise InputError(f"{path}, line {number}: prompt and target have to be text")
-        file = path.parent / target
-        if not file.is_file():
-            raise InputError(f"{path}, line {number}: its target {file} is not there")
-        pairs.append(Pair(prompt, file, path.parent))
-    if not pairs:
-        raise InputError(f"{path} has no lines; each is one prompt with its target")
-    return pairs
-
-
-def encode_pairs(
-    pairs: Sequence[Pair], out: Path, *, engine: Any, text_encoder: Any, planner: Any,
-    progress: Progress = silent, cancel: Cancel = never,
-) -> list[Path]:  # fmt: skip
-    """Encode every pair into `out`/00000.safetensors and so on, skipping those that are there; returns the files.
-
-    engine: `Engine`; text_encoder: `TextEncoder`; planner: `QwenPlanner`, whose features the projector reads.
-    Raises InputError naming the pair when its instruction makes nothing or its target does not fit.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    files = []
-    for number, pair in enumerate(pairs):
-        check(cancel, "encoding samples")
-        path = out / f"{number:05d}.safetensors"
-        if not path.is_file():
-            save_sample(encode_pair(pair, engine, text_encoder, planner, cancel), path)
-        files.append(path)
-        progress("encoding samples", number + 1, len(pairs))
-    return files
-
-
-def encode_pair(pair: Pair, engine: Any, text_encoder: Any, planner: Any, cancel: Cancel = never) -> Sample:
-    """One pair through the pipeline's own steps: plan by the rules, sources, latents, text rows, features."""
-    from ..conditioning import clean_text
-    from ..pipeline import SourceOptions, make_plan, prepare_sources
-    from ..prompt import parse_paths
-    from .latents import encode_example
-
-    planned = make_plan(parse_paths(pair.prompt, pair.folder), cancel=cancel)
-    if not planned.plan.task.is_generation:
-        raise InputError(f"the instruction {pair.prompt[:80]!r} makes no picture or video ({planned.plan.task})")
-    sources = prepare_sources(planned, SourceOptions(), silent, cancel)
-    target = read_target(pair.target, sources.video.shape, planned.spec.fps)
-    clean, context = encode_example(sources, target, engine.encode, cancel)
-    return Sample(
-        clean.cpu(),
-        context.cpu(),
-        text_encoder.encode(clean_text(planned.prompt.text)).cpu(),
-        planner.features(planned.prompt, cancel=cancel)[0].cpu(),
-    )
-
-
-def read_target(path: Path, shape: Sequence[int], fps: Any) -> Tensor:
-    """A picture or video as [T, H, W, 3] in 0..1, cropped to cover; raises InputError for a video that is too short."""
-    from ..file_media import FileMedia
-    from ..media_file import kind_of
-    from ..pixels import cover
-    from ..prompt import Medium
-
-    frames, height, width = shape[:3]
-    kind = kind_of(path)
-    media = FileMedia((Medium(kind, path=str(path)),))
-    if kind == "image":
-        if frames != 1:
-            raise InputError(f"{path} is a picture, but its instruction makes a video")
-        return cover(media.picture(0), width, height)[None]
-    if fps is None:
-        raise InputError(f"{path} is a video, but its instruction makes a picture")
-    info = media.info(0)
-    rate = float(info.fps or fps)
-    indices = [int(index * rate / float(fps or rate) + 1e-6) for index in range(frames)]
-    if (info.num_frames or 0) <= indices[-1]:
-        raise InputError(f"{path} has {info.num_frames} frames, its instruction asks for {frames} at {fps} a second")
-    return torch.stack([cover(frame, width, height) for frame in media.frames(0, indices, never)])
-
-
-def save_sample(sample: Sample, path: Path) -> None:
-    """As float16 safetensors, whole or not at all."""
-    write_tensors({name: getattr(sample, name).half() for name in KEYS}, path)
-
-
-def load_sample(path: Path) -> Sample:
-    """What `save_sample` wrote, as float32."""
-    try:
-        state = load_file(path)
-        return Sample(*(state[name].float() for name in KEYS))
-    except Exception as error:  # safetensors raises its own bare class
-        raise WeightsError(f"{path} is no encoded sample ({error}); remove it, it is made again") from error
 
 
 def train(
@@ -276,12 +143,13 @@ def train_from_manifest(
 
     Raises InputError, WeightsError, ResourceError, Cancelled.
     """
-    from ..engine_diffusers import Engine, pick_device
-    from ..models import resolve_models
-    from ..planner.loading import load_qwen
-    from ..planner.qwen import QwenPlanner
-    from ..projector import load_projector
-    from ..wan import load_text_encoder
+    from ..conditioning.projector import load_projector
+    from ..conditioning.text_encoder import load_text_encoder
+    from ..demo.fallback import resolve_models
+    from ..engine.device import pick_device
+    from ..engine.engine import Engine
+    from ..planner.qwen.loading import load_qwen
+    from ..planner.qwen.planner import QwenPlanner
 
     pairs = read_manifest(run.data)
     device = pick_device(run.device)

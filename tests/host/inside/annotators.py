@@ -16,10 +16,10 @@ def main(pack, arguments):
     mm.text_encoder_device = mm.get_torch_device = lambda: device
     parts = {
         name: importlib.import_module(f"{pack.__name__}.{name}")
-        for name in ("nodes.annotator_models", "nodes.demo_models", "unison_backend.annotators.detector")
+        for name in ("nodes.annotator_socket", "nodes.demo_models", "unison_backend.annotators.detector")
     }
     segmenters = importlib.import_module(f"{pack.__name__}.unison_backend.annotators.segmenter")
-    holder, demo_models = parts["nodes.annotator_models"], parts["nodes.demo_models"]
+    holder, demo_models = parts["nodes.annotator_socket"], parts["nodes.demo_models"]
     steps, found = [], []
 
     def note():

@@ -11,8 +11,8 @@ def main(pack, arguments):
     with torch.inference_mode():
         parts = types.SimpleNamespace(**{
             name.rpartition(".")[2]: importlib.import_module(f"{pack.__name__}.{name}")
-            for name in ("nodes.demo_models", "nodes.conditioning", "nodes.sampling", "nodes.host_sources", "nodes.text",
-                         "nodes.unipc_sampler", "unison_backend.demo", "unison_backend.sources", "unison_backend.errors")
+            for name in ("nodes.demo_models", "nodes.conditioning", "nodes.sampling", "nodes.sources_socket", "nodes.host_text",
+                         "nodes.unipc_sampler", "unison_backend.demo.set", "unison_backend.sources.prepare", "unison_backend.errors")
         })  # fmt: skip
         files = parts.demo_models.ensure(lambda *_: None)
         return text(parts, parts.demo_models.clip(files)) | vace(parts, parts.demo_models.vae(files)) | flow(parts)
@@ -28,16 +28,16 @@ def text(parts, clip):
     stock = CLIPTextEncode().encode(clip, "A red circle on a blue background.")[0]
     projected = [[torch.full((1, 4, stock[0][0].shape[-1]), 0.5), {}]]
     positive, negative = node.execute(clip=clip, prompt=words, projected=projected).args
-    count = parts.text.encode(clip, words)[0][0][0].shape[1]
+    count = parts.host_text.encode(clip, words)[0][0][0].shape[1]
     given, _ = node.execute(positive_in=stock, negative_in=stock).args
     same, _ = node.execute(clip=clip, prompt="A red circle on a blue background.", negative="").args
-    long, was_cut = parts.text.encode(clip, "red circle " * 600)
+    long, was_cut = parts.host_text.encode(clip, "red circle " * 600)
     return {
         "rows": [list(side[0][0].shape) for side in (positive, negative)],
         "filled": int((positive[0][0] != 0).any(-1).sum()) - count,
         "projected_at": bool((positive[0][0][0, count : count + 4] == 0.5).all()),
         "cleaned": float(
-            (parts.text.encode(clip, words)[0][0][0] - parts.text.encode(clip, plain)[0][0][0]).abs().max()
+            (parts.host_text.encode(clip, words)[0][0][0] - parts.host_text.encode(clip, plain)[0][0][0]).abs().max()
         ),
         "weighted": float((positive[0][0][0, :3] - clip.encode_from_tokens(clip.tokenize(words))[0, :3]).abs().max()),
         "stock": float((given[0][0] - same[0][0]).abs().max()),
@@ -56,7 +56,7 @@ def vace(parts, vae):
     context = [[torch.zeros(1, 2048, 4096), {"kept": 1}]]
     found = {}
     for name, references in (("plain", ()), ("reference", (reference,))):
-        sources = parts.host_sources.HostSources(parts.sources.Sources(video, mask, references))
+        sources = parts.sources_socket.HostSources(parts.prepare.Sources(video, mask, references))
         ours = parts.sampling.UnisonVACEConditioning.execute(context, context, vae, 0.7, sources).args
         theirs = WanVaceToVideo.execute(context, context, vae, 64, 48, 9, 1, 0.7, video, mask,
                                         references[0][None] if references else None).args  # fmt: skip

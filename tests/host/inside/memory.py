@@ -30,7 +30,7 @@ def main(pack, arguments):
     warnings = Warnings()
     logging.getLogger().addHandler(warnings)
     demo_models = importlib.import_module(f"{pack.__name__}.nodes.demo_models")
-    prompts = importlib.import_module(f"{pack.__name__}.unison_backend.prompt")
+    prompts = importlib.import_module(f"{pack.__name__}.unison_backend.plan.prompt")
     files = demo_models.ensure(lambda *_: None)
     with torch.inference_mode():
         planner, model = demo_models.planner(files, lambda *_: None), demo_models.model(files)

@@ -1,0 +1,54 @@
+"""What a UNISON_PLAN socket carries: the plan, what will be made of it, and the media it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from ..unison_backend.media.from_tensors import Item, TensorMedia
+from ..unison_backend.plan import report
+from ..unison_backend.plan.plan import Plan
+from ..unison_backend.plan.spec import GenerationSpec, resolve
+
+
+@dataclass(frozen=True)
+class BoundPlan:
+    """A plan bound to the media of its instruction.
+
+    planner: who planned. notices: what else there is to say. chosen_fps: the person's, which outlasts other changes.
+    """
+
+    plan: Plan
+    spec: GenerationSpec
+    media: TensorMedia
+    planner: str = ""
+    notices: tuple[str, ...] = ()
+    chosen_fps: Fraction | None = None
+
+    @classmethod
+    def of(cls, plan: Plan, media: TensorMedia, planner: str = "", notices: Iterable[str] = ()) -> BoundPlan:
+        """Resolves `plan` against its media. Raises PlanError."""
+        return cls(plan, resolve(plan, media.infos), media, planner, tuple(notices))
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of what is made; the plans' own rate for a still."""
+        return float(self.spec.fps or 24)
+
+    def changed(self, plan: Plan, fps: Fraction | None = None) -> BoundPlan:
+        """Another plan for the same media, resolved anew, at the person's `fps` if that is given."""
+        chosen = fps or self.chosen_fps
+        return replace(self, plan=plan, spec=resolve(plan, self.media.infos, fps=chosen), chosen_fps=chosen)
+
+    def with_medium(self, label: str, item: Item) -> BoundPlan:
+        """One more medium behind the others, which no role has yet."""
+        plan = replace(self.plan, media=(*self.plan.media, item.info.kind))
+        return replace(self, plan=plan, media=self.media.with_item(label, item))
+
+    def card(self, answer: str = "") -> dict[str, Any]:
+        """What the node shows: `unison plan --json` plus who planned, notices and the answer."""
+        extra = {"planner": self.planner, "notices": list(self.notices), "answer": answer}
+        labels = [self.media.label(i) for i in range(len(self.plan.media))]
+        return report.as_json(self.plan, self.spec) | {"media": labels, **extra}

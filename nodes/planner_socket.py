@@ -1,0 +1,144 @@
+"""Planner and projector as the host's model manager holds them: weights in a ModelPatcher, nothing kept elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..unison_backend.plan.prompt import Prompt
+from ..unison_backend.planner.base import PlanResult
+from ..unison_backend.planner.rules.plan import RulesPlanner
+from ..unison_backend.progress import Cancel, Progress
+from . import host
+
+# Working memory as a share of the weights: a plan is a few dozen tokens, an answer also holds pictures.
+_PLANNING_SHARE, _ANSWER_SHARE = 0.1, 0.5
+
+
+class UnisonPlannerWeights(nn.Module):
+    """Holds a Qwen2.5-VL: the patcher sets attributes that transformers' own class refuses. The host logs this name."""
+
+    def __init__(self, qwen: Any) -> None:
+        super().__init__()
+        self.qwen = qwen
+
+
+class UnisonProjectorWeights(nn.Module):
+    """Holds a projector."""
+
+    def __init__(self, projector: Any) -> None:
+        super().__init__()
+        self.projector = projector
+
+
+@dataclass(frozen=True)
+class PlannerModel:
+    """What a UNISON_PLANNER socket carries: the rules alone, or a Qwen2.5-VL in a patcher.
+
+    plans: the Qwen plans by itself; without, the rules plan and it gives features (where it has planning weights)
+    and answers.
+    """
+
+    patcher: Any | None = None
+    qwen: Any | None = None
+    plans: bool = False
+
+    @property
+    def name(self) -> str:
+        """Who plans, in one word."""
+        return "qwen" if self.plans else "rules"
+
+    def plan(self, prompt: Prompt, force_plan: bool, progress: Progress, cancel: Cancel) -> PlanResult:
+        """Plan and features of `prompt`. Raises PlanError, Cancelled."""
+        if self.plans:
+            with self.loaded(_PLANNING_SHARE, force_plan) as planner:
+                return planner.plan(prompt, progress=progress, cancel=cancel)
+        result = RulesPlanner().plan(prompt, progress=progress, cancel=cancel)
+        if self.qwen is None or not self.qwen.has_planning or not result.plan.task.is_generation:
+            return result
+        with self.loaded(_PLANNING_SHARE) as planner:
+            return PlanResult(result.plan, planner.features(prompt, cancel=cancel))
+
+    def answering(self) -> Any:
+        """A context with the QwenPlanner to ask."""
+        return self.loaded(_ANSWER_SHARE)
+
+    @contextmanager
+    def loaded(self, share: float, force_plan: bool = False) -> Iterator[Any]:
+        """Inside, the weights are on their device; the host may move them away again at any time behind it."""
+        from ..unison_backend.planner.qwen.planner import QwenPlanner
+
+        host.load(self.patcher, memory_required=int(self.patcher.model_size() * share))
+        yield QwenPlanner(self.qwen, force_plan=force_plan)
+
+
+@dataclass(frozen=True)
+class ProjectorModel:
+    """What a UNISON_PROJECTOR socket carries."""
+
+    patcher: Any
+
+    def project(self, features: Any) -> Any:
+        """[1, 4, D] from planner features [1, S, D'], where the host keeps results."""
+        from ..unison_backend.conditioning.projector import project
+
+        host.load(self.patcher, memory_required=self.patcher.model_size())
+        return host.to_results(project(self.patcher.model.projector, features.to(self.patcher.load_device)))
+
+
+def load_planner(
+    folder: Path, lora: Path | None, *, plans: bool | None = None, dtype: str = "auto", attention: str = "auto",
+    device: str = "auto", progress: Progress,
+) -> PlannerModel:  # fmt: skip
+    """A Qwen2.5-VL folder in a patcher. plans: by default whether it has planning weights. Raises WeightsError."""
+    from ..unison_backend.planner.qwen.loading import load_qwen
+
+    # Onto the CPU first: where it runs is the host's decision at every use.
+    qwen = load_qwen(folder, lora, dtype=dtype, attention=_attention(attention), device="cpu", progress=progress)
+    if lora is not None:
+        _keep_marks_apart(qwen.model)
+    patcher = host.model_patcher(UnisonPlannerWeights(qwen.model), device)
+    return PlannerModel(patcher, qwen, qwen.has_planning if plans is None else plans)
+
+
+def _keep_marks_apart(model: nn.Module) -> None:
+    """Let PEFT's wrappers of saved modules have the host's marks (`comfy_...`) for themselves alone.
+
+    They answer for the module inside; the host, which then finds a mark on both, cannot take it off the wrapper.
+    """
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    for module in model.modules():
+        if isinstance(module, AuxiliaryTrainingWrapper):
+            module.__class__ = _with_own_marks(type(module))
+
+
+@cache
+def _with_own_marks(wrapper: type) -> type:
+    def own(self: Any, name: str) -> Any:
+        if name.startswith("comfy_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return wrapper.__getattr__(self, name)  # type: ignore[attr-defined]
+
+    return type(wrapper.__name__, (wrapper,), {"__getattr__": own})
+
+
+def _attention(name: str) -> str:
+    """flash-attn is chosen at load, before the weights are on a GPU, so `auto` is SDPA here."""
+    return "sdpa" if name == "auto" else name
+
+
+def load_projector(path: Path) -> ProjectorModel:
+    """A projector whose layers the host can cast and move. Raises WeightsError."""
+    import comfy.ops
+
+    from ..unison_backend.conditioning.projector import load_projector as load
+
+    projector = load(path, operations=comfy.ops.manual_cast)
+    return ProjectorModel(host.model_patcher(UnisonProjectorWeights(projector)))

@@ -1,0 +1,327 @@
+"""Sources: a plan's media at final size, frames at their places, references on their canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..unison_backend.annotators.detector import THRESHOLD
+from ..unison_backend.errors import InputError
+from ..unison_backend.media.from_tensors import TensorMedia, footage
+from ..unison_backend.media.resize import letterbox_on_white
+from ..unison_backend.pipeline import check_memory
+from ..unison_backend.plan.geometry import round_length, round_side
+from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan
+from ..unison_backend.plan.spec import PLAN_FPS
+from ..unison_backend.plan.tasks import Task
+from ..unison_backend.sources import prepare as preparing
+from ..unison_backend.sources.masks import FILLS, MAX_BLUR, MAX_GROW, MaskOptions
+from . import host, host_audio
+from .annotator_socket import AnnotatorModel, annotators
+from .media_sockets import mask_item, still_item
+from .plan_socket import BoundPlan
+from .schema import (
+    ADVANCED,
+    ControlModelSocket,
+    DetectorSocket,
+    PlanSocket,
+    SegmenterSocket,
+    SourcesSocket,
+    block,
+    schema,
+)
+from .sources_socket import HostSources
+
+
+def source_outputs() -> list[Any]:
+    """Sources as one socket and as native ones."""
+    return [
+        SourcesSocket.Output(display_name="sources", tooltip="For VACE Conditioning or VACE Sampler (Unison)."),
+        io.Image.Output(display_name="control_video", tooltip="[T, H, W, 3]; grey where everything is to be made."),
+        io.Mask.Output(display_name="control_masks", tooltip="1 = make, 0 = keep."),
+    ]
+
+
+def source_values(made: HostSources) -> list[Any]:
+    """Values for `source_outputs`."""
+    return [made, made.sources.video, made.sources.mask]
+
+
+def prepared(
+    bound: BoundPlan,
+    options: MaskOptions = preparing.UNCHANGED,
+    annotators: preparing.Annotators = preparing.NO_ANNOTATORS,
+) -> HostSources:
+    """A plan's sources. Raises InputError, UnsupportedError, ResourceError."""
+    preparing.check_possible(bound.plan, bound.media, annotators)
+    check_memory(bound.spec)
+    with host.interruptible():
+        made = preparing.prepare(
+            bound.plan,
+            bound.spec,
+            bound.media,
+            host.progress_bar(),
+            host.cancelled,
+            mask_options=options,
+            annotators=annotators,
+        )
+    return HostSources(made, bound.fps, host_audio.kept(bound), bound.plan.source is not None)
+
+
+def preview(made: HostSources, cls: Any, notices: Sequence[str] = ()) -> dict[str, Any]:
+    """The first control frame, its mask and the references as the node's picture, and the notices."""
+    import torch
+
+    first, mask = made.sources.video[:1], made.sources.mask[:1, ..., None]
+    pictures = [first, mask.expand(first.shape), *(picture[None] for picture in made.sources.references)]
+    shown = ui.PreviewImage(torch.cat(pictures), cls=cls).as_dict()
+    return {**shown, "unison_notices": [*notices, *made.sources.notices]}
+
+
+class UnisonPrepareSources(io.ComfyNode):
+    """The plan's media as VACE's control video, mask and references."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonPrepareSources",
+            "Sources",
+            display_name="Prepare Sources (Unison)",
+            description="Makes VACE's control video, mask and references from the plan's media, at final size and "
+            "length. Shows the first frame, its mask and the references. Blocked for a question.",
+            search_aliases=["unison", "vace", "control video", "mask", "inpaint", "reference image", "first frame"],
+            inputs=[
+                PlanSocket.Input("plan", tooltip="With the media of its instruction."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Replaces the plan's mask in an edit, for example from a SAM3 node. White = change.",
+                ),
+                io.Image.Input(
+                    "control_map",
+                    optional=True,
+                    tooltip="Replaces the control input by a ready map, for example from a depth or pose node.",
+                ),
+                DetectorSocket.Input("detector", optional=True, tooltip="With a segmenter: finds masks by itself."),
+                SegmenterSocket.Input("segmenter", optional=True, tooltip="With a detector: finds masks by itself."),
+                ControlModelSocket.Input("control_model", optional=True, tooltip="Makes depth, pose or flow maps."),
+                io.Combo.Input(
+                    "mask_fill",
+                    options=list(FILLS),
+                    default="none",
+                    optional=True,
+                    tooltip="Close holes in the mask, or take its convex hull or its bounding box, frame by frame.",
+                    extra_dict=ADVANCED,
+                ),
+                io.Int.Input(
+                    "mask_grow",
+                    default=0,
+                    min=-MAX_GROW,
+                    max=MAX_GROW,
+                    optional=True,
+                    tooltip="Pixels by which the mask grows; below 0 it shrinks. The reference: 0.",
+                    extra_dict=ADVANCED,
+                ),
+                io.Float.Input(
+                    "mask_blur",
+                    default=0.0,
+                    min=0.0,
+                    max=float(MAX_BLUR),
+                    step=0.5,
+                    optional=True,
+                    tooltip="Softness in pixels, for VACE's mask channels; it still splits at 0.5. The reference: 0.",
+                    extra_dict=ADVANCED,
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=THRESHOLD,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="What is looked for must score more than this.",
+                    extra_dict=ADVANCED,
+                ),
+            ],
+            outputs=[
+                *source_outputs(),
+                io.Image.Output(display_name="references", tooltip="On white at final size; nothing without any."),
+                io.Int.Output(display_name="width", tooltip="Pixels, a multiple of 16."),
+                io.Int.Output(display_name="height", tooltip="Pixels, a multiple of 16."),
+                io.Int.Output(display_name="num_frames", tooltip="4k + 1; 1 for a picture."),
+                io.Float.Output(display_name="fps", tooltip="Frames a second; 24 for a picture."),
+                io.Audio.Output(display_name="audio", tooltip="The source's sound where the length is kept."),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        plan: BoundPlan,
+        mask: Any = None,
+        control_map: Any = None,
+        mask_fill: Any = "none",
+        mask_grow: int = 0,
+        mask_blur: float = 0.0,
+        threshold: float = THRESHOLD,
+        detector: AnnotatorModel | None = None,
+        segmenter: AnnotatorModel | None = None,
+        control_model: AnnotatorModel | None = None,
+    ) -> io.NodeOutput:
+        import torch
+
+        if not plan.plan.task.is_generation:
+            return io.NodeOutput(*block(9))
+        bound, notices = cls._replaced(plan, mask, control_map)
+        options = MaskOptions(mask_fill, mask_grow, mask_blur)
+        made = prepared(bound, options, annotators(detector, segmenter, control_model, threshold))
+        pictures = made.sources.references
+        values = [torch.stack(pictures) if pictures else None, bound.spec.width, bound.spec.height, made.num_frames]
+        return io.NodeOutput(*source_values(made), *values, made.fps, made.audio, ui=preview(made, cls, notices))
+
+    @classmethod
+    def _replaced(cls, bound: BoundPlan, mask: Any, control_map: Any) -> tuple[BoundPlan, list[str]]:
+        """The plan with what is connected in place of its own mask or control input, and what is of no use to it."""
+        task, notices = bound.plan.task, []
+        for socket, value, is_used, put in (
+            ("mask", mask, bound.plan.source is not None, cls._with_mask),
+            ("control_map", control_map, bound.plan.control is not None, cls._with_map),
+        ):
+            if value is not None and is_used:
+                bound = put(bound, value)
+            elif value is not None:
+                notices.append(f"{socket} is not used: this plan is {task}")
+        return bound, notices
+
+    @classmethod
+    def _with_mask(cls, bound: BoundPlan, mask: Any) -> BoundPlan:
+        """The plan with `mask` as its mask; several frames belong to the source's, one by one."""
+        source = bound.media.info(bound.plan.source or 0)
+        label = "on socket mask"
+        bound = bound.with_medium(label, mask_item(mask, source.fps or Fraction(PLAN_FPS), label))
+        return bound.changed(replace(bound.plan, mask=len(bound.plan.media) - 1))
+
+    @classmethod
+    def _with_map(cls, bound: BoundPlan, frames: Any) -> BoundPlan:
+        """The plan with `frames` in place of its control medium, at that medium's times when it has as many."""
+        index = bound.plan.control_medium or 0
+        old = bound.media.info(index)
+        if old.kind == "image":
+            item: Any = still_item(frames, "control_map")
+        else:
+            item = footage(frames, old.fps or Fraction(PLAN_FPS), "control_map")
+            if item.info.num_frames == old.num_frames:
+                times = replace(item.info, starts=old.starts, duration=old.duration, has_audio=old.has_audio)
+                item = replace(item, info=times, sound=bound.media.sound(index))
+        media = bound.media.with_item("control_map", item, index)
+        return replace(bound, media=media).changed(replace(bound.plan, control="map"))
+
+
+class UnisonFrameReference(io.ComfyNode):
+    """Pictures as frames of a video, without a plan."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonFrameReference",
+            "Sources",
+            display_name="Frame Reference (Unison)",
+            description="Sources for a video whose first, last or any other frame is given. The first picture's shape "
+            "decides the size within the area of width x height.",
+            search_aliases=["unison", "first frame", "last frame", "image to video", "keyframes", "start end frame"],
+            inputs=[
+                io.Image.Input("first_frame", optional=True, tooltip="One picture."),
+                io.Image.Input("last_frame", optional=True, tooltip="One picture."),
+                io.Image.Input("frames", optional=True, tooltip="Further pictures, one for each number in places."),
+                io.String.Input(
+                    "places", default="", optional=True, tooltip="Frame numbers of frames, from 0, as in 20,40."
+                ),
+                io.Int.Input("width", default=832, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
+                io.Int.Input("height", default=480, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
+                io.Int.Input("num_frames", default=81, min=5, max=MAX_FRAMES, step=4, tooltip="4k + 1."),
+                io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=0.01, tooltip="Frames a second."),
+            ],
+            outputs=source_outputs(),
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        width: int,
+        height: int,
+        num_frames: int,
+        fps: float,
+        places: str = "",
+        first_frame: Any = None,
+        last_frame: Any = None,
+        frames: Any = None,
+    ) -> io.NodeOutput:
+        ends = {"first": first_frame, "last": last_frame}
+        items: dict[Any, Any] = {p: still_item(f, f"{p}_frame") for p, f in ends.items() if f is not None}
+        numbers = cls._numbers(places, 0 if frames is None else frames.shape[0])
+        num_frames = round_length(num_frames)
+        taken = {"first": 0, "last": num_frames - 1}
+        all_numbers = [taken[end] for end in items] + numbers
+        if len(set(all_numbers)) < len(all_numbers):
+            raise InputError(
+                f"places is {places!r}: each frame takes one picture, and first is 0, last {num_frames - 1}"
+            )
+        items |= {number: still_item(frames[i : i + 1], f"frames #{i + 1}") for i, number in enumerate(numbers)}
+        if not items:
+            raise InputError("connect first_frame, last_frame, or frames with their places")
+        placed = tuple(Frame(index, place) for index, place in enumerate(items))
+        plan = Plan(Task.IMAGE_TO_VIDEO, round_side(width), round_side(height), num_frames, placed,
+                    media=("image",) * len(items))  # fmt: skip
+        media = TensorMedia.of([str(place) for place in items], list(items.values()))
+        made = prepared(BoundPlan.of(plan, media).changed(plan, Fraction(fps).limit_denominator(1001)))
+        return io.NodeOutput(*source_values(made), ui=preview(made, cls))
+
+    @classmethod
+    def _numbers(cls, places: str, count: int) -> list[int]:
+        try:
+            numbers = [int(part) for part in places.split(",") if part.strip()]
+        except ValueError:
+            raise InputError(f"places is {places!r}: write frame numbers with commas, as in 20,40") from None
+        if len(numbers) != count:
+            raise InputError(f"places names {len(numbers)} frames, but frames holds {count} pictures")
+        return numbers
+
+
+class UnisonReferenceCanvas(io.ComfyNode):
+    """References as VACE saw them in training: whole, on white."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "UnisonReferenceCanvas",
+            "Sources",
+            display_name="Reference Canvas (Unison)",
+            description="Fits every picture whole onto a white canvas of the output's size, as VACE expects "
+            "references (nothing is cropped).",
+            search_aliases=["unison", "letterbox", "pad image", "reference image"],
+            inputs=[
+                io.Image.Input("images", tooltip="Each picture gets a canvas of its own."),
+                io.Int.Input("width", default=832, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
+                io.Int.Input("height", default=480, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
+            ],
+            outputs=[io.Image.Output(display_name="images", tooltip="As many as came in.")],
+        )
+
+    @classmethod
+    def execute(cls, images: Any, width: int, height: int) -> io.NodeOutput:
+        import torch
+
+        from ..unison_backend.media.from_tensors import on_background
+
+        size = round_side(width), round_side(height)
+        canvases = [letterbox_on_white(on_background(picture, 1.0), *size) for picture in images]
+        return io.NodeOutput(torch.stack(canvases))
+
+
+NODES = (UnisonPrepareSources, UnisonFrameReference, UnisonReferenceCanvas)

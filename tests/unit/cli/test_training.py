@@ -1,0 +1,76 @@
+"""`unison data`, `train` and `eval` from the command line; the recipes themselves have tests of their own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from unison_backend.cli import main
+from unison_backend.cli import training as cli_training
+from unison_backend.demo import set as demo
+from unison_backend.training.demo.stages import STAGES
+
+
+def test_the_stages_offered_are_trainings_own():
+    assert tuple(STAGES) == cli_training.STAGES
+
+
+def test_help_takes_no_torch():
+    code = "import sys; from unison_backend.cli import main\ntry: main(['train', 'demo', '--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--share" in done.stdout
+
+
+def test_planning_data_with_your_own_among_it(tmp_path, capsys):
+    own = {"messages": [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}]}
+    (tmp_path / "own.jsonl").write_text(json.dumps(own) + "\n")
+    out = tmp_path / "data" / "planning.jsonl"
+    assert main(["data", "planning", "--count", "24", "--out", str(out), "--mix", str(tmp_path / "own.jsonl")]) == 0
+    assert "25 records (text_understanding 2, " in capsys.readouterr().out
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) == 25 and rows.count(own) == 1
+    assert 0 < rows.index(own) < 24  # among the others, not behind them
+    assert sum("<CF" in row["messages"][1]["content"] for row in rows) == 18
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "planning", "--count", "0", "--out", "x.jsonl"], "--count is 0"),
+        (["train", "planner", "--base", "none", "--data", "none.jsonl", "--out", "x"], "none.jsonl cannot be read"),
+        (["train", "projector", "--data", "none.jsonl", "--out", "x"], "none.jsonl cannot be read"),
+        (["train", "projector", "--data", "x", "--out", "x", "--held-out", "1"], "held-out share is 1"),
+        (["train", "demo", "--out", "x", "--share", "2"], "share is 2"),
+        (["eval", "demo", "--only", "cats"], "no kind 'cats'"),
+        (["eval", "demo", "--count", "0"], "count is 0"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error and len(error.splitlines()) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_lora_from_data_to_plans(tmp_path, capsys):
+    """Data, training, a stop, going on, evaluation: the commands of docs/training.md on the small Qwen."""
+    base, data, out = str(demo.ensure_untrained().planner), str(tmp_path / "data.jsonl"), str(tmp_path / "lora")
+    assert main(["data", "planning", "--count", "60", "--out", data]) == 0
+    command = ["train", "planner", "--base", base, "--data", data, "--out", out, "--rank", "8", "--alpha", "16"]
+    schedule = ["--lr", "0.003", "--batch", "4", "--dtype", "fp32"]
+    assert main([*command, *schedule, "--steps", "40"]) == 0
+    assert capsys.readouterr().out.strip().endswith("adapter")
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "lora" / "log.jsonl").read_text().splitlines()]
+    assert losses[-1] < losses[0]
+    assert main(["eval", "planner", "--base", base, "--lora", f"{out}/adapter", "--count", "12", "--wrong", "2"]) == 0
+    table = capsys.readouterr().out
+    assert "| **all** | " in table and " of 12 | " in table and "| field width | " in table
+
+
+def test_the_rules_are_measured_the_same_way(capsys):
+    assert main(["eval", "planner", "--rules", "--count", "120"]) == 0
+    share = float(capsys.readouterr().out.split("**all**")[1].split("|")[2].strip().rstrip("%"))
+    assert share >= 95

@@ -1,0 +1,265 @@
+"""Planning data: balanced, without doubles, right by construction, and in agreement with the rules planner."""
+
+import json
+import re
+import string
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unison_backend.errors import InputError, ResourceError, UnisonError
+from unison_backend.plan.prompt import parse_pads
+from unison_backend.plan.tasks import Task
+from unison_backend.plan.tokens import parse
+from unison_backend.planner.rules.measures import RATIOS, RESOLUTIONS, SHAPES
+from unison_backend.planner.rules.plan import RulesPlanner
+from unison_backend.training.planning_data import as_pair, balance, draw, one, read_messages, write
+
+TEMPLATES = json.loads(files("unison_backend.training").joinpath("planning_templates.json").read_text(encoding="utf-8"))
+COUNT = 600
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["training", "held out"])
+def records(request):
+    return draw(COUNT, seed=1, held_out=request.param)
+
+
+def test_the_twelve_tasks_come_equally_often_and_a_third_is_chinese(records):
+    assert balance(records) == {task.value: COUNT // 12 for task in Task}
+    chinese = [record for record in records if record.language == "zh"]
+    assert len(chinese) == pytest.approx(COUNT / 3, abs=12)
+    assert balance(chinese).keys() == {task.value for task in Task}
+    # Chinese characters are in a Chinese text whatever else is, and in no English one.
+    assert all((re.search("[\u4e00-\u9fff]", r.prompt) is not None) == (r.language == "zh") for r in records)
+
+
+def test_no_record_is_drawn_twice(records):
+    assert len({record.prompt for record in records}) == COUNT
+
+
+def test_a_seed_names_the_records(records):
+    assert draw(60, seed=5) == draw(60, seed=5) != draw(60, seed=6)
+    assert draw(24, seed=5) == draw(60, seed=5)[:24]
+    assert not {r.prompt for r in draw(COUNT, seed=1)} & {r.prompt for r in draw(COUNT, seed=1, held_out=True)}
+
+
+def test_tokens_say_the_task_and_the_media_that_the_prompt_holds(records):
+    for record in records:
+        prompt = parse_pads(record.prompt)
+        assert prompt.kinds == record.media and prompt.text == record.prompt
+        if not record.task.is_generation:
+            assert record.tokens == ""
+            continue
+        plan = parse(record.tokens, record.prompt, record.media)
+        assert plan.task == record.task and plan.tokens == record.tokens
+        assert not plan.unused_media
+
+
+def test_no_field_is_left_open_and_no_space_doubled(records):
+    for record in records:
+        assert not re.search(r"[{}]|  |\s[.,?]|,,|\.\.", record.prompt), record.prompt
+
+
+def test_articles_fit_their_nouns(records):
+    """'an' before a vowel as it is spoken: an 8-second clip, an 11-frame, an 18-second, an 896x480 picture."""
+    number = re.compile(r"\b(an?) (\d+)", re.IGNORECASE)
+    seen = set()
+    for record in draw(2400, seed=9):
+        for article, digits in number.findall(record.prompt):
+            eight = digits[0] == "8" or digits in ("11", "18")
+            assert (article.lower() == "an") == eight, record.prompt
+            seen.add(eight)
+    assert seen == {True, False}
+
+
+def test_sizes_and_lengths_are_said_and_left_out():
+    plans = [(r, parse(r.tokens, r.prompt, r.media)) for r in draw(COUNT, seed=2) if r.task.is_generation]
+    measured = [(r, p) for r, p in plans if p.source is None]
+    for field in ("width", "num_frames"):
+        asked = [p for r, p in measured if field == "width" or p.output == "video"]
+        share = sum(getattr(p, field) is not None for p in asked) / len(asked)
+        assert share == pytest.approx(0.6, abs=0.1)
+    assert all(p.width is None and p.num_frames is None for r, p in plans if p.source is not None)
+    masks = [p.mask is not None for _, p in plans if p.source is not None]
+    assert sum(masks) / len(masks) == pytest.approx(0.75, abs=0.12)
+
+
+def test_words_of_sizes_mean_what_the_planners_table_says():
+    """Each word of the meaning table is drawn, and stands for the table's size."""
+    wanted = {size for table in (RESOLUTIONS, SHAPES, RATIOS) for size in table.values()}
+    said = {"horizontal": SHAPES["horizontal"], "vertical": SHAPES["vertical"], "square": SHAPES["square"]}
+    said |= {f"{lines}p": size for lines, size in RESOLUTIONS.items()}
+    said |= {f"{w}:{h}": size for (w, h), size in RATIOS.items()}
+    found = {}
+    for record in draw(3600, seed=3):
+        if record.task.is_generation and "<BORES>" in record.tokens:
+            plan = parse(record.tokens, record.prompt, record.media)
+            for word, size in said.items():
+                if re.search(rf"(?<![\w:]){word}(?![\w:])", record.prompt):
+                    assert (plan.width, plan.height) == size, record.prompt
+                    found[word] = size
+    assert found == said and wanted == set(found.values())
+
+
+def test_lengths_are_counted_at_24_a_second():
+    seen = set()
+    for record in draw(COUNT, seed=4):
+        seconds = re.search(r"(\d+)(?:-second| seconds|\u79d2)", record.prompt)
+        frames = re.search(r"(\d+)(?:-frame| frames|\u5e27)", record.prompt)
+        if record.task.output == "video" and (seconds or frames):
+            expected = 24 * int(seconds[1]) if seconds else int(frames[1])
+            assert f"<BONF>{expected}<EONF>" in record.tokens
+            seen.add("seconds" if seconds else "frames")
+    assert seen == {"seconds", "frames"}
+
+
+def test_the_rules_planner_agrees(records):
+    """With at least 98 of 100; what differs are gaps of the rules (a "9:16 video" is not taken for a video there)."""
+    wrong = []
+    for record in records:
+        try:
+            plan = RulesPlanner().plan(parse_pads(record.prompt)).plan
+        except UnisonError as error:
+            wrong.append((record.prompt, str(error)))
+            continue
+        if (plan.task, plan.tokens) != (record.task, record.tokens):
+            wrong.append((record.prompt, record.tokens, plan.tokens))
+    assert len(wrong) <= 0.02 * COUNT, wrong
+
+
+# Templates
+
+
+def literal_text(template):
+    return tuple(part for part, *_ in string.Formatter().parse(template) if part.strip(" .?\u3002\uff1f"))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_held_out_templates_are_not_trained_on(language):
+    words = TEMPLATES[language]
+    names = [name for name in words if name.endswith(" held out")]
+    assert {name.removesuffix(" held out") for name in names} <= words.keys() and len(names) == 11
+    trained = {literal_text(text) for name in names for text in words[name.removesuffix(" held out")]}
+    for name in names:
+        assert words[name] and not trained & {literal_text(text) for text in words[name]}
+
+
+def test_both_languages_have_the_same_lists():
+    assert TEMPLATES["en"].keys() == TEMPLATES["zh"].keys()
+
+
+@pytest.mark.parametrize("task", [task for task in Task if task.is_generation])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_one_record_of_every_task(task, language):
+    record = one(task, language, Random(1))
+    assert (record.task, record.language) == (task, language) and record.tokens.endswith(("<CFI>", "<CFV>"))
+
+
+def test_asking_for_more_than_there_is_says_so():
+    with pytest.raises(InputError, match=r"no more than about .* different records"):
+        draw(200_000, seed=0, held_out=True)
+
+
+# Files
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "deep/b.json"])
+def test_what_is_written_can_be_read(tmp_path, name):
+    made = draw(30, seed=2)
+    own = [
+        {"messages": [{"role": "user", "content": "Why?\u2028\x85"}, {"role": "assistant", "content": "\u4e3a"}]}
+    ] * 2
+    write(made, tmp_path / name, own)
+    rows = read_messages(tmp_path / name)
+    assert [as_pair(row) for row in rows if row not in own] == [(r.prompt, r.tokens) for r in made]
+    assert [number for number, row in enumerate(rows) if row in own] == [10, 21]
+    first = next(row for row in rows if "task" in row)
+    assert (first["task"], first["language"], first["media"]) == ("text_understanding", "en", [])
+    assert first["messages"][0]["role"] == "user"
+    assert (tmp_path / name).read_text(encoding="utf-8").startswith("[\n{" if name.endswith(".json") else "{")
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="give another place"):
+        write(draw(2), tmp_path / "file" / "records.jsonl")
+
+
+def test_system_turns_and_a_byte_order_mark_are_fine(tmp_path):
+    turns = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user", "assistant")]
+    path = tmp_path / "own.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"messages": turns}).encode() + b"\r\n\r\n")
+    assert as_pair(read_messages(path)[0]) == ("user", "assistant")
+
+
+GOOD = json.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
+BAD = {
+    "no json": ("{", "cannot be read as JSON"),
+    "nested": ("[" * 200_000, "cannot be read as JSON"),
+    "no messages": (GOOD + "\n{}", 'record 2 has no "messages"'),
+    "not a dict": ("5", 'record 1 has no "messages"'),
+    "turns of other kinds": ('{"messages": [1, "user"]}', 'record 1 has no "messages"'),
+    "an odd turn in front": ('{"messages": [null, ' + GOOD[14:], 'record 1 has no "messages"'),
+    "roles swapped": ('{"messages": [{"role": "assistant"}, {"role": "user"}]}', "end with a user and an assistant"),
+    "no answer": ('{"messages": [{"role": "user", "content": "a"}]}', "end with a user and an assistant"),
+    "content of parts": (GOOD.replace('"a"', '[{"type": "text"}]'), "not text"),
+    "half a character": (GOOD.replace('"a"', '"\\ud800"'), "record 1 has a turn"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_chat_record_is_named(tmp_path, name):
+    text, said = BAD[name]
+    path = tmp_path / "own.jsonl"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(said)):
+        read_messages(path)
+
+
+def test_a_missing_file_and_other_encodings_are_said(tmp_path):
+    with pytest.raises(InputError, match=r"none\.jsonl cannot be read"):
+        read_messages(tmp_path / "none.jsonl")
+    (tmp_path / "wide.jsonl").write_bytes(GOOD.encode("utf-16"))
+    with pytest.raises(InputError, match=r"wide\.jsonl cannot be read"):
+        read_messages(tmp_path / "wide.jsonl")
+
+
+ROLES = st.sampled_from(["user", "assistant", "system", "", None, 3])
+TEXTS = st.text(st.characters(), max_size=6)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | TEXTS
+ANY = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3))
+TURNS = st.fixed_dictionaries({}, optional={"role": ROLES | ANY, "content": TEXTS | ANY}) | ANY
+ROWS = st.fixed_dictionaries({"messages": st.lists(TURNS, max_size=3) | ANY}) | ANY
+SOUND = st.builds(
+    lambda asked, told: {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]},
+    st.text(max_size=8),
+    st.text(max_size=8),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ROWS | SOUND, min_size=1, max_size=3), st.booleans(), st.booleans())
+def test_any_json_either_reads_or_is_refused(tmp_path_factory, rows, as_list, escaped):
+    path = Path(tmp_path_factory.getbasetemp()) / "any.jsonl"
+    dumped = [json.dumps(row, ensure_ascii=escaped) for row in rows]
+    text = "[" + ",".join(dumped) + "]" if as_list else "\n".join(dumped)
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        read = read_messages(path)
+    except InputError:
+        return
+    for row in read:
+        asked, told = as_pair(row)
+        assert asked.encode("utf-8").decode() == asked and told.encode("utf-8").decode() == told
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(SOUND, min_size=1, max_size=3), st.booleans())
+def test_every_sound_record_is_read_as_it_is(tmp_path_factory, rows, as_list):
+    path = Path(tmp_path_factory.getbasetemp()) / ("sound.json" if as_list else "sound.jsonl")
+    write([], path, rows)
+    assert read_messages(path) == rows

@@ -1,0 +1,260 @@
+"""The planning LoRA on the embedded Qwen: what is learned, resumed, saved and counted."""
+
+import json
+from dataclasses import replace
+from random import Random
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unison_backend.demo import set as demo
+from unison_backend.errors import Cancelled, InputError, PromptError, ResourceError
+from unison_backend.plan.prompt import parse_pads
+from unison_backend.plan.tasks import Task
+from unison_backend.plan.tokens import ADDED_TOKENS, parse
+from unison_backend.planner.base import PlanResult
+from unison_backend.planner.qwen.loading import load_qwen
+from unison_backend.planner.qwen.planner import QwenPlanner
+from unison_backend.training.loop import LOG_FILE, Schedule
+from unison_backend.training.planning_data import draw, one
+from unison_backend.training.planning_lora import (
+    IGNORED,
+    MAX_IDS,
+    LoraSettings,
+    Sample,
+    add_lora,
+    to_batch,
+    to_sample,
+    train,
+)
+from unison_backend.training.planning_score import FIELDS, as_table, evaluate
+
+SCHEDULE = Schedule(steps=6, lr=3e-3, warmup=1, weight_decay=0.0, betas=(0.9, 0.95), seed=2, save_every=100)
+SETTINGS = LoraSettings(rank=4, alpha=8, batch=2)
+PAIRS = [(record.prompt, record.tokens) for record in draw(12, seed=1)]
+
+
+@pytest.fixture(scope="module")
+def base():
+    return demo.ensure_untrained().planner
+
+
+@pytest.fixture(scope="module")
+def qwen(base):
+    return load_qwen(base, dtype="fp32")
+
+
+@pytest.fixture(scope="module")
+def trained(base, tmp_path_factory):
+    """The folder of a finished run of six steps."""
+    out = tmp_path_factory.mktemp("run")
+    assert train(base, PAIRS, out, SCHEDULE, SETTINGS, dtype="fp32") == out / "adapter"
+    return out
+
+
+# Records as ids
+
+
+def end_of(qwen):
+    return qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+
+def test_a_sample_is_what_the_planner_reads_and_is_to_write(qwen):
+    for record in draw(60, seed=3):
+        sample = to_sample(qwen.tokenizer, record.prompt, record.tokens, end_of(qwen))
+        asked = QwenPlanner(qwen).ids(parse_pads(record.prompt))
+        assert list(sample.ids[: -sample.learned]) == list(asked)
+        written = sample.ids[-sample.learned :]
+        assert qwen.tokenizer.decode(written, skip_special_tokens=False) == record.tokens + "<|im_end|>"
+
+
+def test_signals_in_the_answer_are_single_ids_and_typed_ones_are_text(qwen):
+    signals = {qwen.token_ids[token] for token in ADDED_TOKENS[:12]}
+    tokens = "<BORES>64,64<EORES><BONF>9<EONF><CFV>"
+    sample = to_sample(qwen.tokenizer, "Write <CFI> and <|im_end|> on <IMGPAD>.", tokens, end_of(qwen))
+    asked, written = sample.ids[: -sample.learned], sample.ids[-sample.learned :]
+    assert [i for i in written if i in signals] == [
+        qwen.token_ids[token] for token in ("<BORES>", "<EORES>", "<BONF>", "<EONF>", "<CFV>")
+    ]
+    assert not signals & set(asked) and "<CFI>" in qwen.tokenizer.decode(asked)
+    assert asked.count(qwen.token_ids["<IMGPAD>"]) == 1
+    bare = to_sample(qwen.tokenizer, "Write it on <IMGPAD>.", tokens, end_of(qwen)).ids
+    assert sample.ids.count(end_of(qwen)) == bare.count(end_of(qwen))
+
+
+def test_a_record_without_tokens_ends_at_once(qwen):
+    sample = to_sample(qwen.tokenizer, "Why?", "", end_of(qwen))
+    assert sample.learned == 1 and sample.ids[-1] == end_of(qwen)
+
+
+def test_labels_are_the_plan_and_the_end_alone():
+    ids, labels, real = to_batch([Sample((1, 2, 3, 4), 2), Sample((5, 6, 7, 8, 9, 10), 1)], pad=0)
+    x = IGNORED
+    assert ids.tolist() == [[1, 2, 3, 4, 0, 0], [5, 6, 7, 8, 9, 10]]
+    assert labels.tolist() == [[x, x, 3, 4, x, x], [x, x, x, x, x, 10]]
+    assert real.tolist() == [[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]]
+
+
+def test_too_long_a_record_is_refused(qwen):
+    with pytest.raises(InputError, match=rf"a record has \d+ tokens, at most {MAX_IDS}"):
+        to_sample(qwen.tokenizer, "why " * MAX_IDS, "", end_of(qwen))
+    longest = to_sample(qwen.tokenizer, "7" * 1500, "<CFI>", end_of(qwen))
+    assert 1500 < len(longest.ids) <= MAX_IDS
+
+
+# The adapter
+
+
+def test_the_language_models_linear_layers_embedding_and_head_are_trained(base):
+    model = add_lora(load_qwen(base), SETTINGS)
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert not any("visual" in name for name in names)
+    layers = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    loras = {name for name in names if "lora_" in name}
+    assert {name.split(".lora_")[0].rsplit(".", 1)[1] for name in loras} == layers and len(loras) == 2 * 7 * 2
+    assert {name.split(".")[-4] for name in names - loras} == {"embed_tokens", "lm_head"} and len(names - loras) == 2
+    dtypes = {parameter.requires_grad: parameter.dtype for parameter in model.parameters()}
+    assert dtypes == {True: torch.float32, False: torch.bfloat16}
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
+def test_a_few_steps_make_the_loss_fall_whatever_the_base_is_in(base, tmp_path, dtype):
+    train(base, PAIRS[3:5], tmp_path, replace(SCHEDULE, steps=40, lr=1e-2), SETTINGS, dtype=dtype)
+    first, last = (json.loads(line)["loss"] for line in (tmp_path / LOG_FILE).read_text().splitlines())
+    assert last < 0.3 * first
+
+
+def test_a_resumed_run_gives_the_same_adapter(base, trained, tmp_path):
+    asked = []
+
+    def cancel():
+        asked.append(1)
+        return len(asked) > 3
+
+    with pytest.raises(Cancelled, match="training the planner"):
+        train(base, PAIRS, tmp_path, SCHEDULE, SETTINGS, dtype="fp32", cancel=cancel)
+    assert torch.load(tmp_path / "state.pt")["step"] == 3 and not (tmp_path / "adapter").exists()
+    train(base, PAIRS, tmp_path, SCHEDULE, SETTINGS, dtype="fp32")
+    whole, resumed = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (trained, tmp_path))
+    assert whole.keys() == resumed.keys() and len(whole) == 2 * 7 * 2 + 2
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_the_adapter_loads_plans_and_can_be_taken_off(base, qwen, trained):
+    tuned = load_qwen(base, trained / "adapter", dtype="fp32")
+    assert tuned.has_planning and tuned.has_adapter and tuned.adapter_removable
+    assert tuned.token_ids == qwen.token_ids
+    ids = torch.tensor([QwenPlanner(qwen).ids(parse_pads("Draw a fox."))])
+    with torch.no_grad():
+        plain, on = (each.model(input_ids=ids).logits for each in (qwen, tuned))
+        with tuned.without_adapter():
+            off = tuned.model(input_ids=ids).logits
+    assert torch.equal(off, plain) and (on - plain).abs().max() > 1e-3
+    assert QwenPlanner(tuned, force_plan=True).plan(parse_pads("Draw a fox.")).plan.task.is_generation
+
+
+def test_what_is_learned_is_what_the_planner_then_says(base, tmp_path):
+    """Two records by heart: the planner that loads the adapter writes their tokens, and answers the question."""
+    records = [one(Task.TEXT_TO_IMAGE, "en", Random(1)), one(Task.TEXT_UNDERSTANDING, "en", Random(2))]
+    pairs = [(record.prompt, record.tokens) for record in records]
+    out = train(base, pairs, tmp_path, replace(SCHEDULE, steps=60, lr=1e-2), SETTINGS, dtype="fp32")
+    score = evaluate(QwenPlanner(load_qwen(base, out, dtype="fp32")), records)
+    assert score.exact == 1.0, score.wrong
+
+
+def test_a_base_in_half_precision_can_be_checkpointed_and_its_adapter_is_float32(base, tmp_path):
+    settings = replace(SETTINGS, gradient_checkpointing=True)
+    train(base, PAIRS, tmp_path, replace(SCHEDULE, steps=2), settings)  # auto: as stored, bfloat16
+    made = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert {value.dtype for value in made.values()} == {torch.float32}
+    assert load_qwen(base, tmp_path / "adapter").has_planning
+
+
+def test_checkpointing_gives_the_same_adapter(base, trained, tmp_path):
+    train(base, PAIRS, tmp_path, SCHEDULE, replace(SETTINGS, gradient_checkpointing=True), dtype="fp32")
+    whole, made = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (trained, tmp_path))
+    for key, value in whole.items():
+        torch.testing.assert_close(made[key], value, atol=1e-4, rtol=1e-3)
+
+
+def test_nothing_to_train_on_is_said(base, tmp_path):
+    with pytest.raises(InputError, match="unison data planning"):
+        train(base, [], tmp_path, SCHEDULE, SETTINGS)
+    with pytest.raises(PromptError, match="empty"):
+        train(base, [("", "<CFI>")], tmp_path, SCHEDULE, SETTINGS)
+
+
+def test_a_place_that_cannot_be_written_is_said(base, tmp_path):
+    (tmp_path / "adapter").write_text("")
+    with pytest.raises(ResourceError, match="adapter cannot be written"):
+        train(base, PAIRS, tmp_path, replace(SCHEDULE, steps=1), SETTINGS)
+
+
+@pytest.mark.parametrize("wrong", [{"rank": 0}, {"alpha": 0}, {"batch": 0}, {"dropout": 1.0}, {"dropout": -0.1}])
+def test_settings_have_limits(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        LoraSettings(**wrong)
+
+
+# Counting
+
+
+class Made:
+    """A planner that writes what a table says for each prompt; None stands for a failure."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def plan(self, prompt, *, progress=None, cancel=None):
+        text = self.table[prompt.text]
+        if text is None:
+            raise PromptError("no plan")
+        return PlanResult(parse(text, prompt.text, prompt.kinds))
+
+
+def records_of(*tasks):
+    return [one(task, "en", Random(f"{task} {number}")) for number, task in enumerate(tasks)]
+
+
+def test_a_planner_that_is_always_right():
+    records = draw(36, seed=8)
+    score = evaluate(Made({record.prompt: record.tokens for record in records}), records)
+    assert score.exact == 1.0 and score.wrong == ()
+    assert score.tasks == {task.value: (3, 3) for task in Task} and score.fields == {name: (36, 36) for name in FIELDS}
+
+
+def test_what_is_wrong_is_counted_by_task_and_field():
+    image, edit, video, question = records_of(
+        Task.TEXT_TO_IMAGE, Task.IMAGE_EDITING, Task.TEXT_TO_VIDEO, Task.TEXT_UNDERSTANDING
+    )
+    records = [
+        replace(image, tokens="<BORES>64,48<EORES><CFI>"),
+        replace(edit, prompt="<IMGPAD> <IMGPAD>", tokens="<BOEDIT>0,1<EOEDIT><CFI>", media=("image", "image")),
+        replace(video, tokens="<BONF>48<EONF><CFV>"),
+        question,
+    ]
+    said = {
+        records[0].prompt: "<BORES>64,64<EORES><CFI>",  # the height is wrong
+        records[1].prompt: "<BOEDIT>1,0<EOEDIT><CFI>",  # mask and source are swapped
+        records[2].prompt: None,  # an error: nothing is right
+        records[3].prompt: "",
+    }
+    seen = []
+    score = evaluate(Made(said), records, progress=lambda *step: seen.append(step[1:]))
+    assert score.exact == 0.25 and seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    wrong = {name: (0, 1) for name in ("text_to_image", "image_editing", "text_to_video")}
+    assert score.tasks == wrong | {"text_understanding": (1, 1)}
+    right = {"height": 2, "mask": 2, "source": 2}
+    assert score.fields == {name: (right.get(name, 3), 4) for name in FIELDS}
+    assert [expected for _, expected, _ in score.wrong] == [record.tokens for record in records[:3]]
+    assert score.wrong[0][2] == "<BORES>64,64<EORES><CFI>" and score.wrong[2][2] == "no plan"
+    table = as_table(score)
+    assert table[-1] == "| **all** | 1 of 4 | 25.0% |" and "| field height | 2 of 4 | 50.0% |" in table
+    assert len(table) == 2 + 4 + len(FIELDS) + 1
+
+
+def test_counting_nothing_and_being_stopped():
+    assert evaluate(Made({}), []).exact == 0.0
+    with pytest.raises(Cancelled, match="evaluating"):
+        evaluate(Made({}), draw(1), cancel=lambda: True)

@@ -1,0 +1,271 @@
+"""The projector's recipe on the embedded models: manifests, samples, training, evaluation."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from unison_backend.conditioning.projector import Projector, load_projector
+from unison_backend.conditioning.text_context import clean_text
+from unison_backend.conditioning.text_encoder import load_text_encoder
+from unison_backend.demo import set as demo
+from unison_backend.engine.engine import Engine
+from unison_backend.engine.vace_context import to_signed
+from unison_backend.errors import Cancelled, InputError, ResourceError, WeightsError
+from unison_backend.media.write import write_image, write_video
+from unison_backend.plan.prompt import parse_paths
+from unison_backend.planner.qwen.loading import load_qwen
+from unison_backend.planner.qwen.planner import QwenPlanner
+from unison_backend.training.loop import Schedule
+from unison_backend.training.projector import evaluate, save_projector, start_silent, train
+from unison_backend.training.projector_data import Pair, Sample, encode_pairs, load_sample, read_manifest, save_sample
+from unison_backend.weights.wan import load_transformer
+
+SIDE = 32
+SCHEDULE = Schedule(steps=6, lr=3e-3, warmup=1, weight_decay=0.0, ema=0.9, seed=4, save_every=100)
+TEXT, EDIT, FIRST = (
+    f"Draw a fox, {SIDE}x{SIDE} pixels.",
+    "Make the fox in ###source.png### red. The mask is ###mask.png###.",
+    "Animate ###source.png###, 9 frames: the fox runs.",
+)
+
+
+@pytest.fixture(scope="module")
+def models():
+    built = demo.ensure_untrained()
+    return {
+        "engine": Engine.load(built.vace, built.vae, torch.device("cpu")),
+        "text_encoder": load_text_encoder(built.text_encoder, dtype=torch.float32),
+        "planner": QwenPlanner(load_qwen(built.planner, dtype="fp32")),
+    }
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory):
+    """A folder with a picture, its mask, its target, and videos of 9 and of 5 frames."""
+    folder = tmp_path_factory.mktemp("media")
+    random = np.random.default_rng(0)
+    source, target = (random.random((SIDE, SIDE, 3), dtype=np.float32) for _ in range(2))
+    mask = np.zeros((SIDE, SIDE, 3), dtype=np.float32)
+    mask[8:24, 4:20] = 1
+    for name, pixels in (("source", source), ("mask", mask), ("target", target)):
+        write_image(folder / f"{name}.png", pixels)
+    for name, count in (("nine", 9), ("five", 5)):
+        shades = np.linspace(0, 1, count, dtype=np.float32)[:, None, None, None]
+        write_video(folder / f"{name}.mp4", np.broadcast_to(shades, (count, SIDE, SIDE, 3)), Fraction(24))
+    return folder
+
+
+def manifest(folder, *rows, name="pairs.jsonl"):
+    path = folder / name
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(models, media, tmp_path_factory):
+    """Encoded samples: a picture from text, an edit with a mask, a video from its first frame."""
+    rows = [{"prompt": TEXT, "target": "target.png"}, {"prompt": EDIT, "target": "target.png"}]
+    pairs = read_manifest(manifest(media, *rows, {"prompt": FIRST, "target": "nine.mp4"}))
+    return encode_pairs(pairs, tmp_path_factory.mktemp("samples") / "deep", **models)
+
+
+# Manifests
+
+
+def test_a_manifest_names_pairs_beside_it(media):
+    text = "a\u2028b"
+    path = manifest(media, {"prompt": text, "target": "target.png"}, "", {"prompt": EDIT, "target": "nine.mp4", "x": 1})
+    assert read_manifest(path) == [
+        Pair(text, media / "target.png", media),
+        Pair(EDIT, media / "nine.mp4", media),
+    ]
+    assert parse_paths(EDIT, media).media[1].path == str(media / "mask.png")
+    assert parse_paths(EDIT).media[1].path == "mask.png"
+    absolute = parse_paths(f"See ###{media / 'mask.png'}###.", "/elsewhere")
+    assert absolute.media[0].path == str(media / "mask.png")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 2 is not of the form"),
+        ("5", "line 2 is not of the form"),
+        ('["prompt", "target"]', "line 2 is not of the form"),
+        ('{"prompt": "a"}', "line 2 is not of the form"),
+        ('{"prompt": 5, "target": "target.png"}', "line 2: prompt and target have to be text"),
+        ('{"prompt": "a", "target": null}', "line 2: prompt and target have to be text"),
+        ('{"prompt": "a", "target": "none.png"}', "line 2: its target .*none.png is not there"),
+        ('{"prompt": "a", "target": "."}', "line 2: its target .* is not there"),
+        ("[" * 200_000, "line 2 is not of the form"),
+    ],
+)
+def test_a_bad_line_is_named(media, line, said):
+    path = manifest(media, {"prompt": "a", "target": "target.png"}, line, name="bad.jsonl")
+    with pytest.raises(InputError, match=rf"bad\.jsonl, {said}"):
+        read_manifest(path)
+
+
+def test_a_manifest_without_lines_or_without_text_is_refused(media, tmp_path):
+    with pytest.raises(InputError, match="has no lines"):
+        read_manifest(manifest(tmp_path, "", " "))
+    with pytest.raises(InputError, match="cannot be read"):
+        read_manifest(media / "none.jsonl")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_manifest(media / "target.png")
+
+
+# Samples
+
+
+def test_samples_hold_what_the_pipeline_would_see(models, media, files):
+    for number, (file, frames) in enumerate(zip(files, (1, 1, 3), strict=True)):
+        assert file.name == f"{number:05d}.safetensors"
+        sample = load_sample(file)
+        assert sample.clean.shape == (16, frames, SIDE // 8, SIDE // 8)
+        assert sample.context.shape == (96, frames, SIDE // 8, SIDE // 8)
+        prompt = parse_paths((TEXT, EDIT, FIRST)[number], media)
+        assert torch.equal(sample.features, models["planner"].features(prompt)[0].half().float())
+        assert torch.equal(sample.rows, models["text_encoder"].encode(clean_text(prompt.text)).half().float())
+    text, edit, first = (load_sample(file) for file in files)
+    assert torch.equal(text.clean, edit.clean)  # the same target
+    assert (text.context[32:] == 1).all() and set(edit.context[32:].unique().tolist()) == {0, 1}
+    kept, changed = first.context[:16], first.context[16:32]
+    assert torch.equal(text.context[:16], text.context[16:32]) and not torch.equal(kept[:, 0], changed[:, 0])
+
+
+def test_the_target_is_encoded_by_the_engine(models, media, files):
+    from unison_backend.media.from_files import FileMedia
+    from unison_backend.plan.prompt import Medium
+
+    pixels = FileMedia([Medium("image", path=str(media / "target.png"))]).picture(0)
+    with torch.no_grad():
+        expected = models["engine"].encode(to_signed(pixels[None]))[0]
+    assert torch.equal(load_sample(files[0]).clean, expected.half().float())
+
+
+def test_what_is_there_is_not_encoded_again(models, media, files, tmp_path):
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    (folder / "00000.safetensors").write_bytes(files[1].read_bytes())
+    pairs = [Pair(TEXT, media / "target.png"), Pair(TEXT, media / "source.png")]
+    seen = []
+    made = encode_pairs(pairs, folder, **models, progress=lambda *step: seen.append(step))
+    assert made[0].read_bytes() == files[1].read_bytes() and made[1].is_file()
+    assert seen == [("encoding samples", 1, 2), ("encoding samples", 2, 2)]
+    with pytest.raises(Cancelled, match="encoding"):
+        encode_pairs(pairs, tmp_path, **models, cancel=lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target", "said"),
+    [
+        ("What is in ###source.png###?", "target.png", "makes no picture or video"),
+        (FIRST, "target.png", "is a picture, but its instruction makes a video"),
+        (FIRST, "five.mp4", "has 5 frames, its instruction asks for 9"),
+        (TEXT, "nine.mp4", "is a video, but its instruction makes a picture"),
+        ("Animate ###none.png###, 9 frames.", "nine.mp4", "none.png"),
+    ],
+)
+def test_what_does_not_fit_is_refused(models, media, tmp_path, prompt, target, said):
+    with pytest.raises(InputError, match=said):
+        encode_pairs([Pair(prompt, media / target, media)], tmp_path, **models)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_of_another_rate_is_taken_by_time(models, media, tmp_path):
+    """At 48 a second every second frame belongs to an output of 24."""
+    shades = np.arange(17, dtype=np.float32)[:, None, None, None] / 16
+    write_video(tmp_path / "fast.mp4", np.broadcast_to(shades, (17, SIDE, SIDE, 3)), Fraction(48))
+    seen = []
+    real = models["engine"].encode
+    engine = SimpleNamespace(encode=lambda clip: seen.append(clip) or real(clip))
+    encode_pairs([Pair(FIRST, tmp_path / "fast.mp4", media)], tmp_path / "out", **models | {"engine": engine})
+    levels = (seen[-1][0].mean((0, 2, 3)) + 1) / 2
+    assert levels.tolist() == pytest.approx([number / 8 for number in range(9)], abs=0.03)
+
+
+def test_a_damaged_sample_is_said(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"junk")
+    save_file({"clean": torch.zeros(1)}, tmp_path / "b.safetensors")
+    for name in "ab":
+        with pytest.raises(WeightsError, match=rf"{name}\.safetensors is no encoded sample.*remove it"):
+            load_sample(tmp_path / f"{name}.safetensors")
+    with pytest.raises(ResourceError, match="cannot be written"):
+        save_sample(Sample(*(torch.zeros(1) for _ in range(4))), tmp_path / "a.safetensors" / "c.safetensors")
+
+
+# Training
+
+
+def transformer():
+    return load_transformer(demo.ensure_untrained().vace, dtype=torch.float32)
+
+
+def fresh():
+    torch.manual_seed(0)
+    return Projector(64, 32)
+
+
+def trained(files, out, schedule=SCHEDULE, **options):
+    projector = fresh()
+    train(projector, transformer(), files, out, schedule, **options)
+    return projector
+
+
+def equal(one, other):
+    return all(torch.equal(one.state_dict()[name], value) for name, value in other.state_dict().items())
+
+
+def test_training_changes_the_projector_alone_and_lowers_its_loss(files, tmp_path):
+    video, projector = transformer(), fresh()
+    before = {name: value.clone() for name, value in video.state_dict().items()}
+    train(projector, video, files, tmp_path, replace(SCHEDULE, steps=30, lr=1e-2), batch=2)
+    assert all(torch.equal(value, before[name]) for name, value in video.state_dict().items())
+    start = dict(fresh().named_parameters())
+    assert all(not torch.equal(value, start[name]) for name, value in projector.named_parameters())
+    assert not projector.training and not any(p.requires_grad for p in projector.parameters())
+    assert evaluate(projector, video, files) < evaluate(fresh(), video, files)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 2}])
+def test_a_resumed_run_gives_the_same_projector(files, tmp_path, options):
+    """Batches, noise and the projector's dropout alike."""
+    whole = trained(files, tmp_path / "whole", **options)
+    asked = []
+    with pytest.raises(Cancelled, match="training the projector"):
+        trained(files, tmp_path / "parts", **options, cancel=lambda: asked.append(1) or len(asked) > 3)
+    torch.rand(5)
+    assert equal(trained(files, tmp_path / "parts", **options), whole)
+    assert not equal(trained(files, tmp_path / "other", replace(SCHEDULE, seed=5), **options), whole)
+
+
+def test_without_samples_nothing_is_trained(tmp_path):
+    with pytest.raises(InputError, match="no samples"):
+        train(fresh(), transformer(), [], tmp_path, SCHEDULE)
+
+
+def test_evaluation_is_the_same_every_time_and_works_without_a_projector(files, tmp_path):
+    video = transformer()
+    train(fresh(), video, files, tmp_path, replace(SCHEDULE, steps=1))  # makes the video model ready
+    projector = fresh().train()
+    losses = [evaluate(projector, video, files) for _ in range(2)]
+    assert losses[0] == losses[1] != evaluate(projector, video, files, seed=1)
+    bare = evaluate(None, video, files)
+    assert bare != losses[0]
+    silent = fresh()
+    start_silent(silent)  # projected tokens of zero are what the padding is
+    assert evaluate(silent, video, files) == pytest.approx(bare, rel=1e-5)
+    with pytest.raises(Cancelled, match="evaluating"):
+        evaluate(None, video, files, cancel=lambda: True)
+
+
+def test_a_saved_projector_is_loaded_by_name_and_sizes(tmp_path):
+    projector = fresh()
+    save_projector(projector, tmp_path / "deep" / "projector.safetensors")
+    assert equal(load_projector(tmp_path / "deep" / "projector.safetensors"), projector)

@@ -1,0 +1,1 @@
+"""Control maps, one file a kind, and what tells whether footage is one already."""

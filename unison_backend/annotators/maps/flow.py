@@ -1,0 +1,122 @@
+"""Flow maps: RAFT, painted in the colours of directions, one scale for a whole clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from ...errors import InputError, UnsupportedError, WeightsError
+from ...memory import memory_errors
+from ...progress import Cancel, Progress, check, never, silent
+from ...weights.fit import assign, seems
+from ...weights.folder import first_line
+from ...weights.state import load_state_dict
+from .drawing import flow_colours
+from .is_map import check_video
+from .make import WANTED
+from .make import make_map as make_map  # the one entry for all kinds of maps
+from .model import _CURE, ControlModel
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    Device = torch.device | str
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+def load_flow(file: Path, *, device: Device = "cpu") -> FlowModel:
+    """The RAFT, small or large, in a .safetensors or .pth file with torchvision's weights."""
+    try:
+        from torchvision.models.optical_flow import raft_large, raft_small
+    except (ImportError, RuntimeError) as error:  # RuntimeError: one that was built for another torch
+        raise UnsupportedError(
+            f"flow takes torchvision, which cannot be used here ({first_line(error)}): install the torchvision that "
+            "belongs to your torch (pip install torchvision)"
+        ) from error
+    state = read_raft(file)
+    model = (raft_large if any(key.startswith("mask_predictor.") for key in state) else raft_small)(weights=None)
+    counts = {key: value for key, value in model.state_dict().items() if key.endswith(".num_batches_tracked")}
+    assign(model, counts | state, f"{file} as a RAFT", dtype=next(model.parameters()).dtype)
+    return FlowModel(model.eval().requires_grad_(False)).to(device)
+
+
+def read_raft(file: Path, *, device: Device = "cpu") -> dict[str, Tensor]:
+    """The weights of a RAFT in torchvision's form; WeightsError when the file holds something else."""
+    state = load_state_dict(file, prefixes=("module.",), device=device)
+    if not any(key.startswith("update_block.") for key in state) or "feature_encoder.conv.weight" not in state:
+        raise WeightsError(f"{file} is no RAFT in torchvision's form; put {WANTED['flow']}.{seems(state)}")
+    return state
+
+
+FLOW_UPDATES = 20  # reference: RAFT's iterations
+FLOW_LEAST = 1.0  # pixels: a clip that moves less is not painted in full colours
+FLOW_MIN_SIDE, FLOW_MAX_AREA = 128, 1280 * 720  # what RAFT needs, and what the square of it still fits into a GPU
+
+
+@dataclass
+class FlowModel(ControlModel):
+    """RAFT, torchvision's. model: torchvision.models.optical_flow.RAFT."""
+
+    kind: ClassVar[str] = "flow"
+
+    def make_map(self, video: Tensor, progress: Progress = silent, cancel: Cancel = never) -> tuple[Tensor, str]:
+        """`flow`, and what was done in a sentence."""
+        made = self.flow(video, progress=progress, cancel=cancel)
+        return made, "a flow map was made of the control input (one scale for the whole clip)"
+
+    def flow(self, video: Tensor, *, progress: Progress = silent, cancel: Cancel = never) -> Tensor:
+        """How pixels move, as colours (`flow_colours`): [T, H, W, 3] float32 on the CPU.
+
+        Frame t shows the way from t - 1 to t; frame 0 repeats frame 1, as in the reference. The longest way of the
+        whole clip, but at least one pixel, gets the full colour; the reference takes each frame's longest.
+        Raises InputError for fewer than two frames, Cancelled, ResourceError.
+        """
+        import torch
+        from einops import rearrange
+
+        check_video(video)
+        if len(video) < 2:
+            raise InputError("flow needs at least two frames: use a video, or follow depth or edges of a picture")
+        result, longest = torch.empty(video.shape), FLOW_LEAST
+        try:
+            with torch.no_grad(), memory_errors("estimating flow", _CURE):
+                for number in range(1, len(video)):
+                    check(cancel, "flow map")
+                    flow = self._between(video[number - 1], video[number])
+                    longest = max(longest, float(flow.norm(dim=0).max()))
+                    result[number, ..., :2] = rearrange(flow, "xy h w -> h w xy")
+                    progress("flow map", number, len(video) - 1)
+        finally:
+            self.model.corr_block.corr_pyramid = []  # RAFT keeps the last pair's, of up to a gigabyte
+        for painted in result[1:]:
+            painted[:] = flow_colours(rearrange(painted[..., :2], "h w xy -> xy h w"), longest)
+        result[0] = result[1]
+        return result
+
+    def _between(self, before: Tensor, after: Tensor) -> Tensor:
+        """[2, H, W] float32 on the CPU, from two frames [H, W, 3]: right and down, in pixels."""
+        import torch
+        from einops import rearrange
+        from torch.nn import functional
+
+        pair = rearrange([before, after], "t h w c -> t c h w").to(self.device, torch.float32) * 2 - 1
+        height, width = pair.shape[-2:]
+        shrink = min(1.0, (FLOW_MAX_AREA / (height * width)) ** 0.5)
+        rows, columns = (max(1, round(n * shrink)) for n in (height, width))
+        if shrink < 1:
+            pair = functional.interpolate(pair, (rows, columns), mode="bilinear", antialias=True)
+        down, right = (max(FLOW_MIN_SIDE, -(-n // 8) * 8) - n for n in (rows, columns))
+        top, left = down // 2, right // 2
+        padded = functional.pad(pair, (left, right - left, top, down - top), mode="replicate")
+        flow = self.model(padded[:1], padded[1:], num_flow_updates=FLOW_UPDATES)[-1]
+        flow = flow[..., top : top + rows, left : left + columns]
+        if shrink < 1:
+            longer = flow.new_tensor([width / columns, height / rows])[:, None, None]
+            flow = functional.interpolate(flow, (height, width), mode="bilinear") * longer
+        result: Tensor = flow[0].float().cpu()
+        return result

@@ -1,0 +1,150 @@
+"""Pose maps: persons by RT-DETR, their key points by ViTPose, drawn as OpenPose figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count as counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...errors import InputError, WeightsError
+from ...memory import memory_errors
+from ...progress import Cancel, Progress, never, silent
+from ...weights.folder import model_type
+from ..detector import keep_best, to_uint8
+from .drawing import POSE_THRESHOLD, Point, draw_people, openpose
+from .frames import each_frame
+from .make import WANTED
+from .make import make_map as make_map  # the one entry for all kinds of maps
+from .model import _CURE, ControlModel
+from .parts import load_network
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    Device = torch.device | str
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+POSE_TYPE, PERSON_TYPE = "vitpose", "rt_detr"
+
+_COCO_POINTS = 17
+
+
+def load_pose(folder: Path, detector: Path | None = None, *, device: Device = "cpu") -> PoseModel:
+    """The ViTPose in `folder` and the RT-DETR in `detector`; without the latter, both are folders inside `folder`."""
+    import torch
+    from transformers import RTDetrForObjectDetection, VitPoseForPoseEstimation
+
+    path = Path(folder)
+    if detector is None:
+        path, detector = pose_parts(path)
+    network, processor = load_network(path, (POSE_TYPE,), "ViTPose", VitPoseForPoseEstimation)
+    finder, finder_processor = load_network(detector, (PERSON_TYPE,), "RT-DETR", RTDetrForObjectDetection)
+    if network.config.num_labels != _COCO_POINTS:
+        raise WeightsError(f"{path} finds {network.config.num_labels} key points; get a ViTPose that finds COCO's 17")
+    if person_label(finder.config) is None:
+        raise WeightsError(f"{detector} does not know persons; get an RT-DETR that was trained on COCO")
+    both = torch.nn.ModuleDict({"vitpose": network, "detector": finder}).eval()
+    return PoseModel(both, processor, finder_processor).to(device)
+
+
+def pose_parts(folder: Path) -> tuple[Path, Path]:
+    """The folders with the ViTPose and the RT-DETR: `vitpose` and `detector`, or the first by name of their type."""
+    if not folder.is_dir():
+        raise WeightsError(f"{folder} is {'a file' if folder.exists() else 'not there'}; give a folder")
+    children = sorted(folder.iterdir(), key=lambda p: (p.name not in ("vitpose", "detector"), p.name))
+    found = {model_type(child): child for child in reversed(children)}
+    for kind, name in ((POSE_TYPE, "ViTPose"), (PERSON_TYPE, "RT-DETR")):
+        if kind not in found:
+            raise WeightsError(f"{folder} has no folder with a {name} in it; put {WANTED['pose']}")
+    return found[POSE_TYPE], found[PERSON_TYPE]
+
+
+DUPLICATE_IOU = 0.7  # two boxes that overlap more are one person
+
+
+@dataclass
+class PoseModel(ControlModel):
+    """ViTPose and the RT-DETR that finds people for it. model: ModuleDict of `vitpose` and `detector`."""
+
+    pose_processor: Any
+    detector_processor: Any
+    kind: ClassVar[str] = "pose"
+
+    def make_map(self, video: Tensor, progress: Progress = silent, cancel: Cancel = never) -> tuple[Tensor, str]:
+        """The map of `pose`, and what was done in a sentence, with the frames that show nobody."""
+        made, empty = self.pose(video, progress=progress, cancel=cancel)
+        told = "a pose map was made of the control input"
+        if empty:
+            told += (
+                f"; nobody was found in {len(empty)} of {len(video)} frames (the first is {empty[0]}): they are black"
+            )
+        return made, told
+
+    def pose(
+        self, video: Tensor, *, progress: Progress = silent, cancel: Cancel = never
+    ) -> tuple[Tensor, tuple[int, ...]]:
+        """Everybody's limbs in colour on black, [T, H, W, 3] float32 on the CPU, and the frames that show nobody.
+
+        People and key points count from a score of 0.3. The reference (DWPose) paints the face's outline too.
+        Raises InputError when no frame shows anybody, Cancelled, ResourceError.
+        """
+        import torch
+
+        numbers, empty = counter(), []
+
+        def draw(frame: Tensor) -> Tensor:
+            number = next(numbers)
+            with torch.no_grad(), memory_errors("looking for people", _CURE):
+                people = self._people(to_uint8(frame))
+            if not any(point for person in people for point in person):
+                empty.append(number)
+            return draw_people(people, *frame.shape[:2])
+
+        result = each_frame(video, draw, "pose map", progress, cancel)
+        if len(empty) == next(numbers):
+            raise InputError(
+                f"nobody was found in any of the control input's {len(video)} frames: use footage that shows a person, "
+                "follow its depth or edges instead, or set control to map if it already is a pose map"
+            )
+        return result, tuple(empty)
+
+    def _people(self, pixels: Tensor) -> list[list[Point | None]]:
+        """OpenPose's 18 key points of each person in [3, H, W] uint8."""
+        import torch
+
+        boxes = self._boxes(pixels)
+        if not boxes:
+            return []
+        form = {"return_tensors": "pt", "input_data_format": "channels_first"}
+        inputs = self.pose_processor(images=pixels, boxes=[boxes], **form).to(self.device)
+        network = self.model["vitpose"]
+        if network.config.backbone_config.num_experts > 1:  # ViTPose+; expert 0 is COCO's
+            inputs["dataset_index"] = torch.zeros(len(boxes), dtype=torch.long, device=self.device)
+        people = self.pose_processor.post_process_pose_estimation(network(**inputs), boxes=[boxes])[0]
+        return [openpose(person["keypoints"], person["scores"]) for person in people]
+
+    def _boxes(self, pixels: Tensor) -> list[list[float]]:
+        """Left, top, width, height of each person, best first."""
+        import torch
+
+        network, (height, width) = self.model["detector"], pixels.shape[-2:]
+        inputs = self.detector_processor(images=pixels, return_tensors="pt", input_data_format="channels_first")
+        found = self.detector_processor.post_process_object_detection(
+            network(**inputs.to(self.device)), threshold=POSE_THRESHOLD, target_sizes=[(height, width)]
+        )[0]
+        is_person = found["labels"] == person_label(network.config)
+        boxes, scores = found["boxes"][is_person].float().cpu(), found["scores"][is_person].float().cpu()
+        boxes = boxes[keep_best(boxes, scores, DUPLICATE_IOU)].clamp(min=0)
+        boxes = boxes.minimum(torch.tensor([width, height, width, height]))
+        return [[x, y, right - x, below - y] for x, y, right, below in boxes.tolist() if x < right and y < below]
+
+
+def person_label(config: Any) -> int | None:
+    """The number of the class "person" of a detector's config; None when it has none."""
+    return next((int(label) for label, name in config.id2label.items() if str(name).lower() == "person"), None)

@@ -1,0 +1,67 @@
+"""The command line: `unison plan`, `run`, `merge`, `doctor`; `data`, `train` and `eval` are in `training.py`.
+
+Exit status: 0 done, 2 bad input (one clear line on stderr), 130 cancelled, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..errors import Cancelled, InputError, UnisonError
+from .common import BAD_INPUT, CANCELLED, DONE, FAILED, complain, say
+from .parser import make_parser
+from .plan import plan_command
+from .run import run_command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = make_parser(plan_command, run_command, _merge, _doctor).parse_args(arguments)
+    _take_text_from_set(options)
+    for stream in (sys.stdout, sys.stderr):
+        # Instructions are in any language, whatever the terminal's own encoding is.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        return int(options.command(options))
+    except (Cancelled, KeyboardInterrupt) as error:
+        complain(str(error) or "cancelled")
+        return CANCELLED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+    except Exception as error:
+        from ..libraries import broken_library  # only now: what it imports is not needed by a run that goes well
+
+        told = broken_library(error) or error
+        if not isinstance(told, UnisonError):
+            raise
+        complain(str(told))
+        return BAD_INPUT if isinstance(told, InputError) else FAILED
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from ..planner.qwen.merging import merge
+    from .terminal import Bar
+
+    with Bar() as progress:
+        merge(options.base, options.lora, options.out, dtype=options.dtype, progress=progress)
+    say(str(options.out))
+    return DONE
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import report
+
+    lines, healthy = report(options.models)
+    say("\n".join(lines))
+    return DONE if healthy else FAILED
+
+
+def _take_text_from_set(options: argparse.Namespace) -> None:
+    """`--set width=64 "Draw a fox"`: what follows the settings and is none of them is the instruction."""
+    groups = getattr(options, "set", [])
+    if groups and options.text is None and "=" not in groups[-1][-1]:
+        options.text = groups[-1].pop()

@@ -1,0 +1,7 @@
+"""`python -m unison_backend.cli`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

@@ -1,0 +1,89 @@
+"""What the commands share: exit statuses, what is said where, and options as values."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..progress import Progress, silent
+
+if TYPE_CHECKING:
+    from ..planner.base import Planner
+    from ..planner.choose import PlannerOptions
+    from ..sources.given import GivenSources
+
+DONE, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
+
+
+def planner_of(options: argparse.Namespace, progress: Progress = silent) -> Planner:
+    """The planner of the options. Without a word of models it is the rules, and nothing heavy is imported."""
+    from ..demo.fallback import find_planner
+    from ..weights.find import named_folder
+
+    named = options.models or options.planner_folder or named_folder()
+    if options.planner == "rules" or (options.planner == "auto" and not named):
+        from ..planner.rules.plan import RulesPlanner
+
+        return RulesPlanner()
+    from ..planner.choose import choose_planner
+
+    found = find_planner(options.models, options.planner_folder, progress)
+    return choose_planner(planner_options(options), found, progress)
+
+
+def planner_options(options: argparse.Namespace) -> PlannerOptions:
+    from ..planner.choose import PlannerOptions
+
+    return PlannerOptions(
+        name=options.planner,
+        lora=options.planner_lora,
+        dtype=options.dtype,
+        attention=options.attention,
+        quantize=options.quantize,
+        force_plan=options.force_plan,
+        device=options.device,
+    )
+
+
+def given_sources(options: argparse.Namespace) -> GivenSources:
+    from ..sources.given import GivenSources
+    from ..sources.outpaint import parse_borders
+
+    return GivenSources(
+        mask=options.mask,
+        mask_phrase=options.mask_phrase,
+        control_file=options.control,
+        control=options.control_kind,
+        references=tuple(options.reference),
+        first_frame=options.first_frame,
+        last_frame=options.last_frame,
+        outpaint=None if options.outpaint is None else parse_borders(options.outpaint),
+    )
+
+
+def prompt_of(text: str | None) -> Any:
+    from ..plan.prompt import parse_paths
+
+    if text is None:
+        raise InputError("no instruction: write it behind the command, in quotes")
+    return parse_paths(sys.stdin.read() if text == "-" else text)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    from ..plan.overrides import parse_settings
+
+    return parse_settings([part for group in options.set for part in group])
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def complain(text: str) -> None:
+    sys.stderr.write(f"unison: {text}\n")

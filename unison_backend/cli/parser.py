@@ -1,0 +1,153 @@
+"""The command line's options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import __version__
+from ..demo.set import CFG as DEMO_CFG
+from ..plan.plan import CONTROLS, MAIN, WHOLE_FRAME
+from ..sources.masks import FEATHER, FILLS
+from . import training as cli_training
+
+Command = Callable[[argparse.Namespace], int]
+
+_MODELS = "a models folder as ComfyUI's (default: UNISON_MODELS, else the embedded demo models)"
+
+
+def make_parser(plan: Command, run: Command, merge: Command, doctor: Command) -> argparse.ArgumentParser:
+    """The parser of `unison`, each command bound to its function."""
+    parser = argparse.ArgumentParser(
+        prog="unison", description="Unison: one instruction, planned and made into a picture, a video or an answer."
+    )
+    parser.add_argument("--version", action="version", version=f"unison {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_plan(commands.add_parser("plan", help="show what an instruction means, without making anything"), plan)
+    _add_run(commands.add_parser("run", help="make what an instruction asks for, or answer it"), run)
+    _add_merge(commands.add_parser("merge", help="merge a planning LoRA into a Qwen2.5-VL folder"), merge)
+    _add_doctor(commands.add_parser("doctor", help="say what is installed, found and missing"), doctor)
+    cli_training.add(commands)
+    return parser
+
+
+def _add_plan(parser: argparse.ArgumentParser, command: Command) -> None:
+    _add_text(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--jsonl",
+        metavar="FILE",
+        help='plan every line {"prompt": ...} of FILE (- is stdin), media as <IMGPAD> / <VIDPAD>',
+    )
+    _add_planning(parser)
+    _add_given(parser)
+    parser.set_defaults(command=command)
+
+
+def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
+    _add_text(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE_OR_DIR", help="where a picture or video goes")
+    _add_planning(parser)
+    _add_given(parser)
+    _add_sources(parser)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument(
+        "--cfg", type=float, help=f"guidance; 1 turns it off (default: 5, {DEMO_CFG:g} for the embedded demo models)"
+    )
+    parser.add_argument("--shift", type=float, default=5.0, help="flow shift of the schedule")
+    parser.add_argument("--negative", metavar="TEXT", help="negative prompt (default: Wan's own)")
+    for name, what in (
+        ("vace", "Wan VACE transformer"),
+        ("vae", "Wan VAE"),
+        ("text-encoder", "UMT5-XXL"),
+        ("projector", "projector"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, metavar="PATH", help=f"{what}: a file or a diffusers folder")
+    parser.add_argument("--max-new-tokens", type=int, default=512, help="the longest answer, in tokens")
+    parser.add_argument("--temperature", type=float, default=0.0, help="of answers; 0 is greedy")
+    parser.add_argument("--keep-lora", action="store_true", help="leave the planning LoRA on while answering")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(command=command)
+
+
+def _add_text(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="the instruction, media as ###path###; - reads stdin")
+
+
+def _add_planning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--planner",
+        choices=("auto", "rules", "qwen"),
+        default="auto",
+        help="who plans: auto is a Qwen2.5-VL with planning weights where there is one, else the rules",
+    )
+    parser.add_argument("--planner-folder", type=Path, metavar="DIR", help="a Qwen2.5-VL folder")
+    parser.add_argument("--planner-lora", type=Path, metavar="DIR", help="a planning LoRA for it")
+    parser.add_argument("--dtype", choices=("auto", "bf16", "fp16", "fp32"), default="auto", help="of the planner")
+    parser.add_argument("--attention", choices=("auto", "sdpa", "flash_attention_2"), default="auto")
+    parser.add_argument("--quantize", choices=("4bit", "8bit"), help="of the planner; needs bitsandbytes")
+    parser.add_argument("--force-plan", action="store_true", help="the Qwen planner must plan a picture or video")
+    parser.add_argument(
+        "--set",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="put your own value over the plan's, as in --set width=640 height=384 seconds=2",
+    )
+
+
+def _add_given(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("files beside the instruction (they win over what it says)")
+    group.add_argument("--mask", type=Path, metavar="FILE", help="white = change; a picture, or a video for a video")
+    group.add_argument(
+        "--mask-phrase",
+        metavar="TEXT",
+        help=f"what to find and change, as in 'red car'; {MAIN}: the main noun; '{WHOLE_FRAME}': all of it",
+    )
+    group.add_argument("--control", type=Path, metavar="FILE", help="a control map, or footage with --control-kind")
+    group.add_argument("--control-kind", choices=CONTROLS, default="map", help="the map to make from --control")
+    group.add_argument(
+        "--reference", type=Path, action="append", default=[], metavar="FILE", help="may be given several times"
+    )
+    group.add_argument("--first-frame", type=Path, metavar="FILE")
+    group.add_argument("--last-frame", type=Path, metavar="FILE")
+    group.add_argument("--outpaint", metavar="L,T,R,B", help="grow the source by so many pixels on each side")
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sources and edits")
+    group.add_argument("--mask-fill", choices=FILLS, default="none", help="close holes, or take hull or box")
+    group.add_argument("--mask-grow", type=int, default=0, metavar="PIXELS", help="below 0 shrinks")
+    group.add_argument("--mask-blur", type=float, default=0.0, metavar="PIXELS")
+    group.add_argument(
+        "--composite",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="edits end with the source where the mask left it alone",
+    )
+    group.add_argument("--feather", type=int, default=FEATHER, metavar="PIXELS", help="of the composite's seam")
+    group.add_argument("--detector", type=Path, metavar="DIR", help="GroundingDINO, to find what is edited")
+    group.add_argument("--segmenter", type=Path, metavar="DIR", help="SAM2, to cut it out and follow it")
+    group.add_argument("--threshold", type=float, default=0.25, help="what is looked for must score more")
+    group.add_argument(
+        "--control-model", type=Path, action="append", default=[], metavar="PATH", help="for depth, pose or flow maps"
+    )
+    group.add_argument("--keep-sources", type=Path, metavar="DIR", help="write control video, mask, references as PNG")
+
+
+def _add_merge(parser: argparse.ArgumentParser, command: Command) -> None:
+    parser.add_argument("--base", type=Path, required=True, metavar="DIR", help="the Qwen2.5-VL folder")
+    parser.add_argument("--lora", type=Path, required=True, metavar="DIR", help="the planning LoRA")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
+    parser.add_argument("--dtype", choices=("auto", "bf16", "fp16", "fp32"), default="auto")
+    parser.set_defaults(command=command)
+
+
+def _add_doctor(parser: argparse.ArgumentParser, command: Command) -> None:
+    parser.add_argument("--models", type=Path, metavar="DIR", help="a models folder to look into")
+    parser.set_defaults(command=command)

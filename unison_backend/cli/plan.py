@@ -1,0 +1,71 @@
+"""`unison plan`: what an instruction means, one or a file of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ..errors import InputError
+from ..plan.spec import resolve
+from .common import BAD_INPUT, DONE, given_sources, planner_of, prompt_of, say, settings_of
+
+
+def plan_command(options: argparse.Namespace) -> int:
+    from .terminal import Bar, stop_signal
+
+    if options.jsonl is not None:
+        return _plan_lines(options)
+    from ..pipeline import make_plan
+
+    with Bar(quiet=True) as progress, stop_signal() as cancel:
+        planner = planner_of(options, progress)
+        planned = make_plan(
+            prompt_of(options.text), settings_of(options), planner, progress, cancel, given=given_sources(options)
+        )
+    if options.json:
+        from ..plan.report import as_json
+
+        say(json.dumps(as_json(planned.plan, planned.spec), ensure_ascii=False, indent=2))
+    else:
+        from ..plan.report import as_lines
+
+        say("\n".join(as_lines(planned.plan, planned.spec)))
+    return DONE
+
+
+def _plan_lines(options: argparse.Namespace) -> int:
+    """One object a line, in order; a line that cannot be planned gets {"error": ...} and makes the status 2."""
+    from ..plan.overrides import apply
+    from ..plan.prompt import parse_pads
+    from ..plan.report import as_json
+
+    settings, status = settings_of(options), DONE
+    planner = planner_of(options)
+    for number, line in enumerate(_lines(options.jsonl), 1):
+        try:
+            plan = apply(planner.plan(parse_pads(_prompt_of(line, number))).plan, settings)
+            result = as_json(plan, resolve(plan, fps=settings.get("fps")))
+        except InputError as error:
+            result, status = {"error": str(error)}, BAD_INPUT
+        say(json.dumps(result, ensure_ascii=False, separators=(",", ":")))
+    return status
+
+
+def _lines(name: str) -> list[str]:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--jsonl {name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def _prompt_of(line: str, number: int) -> str:
+    try:
+        prompt = json.loads(line)["prompt"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f'line {number} is not of the form {{"prompt": "..."}}') from None
+    if not isinstance(prompt, str):
+        raise InputError(f"line {number}: prompt is {type(prompt).__name__}, not text")
+    return prompt

@@ -1,0 +1,118 @@
+"""`unison run`: the picture, video or answer of one instruction."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..demo.set import CFG as DEMO_CFG
+from ..errors import InputError
+from ..progress import Cancel, Progress
+from .common import DONE, given_sources, note, planner_of, planner_options, prompt_of, say, settings_of
+
+if TYPE_CHECKING:
+    from ..pipeline import Planned, SourceOptions
+    from ..planner.base import Planner
+
+
+def run_command(options: argparse.Namespace) -> int:
+    from ..pipeline import make_plan
+    from .terminal import Bar, stop_signal
+
+    prompt, settings = prompt_of(options.text), settings_of(options)
+    with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
+        planner = planner_of(options, progress)
+        planned = make_plan(prompt, settings, planner, progress, cancel, given=given_sources(options))
+        if planned.plan.task.is_generation:
+            del planner  # its memory is wanted by what follows; the features are kept
+            return _make(options, planned, progress, cancel)
+        return _answer(options, planned, planner, progress, cancel)
+
+
+def _make(options: argparse.Namespace, planned: Planned, progress: Progress, cancel: Cancel) -> int:
+    """Make the picture or video of a plan."""
+    from ..demo.fallback import resolve_models
+    from ..pipeline import check_runnable, run
+    from ..plan.report import as_lines
+
+    if options.out is None:
+        raise InputError("--out is missing: say where the picture or video goes")
+    source_options = _source_options(options)
+    out = check_runnable(planned, options.out, source_options.annotators)
+    from ..engine.engine import SamplingSettings  # imports torch, so it waits until the plan is known to be good
+
+    cfg = SamplingSettings.cfg if options.cfg is None else options.cfg
+    sampling = SamplingSettings(options.steps, cfg, options.shift, options.seed)
+    note("\n".join(as_lines(planned.plan, planned.spec)))
+    models = resolve_models(options.models, _given(options), progress)
+    if models.demo and options.cfg is None:
+        sampling = replace(sampling, cfg=DEMO_CFG)
+    for notice in models.notices:
+        note(f"note: {notice}")
+    made = run(
+        planned,
+        out,
+        models,
+        sampling,
+        negative=options.negative,
+        device=options.device,
+        options=source_options,
+        progress=progress,
+        cancel=cancel,
+    )
+    for notice in made.notices[len(models.notices) :]:
+        note(f"note: {notice}")
+    say(str(made.path))
+    return DONE
+
+
+def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, progress: Progress, cancel: Cancel) -> int:
+    """Stream the answer of an understanding task to stdout."""
+    from ..demo.fallback import find_planner
+    from ..planner.choose import load_planner
+    from ..planner.qwen.planner import AnswerSettings, QwenPlanner
+
+    settings = AnswerSettings(options.max_new_tokens, options.temperature, options.seed, options.keep_lora)
+    if not isinstance(planner, QwenPlanner):
+        models = find_planner(options.models, options.planner_folder, progress)
+        for notice in models.notices:
+            note(f"note: {notice}")
+        planner = load_planner(planner_options(options), models, progress)
+    note(f"task     {planned.plan.task}")
+
+    def stream(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    planner.answer(planned.prompt, planned.media, settings, stream=stream, progress=progress, cancel=cancel)
+    say("")
+    return DONE
+
+
+def _given(options: argparse.Namespace) -> dict[str, Path | None]:
+    """Model files named one by one."""
+    files = {key: getattr(options, key) for key in ("vace", "vae", "text_encoder", "projector")}
+    return files | {"planner": options.planner_folder, "lora": options.planner_lora}
+
+
+def _source_options(options: argparse.Namespace) -> SourceOptions:
+    from ..annotators.bind import AnnotatorPaths, annotators
+    from ..engine.device import pick_device
+    from ..pipeline import SourceOptions
+    from ..planner.rules.targets import parse_target
+    from ..sources.masks import MaskOptions
+    from ..weights.find import named_folder
+
+    paths = AnnotatorPaths(options.detector, options.segmenter, tuple(options.control_model), options.threshold)
+    return SourceOptions(
+        composite=options.composite,
+        feather=options.feather,
+        mask=MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur),
+        keep=options.keep_sources,
+        annotators=annotators(
+            paths.completed(options.models or named_folder()), pick_device(options.device), parse_target
+        ),
+    )

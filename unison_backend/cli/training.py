@@ -1,0 +1,239 @@
+"""The command line of training: `unison data`, `unison train`, `unison eval`.
+
+Options only; each command imports what it takes when it runs, so that `--help` stays without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..demo.set import CFG as DEMO_CFG
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..training.loop import Schedule
+
+DONE = 0
+STAGES = ("vae", "text", "vace", "qwen", "planner", "projector")  # a test holds that these are training's own
+
+
+def add(commands: Any) -> None:
+    """Add the three commands to the parser's sub-commands."""
+    data = commands.add_parser("data", help="make data for training").add_subparsers(required=True, metavar="KIND")
+    _add_data(data.add_parser("planning", help="instructions with the plans they mean"))
+    train = commands.add_parser("train", help="train a planning LoRA, a projector or the embedded models")
+    kinds = train.add_subparsers(required=True, metavar="WHAT")
+    _add_planner(kinds.add_parser("planner", help="a planning LoRA for a Qwen2.5-VL folder"))
+    _add_projector(kinds.add_parser("projector", help="a projector for your own pictures and videos"))
+    _add_demo(kinds.add_parser("demo", help="the embedded models, from nothing"))
+    evaluate = commands.add_parser("eval", help="measure models").add_subparsers(required=True, metavar="WHAT")
+    _add_eval_planner(evaluate.add_parser("planner", help="exact plans of a planner on held-out instructions"))
+    _add_eval_demo(evaluate.add_parser("demo", help="what the embedded models get right, by their pixels"))
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".jsonl, or .json for one list")
+    parser.add_argument("--count", type=int, default=12_000, help="records, the twelve tasks in turn")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--held-out", action="store_true", help="with the wordings that training never uses")
+    parser.add_argument("--mix", type=Path, action="append", default=[], metavar="FILE", help="your own chat records")
+    parser.set_defaults(command=_data)
+
+
+def _data(options: argparse.Namespace) -> int:
+    from ..training.planning_data import balance, draw, read_messages, write
+
+    if options.count < 1:
+        raise InputError(f"--count is {options.count}; it has to be at least 1")
+    records = draw(options.count, options.seed, held_out=options.held_out)
+    own = [row for path in options.mix for row in read_messages(path)]
+    write(records, options.out, own)
+    counts = ", ".join(f"{task} {count}" for task, count in balance(records).items())
+    _say(f"{options.out}: {len(records) + len(own)} records ({counts}" + (f", your own {len(own)})" if own else ")"))
+    return DONE
+
+
+def _add_schedule(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("schedule (default: the recipe's own)")
+    group.add_argument("--steps", type=int)
+    group.add_argument("--lr", type=float, help="peak learning rate")
+    group.add_argument("--batch", type=int, help="samples of one step and process")
+    group.add_argument("--accumulate", type=int, help="batches whose gradients make one step")
+    group.add_argument("--save-every", type=int, metavar="STEPS")
+    group.add_argument("--seed", type=int)
+
+
+def _schedule(options: argparse.Namespace, recipe: Schedule) -> Schedule:
+    import dataclasses
+
+    names = ("steps", "lr", "accumulate", "save_every", "seed")
+    return dataclasses.replace(
+        recipe, **{name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    )
+
+
+def _add_planner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", type=Path, required=True, metavar="DIR", help="the Qwen2.5-VL folder")
+    parser.add_argument(
+        "--data", type=Path, action="append", required=True, metavar="FILE", help="chat records, as `unison data` has"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for state, log and adapter")
+    parser.add_argument("--rank", type=int, default=64)
+    parser.add_argument("--alpha", type=int, default=128)
+    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, about a third slower")
+    parser.add_argument("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="of the frozen base")
+    _add_schedule(parser)
+    parser.set_defaults(command=_train_planner)
+
+
+def _train_planner(options: argparse.Namespace) -> int:
+    from ..training import planning_lora as recipe
+    from ..training.planning_data import as_pair, read_messages
+    from .terminal import Bar, stop_signal
+
+    pairs = [as_pair(row) for path in options.data for row in read_messages(path)]
+    settings = recipe.LoraSettings(
+        options.rank, options.alpha, options.dropout, options.batch or 16, options.gradient_checkpointing
+    )
+    with Bar() as progress, stop_signal() as cancel:
+        adapter = recipe.train(
+            options.base,
+            pairs,
+            options.out,
+            _schedule(options, recipe.SCHEDULE),
+            settings,
+            dtype=options.dtype,
+            progress=progress,
+            cancel=cancel,
+        )
+    _say(str(adapter))
+    return DONE
+
+
+def _add_projector(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help='lines of {"prompt": an instruction with media as ###path###, "target": what should come of it}',
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for samples, state, log and projector")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="a models folder (default: the embedded models)")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="a projector to go on from")
+    parser.add_argument("--hidden", type=int, default=2048, help="width of a new projector")
+    parser.add_argument("--held-out", type=float, default=0.05, metavar="SHARE", help="of the samples, for evaluation")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    _add_schedule(parser)
+    parser.set_defaults(command=_train_projector)
+
+
+def _train_projector(options: argparse.Namespace) -> int:
+    from ..training.projector import SCHEDULE, ProjectorRun, train_from_manifest
+    from .terminal import Bar, stop_signal
+
+    run = ProjectorRun(
+        options.data, options.out, options.models, options.start, options.hidden, options.held_out, options.device
+    )
+    with Bar() as progress, stop_signal() as cancel:
+        lines = train_from_manifest(
+            run, _schedule(options, SCHEDULE), batch=options.batch or 1, progress=progress, cancel=cancel
+        )
+    _say("\n".join(lines))
+    return DONE
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for states and the finished set")
+    parser.add_argument("--stage", choices=STAGES, help="this one only")
+    parser.add_argument("--share", type=float, default=1.0, help="of steps and examples, for a quick look")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.set_defaults(command=_train_demo)
+
+
+def _train_demo(options: argparse.Namespace) -> int:
+    from ..training.demo.stages import train
+    from .terminal import Bar, stop_signal
+
+    with Bar() as progress, stop_signal() as cancel:
+        finished = train(
+            options.out,
+            share=options.share,
+            only=options.stage,
+            device=options.device,
+            progress=progress,
+            cancel=cancel,
+        )
+    _say(str(finished))
+    return DONE
+
+
+def _add_eval_planner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", type=Path, metavar="DIR", help="the Qwen2.5-VL folder (default: the embedded one)")
+    parser.add_argument("--lora", type=Path, metavar="DIR", help="the planning LoRA")
+    parser.add_argument("--count", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rules", action="store_true", help="measure the rules planner instead")
+    parser.add_argument("--wrong", type=int, default=0, metavar="N", help="show N plans that differ")
+    parser.set_defaults(command=_eval_planner)
+
+
+def _eval_planner(options: argparse.Namespace) -> int:
+    from ..planner.base import Planner
+    from ..training.planning_data import draw
+    from ..training.planning_score import as_table, evaluate
+    from .terminal import Bar, stop_signal
+
+    records = draw(options.count, options.seed, held_out=True)
+    with Bar() as progress, stop_signal() as cancel:
+        planner: Planner
+        if options.rules:
+            from ..planner.rules.plan import RulesPlanner
+
+            planner = RulesPlanner()
+        else:
+            from ..demo.fallback import find_planner
+            from ..planner.qwen.loading import load_qwen
+            from ..planner.qwen.planner import QwenPlanner
+
+            found = find_planner(None, options.base, progress)
+            if found.planner is None:
+                raise InputError("no Qwen2.5-VL folder: give --base")
+            planner = QwenPlanner(load_qwen(found.planner, options.lora or found.lora, progress=progress))
+        score = evaluate(planner, records, progress=progress, cancel=cancel)
+    _say("\n".join(as_table(score)))
+    for prompt, expected, made in score.wrong[: options.wrong]:
+        _say(f"{prompt}\n  expected {expected or '(an answer)'}\n  made     {made or '(an answer)'}")
+    return DONE
+
+
+def _add_eval_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", dest="trained", type=Path, metavar="DIR", help="a trained set (default: the embedded one)"
+    )
+    parser.add_argument("--count", type=int, default=20, help="examples of each kind")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--cfg", type=float, default=DEMO_CFG, help="guidance; 1 turns it off")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a sheet of every kind there")
+    parser.add_argument("--only", action="append", default=[], metavar="KIND", help="of these kinds alone")
+    parser.set_defaults(command=_eval_demo)
+
+
+def _eval_demo(options: argparse.Namespace) -> int:
+    from ..training.demo.evaluate import EvaluationSettings, evaluate, table
+    from .terminal import Bar, stop_signal
+
+    settings = EvaluationSettings(options.count, options.steps, options.cfg, options.seed, tuple(options.only))
+    with Bar() as progress, stop_signal() as cancel:
+        result = evaluate(options.trained, settings, pictures=options.pictures, progress=progress, cancel=cancel)
+    _say("\n".join(table(result)))
+    return DONE
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")

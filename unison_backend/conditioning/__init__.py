@@ -1,0 +1,1 @@
+"""What the transformer reads as text: T5 rows and projected tokens."""

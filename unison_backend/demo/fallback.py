@@ -1,0 +1,66 @@
+"""Which models a run uses: the person's own, else the embedded ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import InputError
+from ..progress import Progress, silent
+from ..weights.find import ModelPaths, find, named_folder
+from ..weights.folder import has_planning_weights
+from ..weights.needs import describe
+from . import set as demo
+
+
+def resolve_models(folder: Path | None, given: dict[str, Path | None], progress: Progress = silent) -> ModelPaths:
+    """The models of a run: `given` files, then those in `folder` (or UNISON_MODELS), else the demo set.
+
+    Raises InputError that lists file, folder, size and link of everything missing when only a part is there.
+    """
+    folder = folder or named_folder()
+    chosen = {key: path for key, path in given.items() if path is not None}
+    for key, path in chosen.items():
+        if not path.exists():
+            raise InputError(f"--{key.replace('_', '-')}: {path} does not exist")
+    if folder is None and not chosen:
+        return demo_models(progress)
+    models = replace(find(folder) if folder else ModelPaths(), **chosen)  # type: ignore[arg-type]
+    if models.missing:
+        lines = "\n".join(f"  {describe(need)}" for need in models.missing)
+        raise InputError(
+            f"models are missing in {folder or 'the options given'}:\n{lines}\n"
+            "Without --models the embedded demo models are used."
+        )
+    return _without_projector(models)
+
+
+def _without_projector(models: ModelPaths) -> ModelPaths:
+    """Projected tokens need a projector and a planner with planning weights; without them there are none, said once."""
+    plans = models.planner is not None and (models.lora is not None or has_planning_weights(models.planner))
+    if models.projector is not None and plans:
+        return models
+    absent = "projector" if models.projector is None else "planner with planning weights"
+    notice = f"no {absent} found: making without projected tokens"
+    return replace(models, projector=None, notices=(*models.notices, notice))
+
+
+def find_planner(folder: Path | None, given: Path | None, progress: Progress = silent) -> ModelPaths:
+    """Only the planner: `given`, else the one in `folder` (or UNISON_MODELS), else the embedded one."""
+    folder = folder or named_folder()
+    if given is not None and not given.is_dir():
+        raise InputError(f"--planner-folder: {given} is no folder; give a Qwen2.5-VL folder")
+    if given is not None:
+        return ModelPaths(planner=given)
+    return find(folder) if folder else demo_models(progress)
+
+
+def demo_models(progress: Progress = silent) -> ModelPaths:
+    """The embedded set, built on first use."""
+
+    built = demo.ensure(progress=progress)
+    notice = f"no model weights were given: these are the embedded demo models; {built.known}"
+    return ModelPaths(
+        built.vace, built.vae, built.text_encoder, built.projector, built.planner, built.lora, demo=True,
+        notices=(f"{notice}. `unison doctor` says what real ones take.",),
+    )  # fmt: skip

@@ -1,0 +1,333 @@
+"""Examples of the nine generation tasks in the shape world: what is asked, what VACE gets, what should come out.
+
+The same examples train the demo models and measure them. Every example is drawn from a `random.Random`, so a seed
+names it. Its sources are built directly; a test holds that the pipeline prepares the same ones from its media.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from random import Random
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ...annotators.maps.edges import canny
+from ...media.resize import letterbox_on_white
+from ...plan.tasks import Task
+from ...sources.prepare import Sources
+from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing, render, silhouette
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+SIDE = 64
+FRAMES = 9
+GREY = 0.5
+ENGLISH_SHARE = 0.75
+NOTHING = "nothing"  # the value of a meaning that the instruction does not give
+
+IMAGE_PAD, VIDEO_PAD = "<IMGPAD>", "<VIDPAD>"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an instruction says of the result, in the world's own words; `nothing` where it says nothing."""
+
+    task: str
+    colour: str = NOTHING
+    shape: str = NOTHING
+    background: str = NOTHING
+    size: str = NOTHING
+    place: str = NOTHING
+    motion: str = NOTHING
+
+
+@dataclass(frozen=True)
+class Example:
+    """One request. media: pictures [1, H, W, 3] and clips [T, H, W, 3] in order of their pads; target [T, H, W, 3]."""
+
+    task: Task
+    instruction: str
+    meaning: Meaning
+    scene: Scene
+    media: tuple[Tensor, ...]
+    sources: Sources
+    target: Tensor
+
+
+def meanings() -> dict[str, tuple[str, ...]]:
+    """Every value that each field of a `Meaning` can have."""
+    return {
+        "task": tuple(_MAKERS),
+        "colour": (NOTHING, *COLOURS),
+        "shape": (NOTHING, *SHAPES),
+        "background": (NOTHING, *COLOURS),
+        "size": (NOTHING, *SIZES),
+        "place": (NOTHING, *PLACES),
+        "motion": (NOTHING, *MOTIONS),
+    }
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of example: the nine tasks, image to video by which frame is given, editing by what is done."""
+    return tuple(_MAKERS)
+
+
+def example(kind: str, random: Random, *, held_out: bool = False, language: Language | None = None) -> Example:
+    """One example of `kind`; with `held_out` worded by a template that training never uses."""
+    chosen = language or ("en" if random.random() < ENGLISH_SHARE else "zh")
+    made: Example = _MAKERS[kind](_Writer(chosen, random, held_out), random, kind)
+    return made
+
+
+@cache
+def _words() -> dict[str, Any]:
+    text = files(__package__).joinpath("words.json").read_text(encoding="utf-8")
+    words: dict[str, Any] = json.loads(text)
+    return words
+
+
+@dataclass
+class _Writer:
+    """Words a request in one language."""
+
+    language: Language
+    random: Random
+    held_out: bool
+
+    def write(self, kind: str, scene: Scene, meaning: Meaning, **given: Any) -> str:
+        """A template of `kind` filled with the words for `meaning` and with `given`."""
+        words = _words()[self.language]
+        template = self.random.choice(words[f"{kind} held out" if self.held_out else kind])
+        thing = scene.things[-1] if scene.things else None
+        fields: dict[str, Any] = {
+            "w": SIDE,
+            "h": SIDE,
+            "n": FRAMES,
+            "colour": words["colours"].get(meaning.colour, ""),
+            "shape": words["shapes"].get(thing.shape if thing else meaning.shape, ""),
+            "background": words["colours"][scene.background],
+            "article_background": article(scene.background),
+            "size": self._one("sizes", meaning.size, "medium"),
+            "place": self._one("places", meaning.place, "centre"),
+            "moving": self._one("moving", meaning.motion, "still"),
+            "moves": self._one("moves", meaning.motion, "still"),
+        }
+        fields["article"] = article(fields["size"].strip() or meaning.colour)
+        fields["thing"] = words["thing"].format(**fields)
+        fields["scene"] = self.random.choice(words["scenes"]).format(**fields)
+        fields["plain_scene"] = self.random.choice(words["scenes"]).format(**fields | {"place": ""})
+        fields["moving_scene"] = self.random.choice(words["moving_scenes"]).format(**fields)
+        old = given.pop("old_shape", None)
+        return str(template.format(**fields, **given, old_shape=words["shapes"].get(old, "")))
+
+    def _one(self, group: str, value: str, default: str) -> str:
+        options = _words()[self.language][group]
+        return str(self.random.choice(options[default if value == NOTHING else value]))
+
+
+def article(word: str) -> str:
+    """a or an, as English has it before `word`."""
+    return "an" if word[:1] in "aeiou" else "a"
+
+
+def _thing(random: Random, background: str, *, said_size: bool = False, said_place: bool = False) -> Thing:
+    """A thing as the instruction will describe it: what is not said is medium and in the centre, nearly."""
+    colour = random.choice([name for name in COLOURS if name != background])
+    size = random.choice(list(SIZES)) if said_size else "medium"
+    x, y = PLACES[random.choice(list(PLACES)) if said_place else "centre"]
+    jitter = [random.uniform(-0.03, 0.03) for _ in range(3)]
+    return Thing(random.choice(SHAPES), colour, x + jitter[0], y + jitter[1], SIZES[size] * (1 + jitter[2]))
+
+
+def size_of(thing: Thing) -> str:
+    """The name of the size nearest to the thing's."""
+    return min(SIZES, key=lambda name: abs(SIZES[name] - thing.radius))
+
+
+def _place_of(thing: Thing) -> str:
+    return min(PLACES, key=lambda name: abs(PLACES[name][0] - thing.x) + abs(PLACES[name][1] - thing.y))
+
+
+def _blank(frames: int, side: int = SIDE) -> tuple[Tensor, Tensor]:
+    return torch.full((frames, side, side, 3), GREY), torch.ones(frames, side, side)
+
+
+def _described(task: str, scene: Scene, said: bool) -> Meaning:
+    thing = scene.things[-1]
+    return Meaning(
+        task, thing.colour, thing.shape, scene.background, size_of(thing), _place_of(thing) if said else NOTHING
+    )
+
+
+def _text_to_image(writer: _Writer, random: Random, kind: str) -> Example:
+    background = random.choice(list(COLOURS))
+    scene = Scene(background, (_thing(random, background, said_size=True, said_place=True),))
+    meaning = _described(kind, scene, said=True)
+    sources = Sources(*_blank(1))
+    target = render(scene, 1, SIDE, SIDE)
+    return Example(Task(kind), writer.write(kind, scene, meaning), meaning, scene, (), sources, target)
+
+
+def _text_to_video(writer: _Writer, random: Random, kind: str) -> Example:
+    scene, motion = _moving_scene(random, said_size=True)
+    meaning = replace(_described(kind, scene, said=False), motion=motion)
+    sources = Sources(*_blank(FRAMES))
+    target = render(scene, FRAMES, SIDE, SIDE)
+    return Example(Task(kind), writer.write(kind, scene, meaning), meaning, scene, (), sources, target)
+
+
+def _moving_scene(random: Random, *, said_size: bool = False) -> tuple[Scene, str]:
+    background, motion = random.choice(list(COLOURS)), random.choice(list(MOTIONS))
+    thing = _thing(random, background, said_size=said_size).moving(motion)
+    return Scene(background, (thing,)), motion
+
+
+def _edit(writer: _Writer, random: Random, kind: str) -> Example:
+    """kind: `image_editing recolour` and so on."""
+    task, what = kind.split()
+    frames = 1 if task == Task.IMAGE_EDITING else FRAMES
+    background = random.choice(list(COLOURS))
+    old = _thing(random, background, said_size=True, said_place=frames == 1)
+    if frames > 1:
+        old = old.moving(random.choice(list(MOTIONS)))
+    before = Scene(background, (*_bystander(random, background, old, frames), old))
+    new = _edited(random, old, what, background)
+    after = replace(before, things=before.things[:-1] + ((new,) if new else ()))
+    source = render(before, frames, SIDE, SIDE)
+    mask = _edit_mask(random, [old, new] if new else [old], frames)
+    wanted = render(after, frames, SIDE, SIDE)
+    target = torch.where(mask[..., None] > 0.5, wanted, source)
+    kept = torch.where(mask[..., None] > 0.5, GREY, source)
+    meaning = Meaning(kind, *((new.colour, new.shape) if new else ()))
+    if what == "replace" and new:
+        meaning = replace(meaning, size=size_of(new))
+    named = Scene(background, (new,) if new else ())
+    pads = {"source": IMAGE_PAD if frames == 1 else VIDEO_PAD, "mask": IMAGE_PAD if frames == 1 else VIDEO_PAD}
+    text = writer.write(what, named, meaning, old_shape=old.shape, **pads)
+    order = sorted(("source", "mask"), key=lambda name: _template_order(text, name, writer))
+    media = {"source": source, "mask": mask[..., None].expand(-1, -1, -1, 3)}
+    sources = Sources(kept, mask)
+    return Example(Task(task), text, meaning, after, tuple(media[name] for name in order), sources, target)
+
+
+def _template_order(text: str, name: str, writer: _Writer) -> int:
+    """Which of source and mask stands first: the mask does where its word stands before the first pad."""
+    words = {"en": "mask", "zh": "\u8499\u7248"}[writer.language]
+    mask_first = 0 <= text.find(words) < text.find("PAD>")
+    return int((name == "mask") != mask_first)
+
+
+def _bystander(random: Random, background: str, thing: Thing, frames: int) -> tuple[Thing, ...]:
+    """Sometimes a second, small thing in a corner far from `thing`, which an edit has to leave alone."""
+    if random.random() < 0.5 or frames > 1:
+        return ()
+    corners = [(x, y) for x in (0.14, 0.86) for y in (0.14, 0.86)]
+    x, y = max(corners, key=lambda corner: abs(corner[0] - thing.x) + abs(corner[1] - thing.y) + random.random() / 4)
+    colour = random.choice([name for name in COLOURS if name not in (background, thing.colour)])
+    return (Thing(random.choice(SHAPES), colour, x, y, 0.1),)
+
+
+def _edited(random: Random, old: Thing, what: str, background: str) -> Thing | None:
+    if what == "remove":
+        return None
+    colour = random.choice([name for name in COLOURS if name not in (background, old.colour)])
+    if what == "recolour":
+        return replace(old, colour=colour)
+    return replace(old, colour=colour, shape=random.choice([name for name in SHAPES if name != old.shape]))
+
+
+def _edit_mask(random: Random, things: list[Thing], frames: int) -> Tensor:
+    """0 / 1 [T, H, W] around the things: their outline widened, or the box around it."""
+    margin = random.uniform(0.03, 0.07)
+    wide = [silhouette(replace(thing, radius=thing.radius + margin), frames, SIDE, SIDE) for thing in things]
+    mask = (torch.stack(wide).amax(0) > 0.5).float()
+    if random.random() < 0.5:
+        rows = mask.amax(2, keepdim=True)
+        columns = mask.amax(1, keepdim=True)
+        mask = rows * columns
+    return mask
+
+
+def _control(writer: _Writer, random: Random, kind: str) -> Example:
+    frames = 1 if kind == Task.IMAGE_CONTROL else FRAMES
+    background = random.choice(list(COLOURS))
+    thing = _thing(random, background, said_size=True, said_place=frames == 1)
+    if frames > 1:
+        thing = thing.moving(random.choice(list(MOTIONS)))
+    scene = Scene(background, (thing,))
+    edges = edge_map(thing, frames)
+    meaning = Meaning(kind, thing.colour, thing.shape, background)
+    pad = IMAGE_PAD if frames == 1 else VIDEO_PAD
+    sources = Sources(edges, torch.ones(frames, SIDE, SIDE))
+    target = render(scene, frames, SIDE, SIDE)
+    text = writer.write(kind, scene, meaning, control=pad)
+    return Example(Task(kind), text, meaning, scene, (edges,), sources, target)
+
+
+def edge_map(thing: Thing, frames: int) -> Tensor:
+    """The canny map of `thing` alone in white on black: [T, H, W, 3]."""
+    return canny(render(Scene("black", (replace(thing, colour="white"),)), frames, SIDE, SIDE))
+
+
+def _reference(writer: _Writer, random: Random, kind: str) -> Example:
+    frames = 1 if kind == Task.IMAGE_REFERENCE else FRAMES
+    background, motion = random.choice(list(COLOURS)), random.choice(list(MOTIONS))
+    thing = _thing(random, background, said_place=frames == 1)
+    if thing.colour == "white":  # it would not be seen on the reference's white
+        thing = replace(thing, colour=random.choice([name for name in COLOURS if name not in (background, "white")]))
+    placed = thing if frames == 1 else thing.moving(motion)
+    scene = Scene(background, (placed,))
+    portrait = Thing(thing.shape, thing.colour, radius=random.uniform(0.28, 0.38))
+    picture = render(Scene("white", (portrait,)), 1, SIDE, SIDE)
+    meaning = Meaning(kind, shape=thing.shape, background=background)
+    meaning = replace(meaning, place=_place_of(thing)) if frames == 1 else replace(meaning, motion=motion)
+    sources = Sources(*_blank(frames), (letterbox_on_white(picture[0], SIDE, SIDE),))
+    target = render(scene, frames, SIDE, SIDE)
+    text = writer.write(kind, scene, meaning, reference=IMAGE_PAD)
+    return Example(Task(kind), text, meaning, scene, (picture,), sources, target)
+
+
+def _frames(writer: _Writer, random: Random, kind: str) -> Example:
+    """kind: `image_to_video first`, `last` or `both`."""
+    task, which = kind.split()
+    scene, motion = _moving_scene(random, said_size=True)
+    target = render(scene, FRAMES, SIDE, SIDE)
+    video, mask = _blank(FRAMES)
+    given = [index for index, name in ((0, "first"), (FRAMES - 1, "last")) if which in (name, "both")]
+    for index in given:
+        video[index], mask[index] = target[index], 0.0
+    thing = scene.things[-1]
+    text = writer.write(which, scene, Meaning(kind, thing.colour, thing.shape, motion=motion), frame=IMAGE_PAD)
+    words = _words()[writer.language]
+    meaning = Meaning(
+        kind,
+        thing.colour if words["colours"][thing.colour] in text else NOTHING,
+        thing.shape if words["shapes"][thing.shape] in text else NOTHING,
+        motion=motion if any(said in text for said in words["moves"][motion]) else NOTHING,
+    )
+    media = tuple(target[index : index + 1] for index in given)
+    return Example(Task(task), text, meaning, scene, media, Sources(video, mask), target)
+
+
+_MAKERS: dict[str, Any] = {
+    "text_to_image": _text_to_image,
+    "image_editing recolour": _edit,
+    "image_editing replace": _edit,
+    "image_editing remove": _edit,
+    "image_control": _control,
+    "image_reference": _reference,
+    "text_to_video": _text_to_video,
+    "image_to_video first": _frames,
+    "image_to_video last": _frames,
+    "image_to_video both": _frames,
+    "video_editing recolour": _edit,
+    "video_editing replace": _edit,
+    "video_editing remove": _edit,
+    "video_control": _control,
+    "video_reference": _reference,
+}

@@ -1,0 +1,1 @@
+"""The standalone engine: sampling Wan VACE without a host."""

@@ -1,0 +1,59 @@
+"""Media of an instruction as files on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..plan.geometry import MediaInfo
+from ..plan.prompt import Medium
+from ..progress import Cancel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class FileMedia:
+    """Media by index. Files are probed once and decoded when asked for."""
+
+    def __init__(self, media: Sequence[Medium]) -> None:
+        self.media = tuple(media)
+
+    @property
+    def infos(self) -> tuple[MediaInfo | None, ...]:
+        """What is known of each medium; None for a pad without a file. Raises MediaError for any other file."""
+        return self._probed
+
+    @cached_property
+    def _probed(self) -> tuple[MediaInfo | None, ...]:
+        from .probe import probe
+
+        return tuple(None if m.path is None else probe(Path(m.path), m.kind) for m in self.media)
+
+    def info(self, index: int) -> MediaInfo:
+        info = self._probed[index]
+        if info is None:
+            raise ValueError(f"medium {index} has no file")
+        return info
+
+    def path(self, index: int) -> Path:
+        return Path(self.media[index].path or "")
+
+    def label(self, index: int) -> str:
+        return self.media[index].label
+
+    def picture(self, index: int, *, as_mask: bool = False) -> Tensor:
+        import torch
+
+        from .pictures import load_image
+
+        return torch.from_numpy(load_image(self.path(index), as_mask=as_mask))
+
+    def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
+        import torch
+
+        from .video import iter_video
+
+        return (torch.from_numpy(frame) for frame in iter_video(self.path(index), indices, cancel))

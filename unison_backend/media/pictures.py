@@ -1,0 +1,114 @@
+"""Pictures and videos from files: what they are (`probe`) and their pixels (`load_image`, `iter_video`, `load_video`).
+
+Pixels are numpy float32 `[H, W, 3]` RGB in 0..1 as a viewer shows them: rotation applied, transparency laid on white.
+Probing a picture imports only Pillow, probing a video only PyAV.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MediaError, ResourceError, UnisonError
+from ..plan.geometry import MediaInfo
+from .kinds import MAX_SIDE, check_kind
+from .turn import CLOCKWISE, COUNTERCLOCKWISE, HALF, Turn, on_background
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .turn import Pixels
+
+# Named one by one, because Pillow would hand a PostScript file of any name to Ghostscript.
+PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+
+# EXIF: what a viewer has to do for each value; 1 and unknown ones mean nothing.
+ORIENTATION_TAG = 0x0112
+ORIENTATIONS = {
+    2: Turn(mirror=True),
+    3: HALF,
+    4: Turn(flip=True),
+    5: Turn(transpose=True),
+    6: CLOCKWISE,
+    7: Turn(True, True, True),
+    8: COUNTERCLOCKWISE,
+}
+TIFF_WIDTH_TAG, TIFF_HEIGHT_TAG = 256, 257
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image]:
+    """An opened, not yet decoded picture; whatever goes wrong with it inside becomes a MediaError or ResourceError."""
+    check_kind(path, "image")
+    from PIL import Image, UnidentifiedImageError
+
+    too_large = f"{path} is too large: scale it down to at most {MAX_SIDE} pixels a side"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at twice that size it is an error
+            image = Image.open(path, formats=PILLOW_FORMATS)
+        with image:
+            if max(image.size) > MAX_SIDE:
+                raise MediaError(too_large)
+            yield image
+    except UnisonError:
+        raise
+    except MemoryError as error:
+        raise ResourceError(f"{path} does not fit into memory: scale it down") from error
+    except Image.DecompressionBombError as error:
+        raise MediaError(too_large) from error
+    except UnidentifiedImageError as error:
+        raise MediaError(f"{path} is not a picture in a format known here: convert it to PNG or JPEG") from error
+    except Exception as error:  # Pillow lets through whatever its parsers meet in a damaged file
+        raise MediaError(f"{path} is damaged ({error}): copy or export it again") from error
+
+
+def _stored_shape(image: Image) -> tuple[int, int, Turn]:
+    """Width, height and turn of a picture that is not decoded yet."""
+    # The base class's method, because PNG's own decodes the pixels to look for a misplaced EXIF chunk behind them.
+    from PIL.Image import Image as AnyImage
+
+    exif: dict[int, Any] = dict(AnyImage.getexif(image))
+    turn = ORIENTATIONS.get(exif.get(ORIENTATION_TAG, 1), Turn())
+    width, height = image.size
+    if image.format == "TIFF":  # Pillow gives the stored size in some versions, the shown one in others
+        tags: Any = image
+        width, height = tags.tag_v2[TIFF_WIDTH_TAG], tags.tag_v2[TIFF_HEIGHT_TAG]
+    return width, height, turn
+
+
+def probe_image(path: Path) -> MediaInfo:
+    with open_image(path) as image:
+        width, height, turn = _stored_shape(image)
+    return MediaInfo("image", *turn.size(width, height))
+
+
+def load_image(path: Path, *, as_mask: bool = False) -> Pixels:
+    """A picture as float32 `[H, W, 3]` in 0..1; the first frame of an animated one.
+
+    Transparency is laid on white, or on black with `as_mask` (transparent = keep). 16-bit grey keeps its 16 bits;
+    integer and float greys brighter than 65535 and 1 are divided by their maximum, so that nothing is clipped.
+    Raises MediaError as `probe` does, and ResourceError when memory runs out.
+    """
+    with open_image(path) as image:
+        _, _, turn = _stored_shape(image)
+        image.load()
+        pixels = on_background(_unit_pixels(image), 0.0 if as_mask else 1.0)
+        # Pillow has turned a TIFF file by now.
+        return pixels if image.format == "TIFF" else turn.apply(pixels)
+
+
+def _unit_pixels(image: Image) -> Pixels:
+    """A decoded picture as float32 `[H, W, 3 or 4]` in 0..1."""
+    import numpy as np
+
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
+        grey = grey / max(1.0 if image.mode == "F" else 65535.0, float(grey.max()))
+        return np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)
+    colour = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    unit: Pixels = np.divide(np.asarray(colour), 255, dtype=np.float32)
+    return unit

@@ -1,0 +1,221 @@
+"""The plan: one instruction compiled into a task and its fields, as a frozen value and as JSON.
+
+A plan's text is untrusted: a model wrote it from untrusted words. `Plan` checks itself however it was made, so
+nothing invalid gets past its constructor, and nothing is allocated before it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from ..errors import InputError
+from .tasks import MediaKind, Output, Task
+
+if TYPE_CHECKING:
+    pass
+
+MIN_SIDE, MAX_SIDE = 16, 4096
+MIN_FRAMES, MAX_FRAMES = 1, 2400
+
+Control = Literal["map", "canny", "scribble", "grey", "depth", "pose", "flow"]
+CONTROLS: tuple[str, ...] = get_args(Control)
+Place = Literal["first", "last"] | int
+
+# A plan's target that needs no detector: all of the source is changed, as by a mask that is white everywhere.
+WHOLE_FRAME = "the whole frame"
+# The mask phrase on the command line that stands for the main noun of the instruction.
+MAIN = "main"
+
+# What `<BOFIDX>` calls the two ends of a video (paper, result figures).
+PLACE_VALUES = {"first": 0, "last": 1}
+
+
+class PlanError(InputError):
+    """A plan that cannot be meant: `field` has `value`, `allowed` says what it may be, `raw` is the whole text."""
+
+    def __init__(self, field: str, value: object, allowed: str, raw: str = "") -> None:
+        self.field, self.value, self.allowed, self.raw = field, value, allowed, raw
+        shown = raw if len(raw) <= 200 else raw[:200] + "..."
+        super().__init__(
+            f"plan: {field} is {value!r}; allowed is {allowed}" + (f" (plan text: {shown!r})" if raw else "")
+        )
+
+
+def is_whole_frame(target: str | None) -> bool:
+    """True for `WHOLE_FRAME` however it is typed."""
+    words = (target or "").casefold().strip(" .'\"").split()
+    return words in (WHOLE_FRAME.split(), WHOLE_FRAME.split()[1:])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture that is a frame of the video: `medium` is its index among the media, `place` where it goes."""
+
+    medium: int
+    place: Place
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked, as said: nothing rounded, no default filled in (`resolve` does that).
+
+    width, height: pixels, both or none, 16..4096. num_frames: at 24 a second, 1..2400, videos only.
+    mask, source, references, frames[].medium: indices into `media`. target: the noun phrase to find and edit.
+    control: "map" when the control medium already is one, else the kind of map to make from it.
+    answer: the text of an understanding task. prompt: the instruction with pads. raw: the planner's own text.
+    """
+
+    task: Task
+    width: int | None = None
+    height: int | None = None
+    num_frames: int | None = None
+    frames: tuple[Frame, ...] = ()
+    mask: int | None = None
+    source: int | None = None
+    references: tuple[int, ...] = ()
+    control: Control | None = None
+    target: str | None = None
+    answer: str | None = None
+    prompt: str = ""
+    media: tuple[MediaKind, ...] = ()
+    raw: str = ""
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+        _check_media(self)
+        _check_task(self)
+
+    @property
+    def output(self) -> Output:
+        return self.task.output
+
+    @property
+    def remakes_all(self) -> bool:
+        """True for an edit of the whole frame, which takes neither a mask nor a detector."""
+        return self.source is not None and self.mask is None and is_whole_frame(self.target)
+
+    @property
+    def control_medium(self) -> int | None:
+        """Index of the medium that steers a control task: the first fitting one that has no other role."""
+        if self.control is None:
+            return None
+        return next((i for i, kind in enumerate(self.media) if kind == self.output and i not in _roles(self)), None)
+
+    @property
+    def unused_media(self) -> tuple[int, ...]:
+        """Media without a role in a generation plan; an understanding task looks at all of them."""
+        if not self.task.is_generation:
+            return ()
+        used = _roles(self) | {self.control_medium}
+        return tuple(i for i in range(len(self.media)) if i not in used)
+
+    @property
+    def tokens(self) -> str:
+        """The plan as signal tokens in canonical order; "" for an understanding task."""
+        if not self.task.is_generation:
+            return ""
+        parts = []
+        if self.width is not None:
+            parts.append(f"<BORES>{self.width},{self.height}<EORES>")
+        if self.num_frames is not None:
+            parts.append(f"<BONF>{self.num_frames}<EONF>")
+        if spoken := [f for f in self.frames if isinstance(f.place, str)]:
+            parts.append(f"<BOFIDX>{','.join(str(PLACE_VALUES[str(f.place)]) for f in spoken)}<EOFIDX>")
+        if self.source is not None:
+            parts.append(f"<BOEDIT>{'' if self.mask is None else f'{self.mask},'}{self.source}<EOEDIT>")
+        parts += ["<REF>"] * bool(self.references) + ["<CTRL>"] * (self.control is not None)
+        return "".join([*parts, "<CFI>" if self.output == "image" else "<CFV>"])
+
+
+def task_of(
+    output: Output,
+    media: Sequence[MediaKind],
+    *,
+    edit: bool = False,
+    control: bool = False,
+    frames: bool = False,
+    reference: bool = False,
+) -> Task:
+    """The task that a plan's parts name: editing before control, image to video, reference, text alone."""
+    if output == "text":
+        return Task(
+            "video_understanding" if "video" in media else "image_understanding" if media else "text_understanding"
+        )
+    if frames and output == "image":
+        raise PlanError("frames", "first or last frame", "nothing in a plan for a picture")
+    if frames and not (edit or control):
+        return Task.IMAGE_TO_VIDEO
+    if edit or control or reference:
+        return Task(f"{output}_{'editing' if edit else 'control' if control else 'reference'}")
+    return Task(f"text_to_{output}")
+
+
+def _check_numbers(plan: Plan) -> None:
+    if (plan.width is None) != (plan.height is None):
+        raise PlanError("size", (plan.width, plan.height), "width and height together")
+    for field, value in (("width", plan.width), ("height", plan.height)):
+        if value is not None and not (_is_int(value) and MIN_SIDE <= value <= MAX_SIDE):
+            raise PlanError(field, value, f"{MIN_SIDE} to {MAX_SIDE} pixels")
+    if plan.num_frames is not None and not (_is_int(plan.num_frames) and MIN_FRAMES <= plan.num_frames <= MAX_FRAMES):
+        raise PlanError("num_frames", plan.num_frames, f"{MIN_FRAMES} to {MAX_FRAMES} frames (100 seconds)")
+    places = [f.place for f in plan.frames]
+    for place in places:
+        number = place if isinstance(place, int) and _is_int(place) else -1
+        if not (isinstance(place, str) and place in PLACE_VALUES) and not 0 <= number < MAX_FRAMES:
+            raise PlanError("frames", place, f"first, last or a frame number from 0 to {MAX_FRAMES - 1}")
+    if len(set(places)) != len(places):
+        raise PlanError("frames", places, "each place once")
+    if plan.control is not None and plan.control not in CONTROLS:
+        raise PlanError("control", plan.control, ", ".join(CONTROLS))
+
+
+def _check_media(plan: Plan) -> None:
+    """Every index exists, has the kind its role needs and has one role only."""
+    if plan.mask is not None and plan.source is None:
+        raise PlanError("source", None, "a picture or video to go with the mask")
+    _check_index(plan, "source", plan.source, plan.output)
+    _check_index(plan, "mask", plan.mask, "image" if plan.output == "image" else None)
+    for frame in plan.frames:
+        _check_index(plan, "frames", frame.medium, "image")
+    for reference in plan.references:
+        _check_index(plan, "references", reference, "image")
+    roles = [i for i in (plan.mask, plan.source) if i is not None]
+    roles += [frame.medium for frame in plan.frames] + list(plan.references)
+    if len(set(roles)) != len(roles):
+        raise PlanError("media", tuple(roles), "one role for each medium")
+    if plan.control is not None and plan.control_medium is None:
+        raise PlanError("control", plan.control, f"a control {plan.output} without another role among the media")
+
+
+def _check_index(plan: Plan, field: str, index: int | None, kind: str | None) -> None:
+    if index is None:
+        return
+    if not (_is_int(index) and 0 <= index < len(plan.media)):
+        allowed = f"0 to {len(plan.media) - 1}" if plan.media else "nothing: the instruction holds no media"
+        raise PlanError(field, index, allowed)
+    if kind is not None and plan.media[index] != kind:
+        raise PlanError(field, index, f"a medium of kind {kind}; number {index} is a {plan.media[index]}")
+
+
+def _check_task(plan: Plan) -> None:
+    named = task_of(plan.output, plan.media, edit=plan.source is not None, control=plan.control is not None,
+                    frames=bool(plan.frames), reference=bool(plan.references))  # fmt: skip
+    if plan.task != named:
+        raise PlanError("task", str(plan.task), f"{named}, which is what the other fields say")
+    if plan.output != "video" and (plan.num_frames is not None or plan.frames):
+        raise PlanError("task", str(plan.task), "a video task: num_frames and frames belong to videos")
+    if plan.task.is_generation:
+        if plan.answer is not None:
+            raise PlanError("answer", plan.answer[:40], "nothing in a generation plan")
+    elif any((plan.width, plan.source is not None, plan.references, plan.control, plan.target)):
+        raise PlanError("task", str(plan.task), "a generation task: an answer has no size, source or reference")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _roles(plan: Plan) -> set[int | None]:
+    return {plan.mask, plan.source, *plan.references, *(frame.medium for frame in plan.frames)} - {None}

@@ -1,0 +1,162 @@
+"""The instruction: what the person typed, split into literal text and media.
+
+Three spellings of a medium, one result:
+
+- `###path###` on the command line (the reference's spelling),
+- `<image1>`, `<video2>`, `<mask1>` for sockets that have names,
+- `<IMGPAD>` / `<VIDPAD>` in data files; anywhere else a typed pad is ordinary text.
+
+User text is literal for ever after: `Prompt.segments` keeps text and media apart, so that no typed word can
+become a special token later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PromptError
+from .kinds import kind_of
+from .tasks import MediaKind
+
+IMGPAD = "<IMGPAD>"
+VIDPAD = "<VIDPAD>"
+PADS: dict[MediaKind, str] = {"image": IMGPAD, "video": VIDPAD}
+
+# How an unnamed mask is brought in (the reference's own wording).
+MASK_WORDS = "Here is the mask"
+
+# More text than any planner or text encoder reads (both stop after hundreds of tokens).
+MAX_TEXT = 1_000_000
+
+_PATH = re.compile(r"###([^\r\n]*?)###")
+_PAD = re.compile(r"<IMGPAD>|<VIDPAD>")
+_NAME = re.compile(r"<((?:image|video|mask)[1-9][0-9]?)>", re.IGNORECASE)
+# C0 and C1 controls except tab and line ends: no tokenizer means anything by them, terminals do.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True)
+class Medium:
+    """One picture or video in the instruction. A mask has the kind of what holds it.
+
+    `path` is a file on disk, `name` a socket ("image1"); both may be absent (a pad in a data file).
+    """
+
+    kind: MediaKind
+    path: str | None = None
+    name: str | None = None
+    is_mask: bool = False
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return self.path or self.name or self.kind
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """An instruction as alternating literal text and media, in the order they stand."""
+
+    segments: tuple[str | Medium, ...]
+
+    def __post_init__(self) -> None:
+        if not self.media and not any(s.strip() for s in self.segments if isinstance(s, str)):
+            raise PromptError("the instruction is empty: say what you want to make or to know")
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The media in order of appearance; a plan's indices count these from 0."""
+        return tuple(s for s in self.segments if isinstance(s, Medium))
+
+    @property
+    def kinds(self) -> tuple[MediaKind, ...]:
+        return tuple(m.kind for m in self.media)
+
+    @property
+    def masks(self) -> tuple[int, ...]:
+        """Indices of the media that are masks, whatever the words call them."""
+        return tuple(i for i, m in enumerate(self.media) if m.is_mask)
+
+    @property
+    def text(self) -> str:
+        """The instruction with a pad for each medium: what planner and text encoder read."""
+        return "".join(PADS[s.kind] if isinstance(s, Medium) else s for s in self.segments)
+
+
+def parse_paths(text: str, folder: Path | str = "") -> Prompt:
+    """An instruction whose media are written `###path###`; a path used twice is two media.
+
+    folder: what paths are relative to, the working folder by default.
+    """
+
+    def medium(match: re.Match[str]) -> tuple[Medium]:
+        path = match.group(1).strip()
+        if not path:
+            raise PromptError("'######' names no file: write the path between the hashes, as in ###photo.png###")
+        return (Medium(kind_of(path), path=str(Path(folder) / path) if folder else path),)
+
+    return Prompt(_split(_PATH, text, medium))
+
+
+def parse_pads(text: str) -> Prompt:
+    """An instruction from a data file, where `<IMGPAD>` and `<VIDPAD>` stand for media."""
+    return Prompt(_split(_PAD, text, lambda match: (Medium("image" if match.group() == IMGPAD else "video"),)))
+
+
+def bind_names(text: str, media: Mapping[str, Medium | Sequence[Medium]]) -> Prompt:
+    """An instruction whose media come by name ("image1", "video1", "mask1"), in the order of `media`.
+
+    A name holds one medium or a batch of them; an empty batch counts as not connected. `<image1>` in the text puts
+    its media there, a space between two; said twice, they are further media. Unnamed pictures and videos stand
+    before the text in the given order; an unnamed mask is added behind it as "Here is the mask <pad>.". Raises
+    PromptError for a name that is not connected, and when there is nothing at all.
+    """
+    batches = {name: (given,) if isinstance(given, Medium) else tuple(given) for name, given in media.items()}
+    connected = {name: batch for name, batch in batches.items() if batch}
+    used: set[str] = set()
+
+    def named(match: re.Match[str]) -> list[str | Medium]:
+        name = match.group(1).lower()
+        if name not in connected:
+            have = ", ".join(connected) or "none"
+            raise PromptError(f"the instruction names <{name}>, but that input is not connected; connected: {have}")
+        used.add(name)
+        return [part for medium in connected[name] for part in (" ", medium)][1:]
+
+    segments = _split(_NAME, text, named)
+    left = [medium for name, batch in connected.items() if name not in used for medium in batch]
+    before = [part for m in left if not m.is_mask for part in (m, " ")]
+    after = [part for m in left if m.is_mask for part in (f" {MASK_WORDS} ", m, ".")]
+    return Prompt(_merge([*before, *segments, *after]))
+
+
+def _split(
+    pattern: re.Pattern[str], text: str, found: Callable[[re.Match[str]], Iterable[str | Medium]]
+) -> tuple[str | Medium, ...]:
+    """Text cut at every match of `pattern`, each match replaced by what `found` makes of it."""
+    if len(text) > MAX_TEXT:
+        raise PromptError(f"the instruction has {len(text)} characters; at most {MAX_TEXT} are read")
+    parts: list[str | Medium] = []
+    end = 0
+    for match in pattern.finditer(text):
+        parts += [text[end : match.start()], *found(match)]
+        end = match.end()
+    return _merge([*parts, text[end:]])
+
+
+def _merge(parts: Iterable[str | Medium]) -> tuple[str | Medium, ...]:
+    """Neighbouring texts joined, empty ones dropped, control characters turned into spaces."""
+    merged: list[str | Medium] = []
+    for part in parts:
+        if isinstance(part, str):
+            part = _CONTROL.sub(" ", part)
+            if not part:
+                continue
+            if merged and isinstance(merged[-1], str):
+                merged[-1] += part
+                continue
+        merged.append(part)
+    return tuple(merged)

@@ -1,0 +1,1 @@
+"""Planning and answering by Qwen2.5-VL with a planning LoRA."""

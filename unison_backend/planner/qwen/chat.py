@@ -1,0 +1,65 @@
+"""Chat ids from segments: the template's own special tokens stay special, every typed one becomes plain text.
+
+A chat template joins user text into one string before it is tokenised, so a typed `<|im_end|>` or `<CFI>` would
+become the real thing. Here the template is rendered around a marker and the user's segments are tokenised apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...errors import WeightsError
+from ...plan.prompt import PADS, Medium, Prompt
+
+_MARKER = "\ue8ff"
+
+
+def chat_ids(
+    tokenizer: Any, prompt: Prompt, *, add_generation_prompt: bool, media_ids: Sequence[Sequence[int]] | None = None
+) -> list[int]:
+    """Token ids of one user turn that holds `prompt`, each medium as its `media_ids` (default: its pad token).
+
+    The checkpoint's own chat template is used. Raises WeightsError when it has none or hides the user's text.
+    """
+    before, after = _around_user_text(tokenizer, add_generation_prompt)
+    ids = _special(tokenizer, before)
+    number = 0
+    for segment in prompt.segments:
+        if isinstance(segment, Medium):
+            ids += [pad_id(tokenizer, PADS[segment.kind])] if media_ids is None else media_ids[number]
+            number += 1
+        else:
+            ids += literal(tokenizer, segment)
+    return ids + _special(tokenizer, after)
+
+
+def _around_user_text(tokenizer: Any, add_generation_prompt: bool) -> tuple[str, str]:
+    message = [{"role": "user", "content": _MARKER}]
+    try:
+        rendered = tokenizer.apply_chat_template(message, add_generation_prompt=add_generation_prompt, tokenize=False)
+    except ValueError as error:
+        raise WeightsError(
+            f"the planner's tokenizer has no chat template ({error}); use a complete Qwen2.5-VL folder"
+        ) from error
+    before, found, after = str(rendered).partition(_MARKER)
+    if not found:
+        raise WeightsError("the planner's chat template leaves the user's text out; use a complete Qwen2.5-VL folder")
+    return before, after
+
+
+def pad_id(tokenizer: Any, pad: str) -> int:
+    """The id of a special token; raises WeightsError when the tokenizer does not have it."""
+    token = tokenizer.convert_tokens_to_ids(pad)
+    if token is None or tokenizer.convert_ids_to_tokens(token) != pad:
+        raise WeightsError(f"the planner's tokenizer does not know {pad}; use a folder with planning weights")
+    return int(token)
+
+
+def literal(tokenizer: Any, text: str) -> list[int]:
+    """Ids of user text in which no special token can arise."""
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids)
+
+
+def _special(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False).input_ids)

@@ -1,0 +1,278 @@
+"""A Qwen2.5-VL folder, with or without a planning LoRA, as one module in memory.
+
+What is unusual: everything that can be wrong with the files is found in their headers, before a weight is read; the
+plan's 14 tokens are added when the tokenizer lacks them; and the head is untied, so that the tokens' rows for reading
+and for writing are two matrices, as in the reference's merged checkpoint. Nothing is asked of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, ResourceError, UnsupportedError, WeightsError
+from ...plan.tokens import ADDED_TOKENS
+from ...progress import Progress, silent
+from ...weights.folder import LOAD_ERRORS
+from .adapters import attach, check_fit, read_adapter
+from .chat import pad_id
+from .checkpoint import DTYPES, Folder, mark_tied, read_folder, untie
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    Device = torch.device | str
+
+ATTENTIONS = ("auto", "sdpa", "eager", "flash_attention_2")
+QUANTIZATIONS = ("4bit", "8bit")
+
+_STAGE = "loading the planner"
+
+
+@dataclass
+class Qwen:
+    """A loaded Qwen2.5-VL, in eval mode and without gradients.
+
+    model: Qwen2_5_VLForConditionalGeneration, inside a PeftModel when there is a LoRA. processor: for pictures and
+    videos; None when it cannot be had, and `processor_problem` says why. token_ids: of the 14 added tokens.
+    has_planning: the folder or the LoRA brings trained rows for them; without, they must never be decoded.
+    adapter_removable: switching the LoRA off gives the base model back.
+    """
+
+    model: Any
+    tokenizer: Any
+    processor: Any | None
+    token_ids: dict[str, int]
+    has_planning: bool
+    adapter_removable: bool = True
+    processor_problem: str = ""
+    has_adapter: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.has_adapter = hasattr(self.model, "peft_config")
+
+    @property
+    def base(self) -> Any:
+        """The Qwen2_5_VLForConditionalGeneration; a LoRA's layers are inside it and at work."""
+        return self.model.get_base_model() if self.has_adapter else self.model
+
+    @property
+    def language_model(self) -> Any:
+        """Decoder layers and final norm, without the head."""
+        return self.base.model.language_model
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """All weights as one plain module that takes attributes (transformers' own has a read-only `device`)."""
+        from torch import nn
+
+        return nn.ModuleDict({"qwen": self.model})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are now."""
+        device: torch.device = next(self.base.parameters()).device
+        return device
+
+    def to(self, device: Device) -> Qwen:
+        """Move all weights. Raises UnsupportedError for 4 or 8 bit, ResourceError when the memory is too small."""
+        import torch
+
+        if getattr(self.base, "is_quantized", False):
+            raise UnsupportedError("a 4-bit or 8-bit planner stays on the device it was loaded to; load it there")
+        try:
+            self.module.to(device)
+        except torch.OutOfMemoryError as error:
+            raise ResourceError(f"the planner does not fit into {device}'s memory; use bf16, 4bit or cpu") from error
+        return self
+
+    @contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        """The base model's own weights inside the block, where the LoRA's kind allows it; else nothing changes."""
+        if not (self.has_adapter and self.adapter_removable):
+            yield
+            return
+        import torch
+
+        self.model.base_model.disable_adapter_layers()
+        try:
+            yield
+        finally:
+            with torch.inference_mode():  # peft turns gradients on, which weights loaded in that mode refuse elsewhere
+                self.model.base_model.enable_adapter_layers()
+            self.model.requires_grad_(False)
+
+
+def load_qwen(
+    folder: Path,
+    lora: Path | None = None,
+    *,
+    dtype: str = "auto",
+    attention: str = "auto",
+    device: Device = "cpu",
+    quantize: str | None = None,
+    progress: Progress = silent,
+) -> Qwen:
+    """The Qwen2.5-VL in `folder` (plain or merged), with the adapter in the folder `lora` switched on.
+
+    dtype: auto (as stored), bf16, fp16, fp32. attention: auto (flash-attn on CUDA where installed, else sdpa), sdpa,
+    eager, flash_attention_2. quantize: 4bit or 8bit, with bitsandbytes only.
+    Raises WeightsError naming what is wrong with the files or why the two do not fit, InputError for an unknown
+    option, UnsupportedError for a library that is missing, ResourceError when the memory is too small.
+    """
+    progress(_STAGE, 0, 4)
+    files = read_folder(folder)
+    adapter = None if lora is None else read_adapter(lora)
+    options = _options(files, dtype, attention, device, quantize)
+    tokenizer, known = _load_tokenizer(files.path)
+    ids = {token: pad_id(tokenizer, token) for token in ADDED_TOKENS}
+    if adapter:
+        check_fit(adapter, files, ids, len(tokenizer))
+    progress(_STAGE, 1, 4)
+    model = _load_model(files, options)
+    rows = files.embedding.shape[0]
+    _resize(model, (adapter.rows if adapter else None) or max(rows, len(tokenizer)))
+    if not (adapter and adapter.needs_tie):
+        untie(model)
+    progress(_STAGE, 2, 4)
+    if adapter:
+        model = attach(model, adapter)
+    progress(_STAGE, 3, 4)
+    processor, problem = _load_processor(files.path, tokenizer)
+    trained = known and not files.tied and max(ids.values()) < rows
+    qwen = Qwen(
+        model=model.eval().requires_grad_(False),
+        tokenizer=tokenizer,
+        processor=processor,
+        token_ids=ids,
+        has_planning=trained or bool(adapter and adapter.trains(ids.values())),
+        adapter_removable=adapter is None or adapter.removable,
+        processor_problem=problem,
+    )
+    if quantize is None:
+        qwen.to(device)
+    progress(_STAGE, 4, 4)
+    return qwen
+
+
+def _options(files: Folder, dtype: str, attention: str, device: Device, quantize: str | None) -> dict[str, Any]:
+    """What `from_pretrained` is told, once every option is known to be possible here."""
+    import torch
+
+    if dtype != "auto" and dtype not in DTYPES:
+        raise InputError(f"dtype is {dtype!r}; it is one of auto, {', '.join(DTYPES)}")
+    name = files.dtype if dtype == "auto" else DTYPES[dtype]
+    is_cuda = torch.device(device).type == "cuda"
+    options = {"dtype": getattr(torch, name), "attn_implementation": _attention(attention, name, is_cuda)}
+    if quantize is None:
+        return options
+    if quantize not in QUANTIZATIONS:
+        raise InputError(f"quantize is {quantize!r}; it is one of {', '.join(QUANTIZATIONS)}")
+    if not _imports("bitsandbytes"):
+        raise UnsupportedError(f"{quantize} takes bitsandbytes, which is not installed: pip install bitsandbytes")
+    from transformers import BitsAndBytesConfig
+
+    bits = {f"load_in_{quantize}": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": options["dtype"]}
+    way = BitsAndBytesConfig(**bits)  # type: ignore[no-untyped-call]
+    return options | {"quantization_config": way, "device_map": {"": str(device)}}
+
+
+def _attention(name: str, dtype: str, is_cuda: bool) -> str:
+    if name not in ATTENTIONS:
+        raise InputError(f"attention is {name!r}; it is one of {', '.join(ATTENTIONS)}")
+    if name not in ("auto", "flash_attention_2"):
+        return name
+    problems = {
+        "takes a CUDA device": not is_cuda,
+        "takes bf16 or fp16": dtype == "float32",
+        "takes flash-attn, which cannot be imported: pip install flash-attn": is_cuda and not _imports("flash_attn"),
+    }
+    problem = next((text for text, applies in problems.items() if applies), None)
+    if problem and name != "auto":
+        raise UnsupportedError(f"attention flash_attention_2 {problem}; or use sdpa")
+    return "sdpa" if problem else "flash_attention_2"
+
+
+def _imports(module: str) -> bool:
+    """Whether a compiled library is installed and fits this torch."""
+    import importlib
+
+    try:
+        importlib.import_module(module)
+    except (ImportError, OSError, RuntimeError):
+        return False
+    return True
+
+
+def _load_tokenizer(folder: Path) -> tuple[Any, bool]:
+    """The folder's tokenizer with all 14 tokens, and whether it knew them before."""
+    from transformers import AutoTokenizer
+
+    if not (folder / "tokenizer.json").is_file() and not (folder / "merges.txt").is_file():
+        raise WeightsError(f"{folder} has no tokenizer.json; download the complete folder")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the tokenizers library raises plain Exception
+        raise WeightsError(f"{folder}: its tokenizer cannot be read ({_first_line(error)})") from error
+    known = set(ADDED_TOKENS) <= set(tokenizer.get_vocab())
+    tokenizer.add_tokens(list(ADDED_TOKENS), special_tokens=True)
+    return tokenizer, known
+
+
+def _load_model(files: Folder, options: dict[str, Any]) -> Any:
+    import torch
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    options = options | {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    try:
+        config = Qwen2_5_VLConfig.from_pretrained(files.path, local_files_only=True)
+        mark_tied(config, files.tied)
+        loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(files.path, config=config, **options)
+    except torch.OutOfMemoryError as error:
+        raise ResourceError("the planner does not fit into the device's memory; use 4bit or cpu") from error
+    except LOAD_ERRORS as error:
+        raise WeightsError(f"{files.path} cannot be loaded as a Qwen2.5-VL folder: {_first_line(error)}") from error
+    model, info = loaded
+    for fault in ("missing", "unexpected"):
+        if keys := sorted(info[f"{fault}_keys"]):
+            raise WeightsError(f"{files.path}: {len(keys)} weights are {fault} ({', '.join(keys[:3])})")
+    return model
+
+
+def _resize(model: Any, rows: int) -> None:
+    """Give embedding and head `rows` rows; new ones are the mean of the old, so that they neither shine nor vary."""
+    import torch
+
+    old = model.get_input_embeddings().weight.shape[0]
+    if rows == old:
+        return
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    with torch.no_grad():
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+            layer.weight[old:] = layer.weight[:old].float().mean(0).to(layer.weight.dtype)
+
+
+def _load_processor(folder: Path, tokenizer: Any) -> tuple[Any | None, str]:
+    """The processor with `tokenizer` in it, or None and why."""
+    from transformers import AutoProcessor
+
+    try:
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call]
+    except LOAD_ERRORS as error:
+        cure = "install torchvision" if not _imports("torchvision") else "download the complete folder"
+        return None, f"pictures and videos cannot be shown ({_first_line(error)}); {cure}"
+    if not hasattr(processor, "image_processor"):
+        return None, f"{folder} has no preprocessor_config.json; download the complete folder"
+    processor.tokenizer = tokenizer
+    return processor, ""
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

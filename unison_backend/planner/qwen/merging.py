@@ -1,0 +1,164 @@
+"""A planning LoRA merged into its base, for good: a folder that transformers and LLaMA-Factory load.
+
+What is unusual: the merged folder keeps the base's own small files, changed only where they must be, so that whatever
+reads the base reads the result; and it appears only once it was read back and its logits were compared.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import secrets
+import shutil
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, ResourceError, WeightsError
+from ...plan.tokens import ADDED_TOKENS
+from ...progress import Progress, silent
+from ...weights.folder import read_json
+from .checkpoint import DTYPES, untie
+from .loading import Qwen, load_qwen
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_STAGE = "merging"
+_SMALL = (".json", ".jinja", ".txt")
+_TOKEN_FILES = ("tokenizer.json", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json")
+
+PROBE = "Make a 4 second video of a red fox that runs through the snow."
+# Largest difference of logits, in units of the largest logit (at least 1). bf16: measured 1.5e-2 on a small model.
+TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 2e-2}
+
+
+def merge(base: Path, lora: Path, out: Path, *, dtype: str = "auto", progress: Progress = silent) -> None:
+    """Write the Qwen2.5-VL folder `out`: `base` with the LoRA in `lora` added to its weights, for good.
+
+    Safetensors shards, head untied, the plan's tokens in the tokenizer when the LoRA brings rows for them (else the
+    result must not pass for a planner), all other small files as in `base`. The result is read back and its logits
+    are compared with the adapter's before it gets its name; whatever fails, nothing is left behind.
+    Raises InputError for `out`, WeightsError as `load_qwen` and for a result that differs, ResourceError (disk).
+    """
+    base, out = Path(base), Path(out)
+    _check_out(base, out)
+    progress(_STAGE, 0, 4)
+    qwen = load_qwen(base, lora, dtype=dtype, attention="sdpa")
+    temporary = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
+    try:
+        expected = _probe(qwen)
+        progress(_STAGE, 1, 4)
+        _write(qwen, base, temporary)
+        progress(_STAGE, 2, 4)
+        _verify(temporary, qwen, expected)
+        progress(_STAGE, 3, 4)
+        gc.collect()  # Windows does not rename a folder whose files are mapped
+        if out.is_dir():
+            out.rmdir()
+        temporary.rename(out)
+    except OSError as error:
+        raise ResourceError(f"{out} cannot be written ({error}); make room or choose another folder") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    progress(_STAGE, 4, 4)
+
+
+def _check_out(base: Path, out: Path) -> None:
+    if out.resolve() == base.resolve():
+        raise InputError(f"{out} is the base itself; choose a new folder")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out} exists already; choose a new or empty folder")
+
+
+def _probe(qwen: Qwen) -> Tensor:
+    """Logits [1, S, rows] of a fixed text and the 14 tokens, fp32 on the CPU."""
+    import torch
+
+    ids = [*qwen.tokenizer(PROBE, add_special_tokens=False).input_ids, *qwen.token_ids.values()]
+    with torch.no_grad():
+        logits: Tensor = qwen.base(input_ids=torch.tensor([ids])).logits.float()
+    return logits
+
+
+def _write(qwen: Qwen, base: Path, folder: Path) -> None:
+    """The merged folder; `qwen` holds the merged model afterwards."""
+    from safetensors import SafetensorError
+    from transformers import GenerationConfig
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on the head, which is untied below
+            model = qwen.model.merge_and_unload(safe_merge=True)
+    except ValueError as error:  # peft found a NaN
+        raise WeightsError(f"the LoRA cannot be merged: {error}") from error
+    untie(model)
+    qwen.model, qwen.has_adapter = model, False
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
+    folder.mkdir(parents=True)
+    if shutil.disk_usage(folder).free < 1.02 * size:
+        raise ResourceError(f"{folder.parent} has no room for the merged planner; free {size / 1e9:.1f} GB")
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]  # the base's is copied, valid or not
+    try:
+        model.save_pretrained(folder, max_shard_size="4GB")
+    except SafetensorError as error:
+        raise ResourceError(f"{folder.parent}: the merged weights cannot be written ({error})") from error
+    _write_small_files(qwen, base, folder)
+
+
+def _write_small_files(qwen: Qwen, base: Path, folder: Path) -> None:
+    """Everything beside the weights as in `base`, but the config's head, rows and dtype, and the added tokens."""
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    for path in base.iterdir():
+        if path.suffix in _SMALL and not path.name.endswith(".index.json"):
+            shutil.copyfile(path, folder / path.name)
+    config = read_json(base / "config.json")
+    rows, dtype = qwen.base.get_input_embeddings().weight.shape[0], str(qwen.base.dtype).removeprefix("torch.")
+    values = {"vocab_size": rows, "tie_word_embeddings": False, "dtype": dtype, "torch_dtype": dtype}
+    for part in (config, *(part for part in config.values() if isinstance(part, dict))):
+        part.update({name: value for name, value in values.items() if name in part})
+    _write_json(folder / "config.json", config | {"tie_word_embeddings": False})
+    if qwen.has_planning:
+        _write_tokens(qwen, folder)
+
+
+def _write_tokens(qwen: Qwen, folder: Path) -> None:
+    """Add the 14 tokens to the tokenizer's files in `folder`, whichever of them there are."""
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False) | {"special": True}
+    entries = [{"id": number, "content": token, **flags} for token, number in qwen.token_ids.items()]
+    if not (folder / "tokenizer.json").is_file():
+        qwen.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    for path in (folder / name for name in _TOKEN_FILES if (folder / name).is_file()):
+        content = read_json(path)
+        if path.name == "added_tokens.json":
+            content |= qwen.token_ids
+        for name in ("additional_special_tokens", "extra_special_tokens"):
+            if isinstance(listed := content.get(name), list):
+                listed += [token for token in ADDED_TOKENS if token not in listed]
+        if isinstance(listed := content.get("added_tokens"), list):
+            listed += [entry for entry in entries if entry["content"] not in {have["content"] for have in listed}]
+        if isinstance(known := content.get("added_tokens_decoder"), dict):
+            known.update({str(entry["id"]): {k: v for k, v in entry.items() if k != "id"} for entry in entries})
+        _write_json(path, content)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_bytes((json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+
+
+def _verify(folder: Path, merged: Qwen, expected: Tensor) -> None:
+    """Read `folder` back: the same weights and token ids as `merged`, and the logits `expected` of base and LoRA."""
+    import torch
+
+    name = str(merged.base.dtype).removeprefix("torch.")
+    again = load_qwen(folder, dtype=next(short for short, full in DTYPES.items() if full == name), attention="sdpa")
+    held = merged.base.state_dict()
+    for key, tensor in again.base.state_dict().items():
+        if not torch.equal(tensor, held[key]):
+            raise WeightsError(f"{folder.parent}: {key} was not written as it was merged; try another disk")
+    if again.token_ids != merged.token_ids or again.has_planning != merged.has_planning:
+        raise WeightsError(f"{folder.parent}: the merged tokenizer has other ids; use the base's complete folder")
+    difference = float((_probe(again) - expected).abs().max())
+    limit = TOLERANCES[name] * max(1.0, float(expected.abs().max()))
+    if not difference <= limit:
+        raise WeightsError(f"merged logits differ from the LoRA's by {difference:.2g} ({name} allows {limit:.2g})")

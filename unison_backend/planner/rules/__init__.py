@@ -1,0 +1,1 @@
+"""Planning by rules: no weights, milliseconds, English and Chinese."""

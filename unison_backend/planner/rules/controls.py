@@ -1,0 +1,74 @@
+"""Which medium steers the result, and by what of it: a map that it already is, or one to be made of it."""
+
+from __future__ import annotations
+
+import re
+
+from ...plan.plan import Control
+from ...plan.tasks import Output
+from . import roles
+from .intent import Verdict
+from .language import Language
+from .text import Text
+
+# Characters before a control word in which "into a" makes it the result and not the input.
+_INTO = 30
+# Characters before a control word in which the medium that has it is named ("<pad>'s depth").
+_DERIVED = 24
+# What each pattern of the language's "control" list is about, in its order.
+_KINDS: tuple[Control, ...] = ("pose", "depth", "canny", "scribble", "flow", "grey", "map")
+
+
+def control_input(
+    verdict: Verdict | None, output: Output | None, text: Text, language: Language
+) -> tuple[int, Control] | None:
+    """A control map, or footage whose pose, depth, edges or motion is to be followed: its index and kind."""
+    for index, match in roles.linked("control", text, language):
+        before = text.value[max(0, match.start() - _INTO) : match.start()]
+        if (output is None or text.kinds[index] == output) and _is_given(match, index, before, text, language):
+            return index, _kind(index, text, language)
+    if verdict and verdict.kind in ("edit", "transform"):
+        return None
+    videos = list(roles.media_of("video", text, set()))
+    follows = language.search("motion", text.value) and language.search("motion_follow", text.value)
+    if output in ("video", None) and videos and follows:
+        return videos[0], "pose"
+    if output in ("image", None) and not videos:
+        posed = [i for i, _ in roles.linked("follow_picture", text, language) if text.kinds[i] == "image"]
+        return (posed[0], "pose") if posed else None
+    return None
+
+
+def _is_given(match: re.Match[str], index: int, before: str, text: Text, language: Language) -> bool:
+    """False for a word that names the result ("into a sketch") or only describes it ("striking a victory pose")."""
+    position = next((p for p, i in text.pads if i == index), len(text.value))
+    described = position < match.start() and language.search("indefinite", before)
+    linked = language.match("post", text.value[position + 1 : match.start()])
+    return not language.search("into", before) and (not described or linked is not None)
+
+
+def _kind(index: int, text: Text, language: Language) -> Control:
+    """ "map" when the words call the medium a map ("pose video", "sketch"), else what is to be made of it."""
+    named: list[Control] = []
+    for kind, pattern in zip(_KINDS, language.patterns("control"), strict=True):
+        for match in pattern.finditer(text.value):
+            if roles.labelled(match, text, language) != index:
+                continue
+            if language.match("map_noun", text.value[match.end() :]):
+                return "map"
+            if language.match("is_map", match.group()) and not _is_derived(match, text, language):
+                return "map"
+            named.append(kind)
+    return named[0] if named else "map"
+
+
+def _is_derived(match: re.Match[str], text: Text, language: Language) -> bool:
+    """True for what a medium has and a map would be made of ("the depth of <pad>"), not what it is ("depth <pad>").
+
+    A drawing that is said to be in a medium is the medium's own content.
+    """
+    before = text.value[max(0, match.start() - _DERIVED) : match.start()]
+    if found := language.search("derived_from", before):
+        return not language.match("drawn", match.group()) or found.re is language.patterns("derived_from")[0]
+    of = language.match("derived_of", text.value[match.end() :])
+    return of is not None and not language.match("drawn", match.group())

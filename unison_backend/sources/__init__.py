@@ -1,0 +1,1 @@
+"""What VACE is given: control video, mask and references at final size."""

@@ -1,0 +1,266 @@
+"""VACE's sources: control video, mask and references at final size, from a plan and its media.
+
+Frames are [T, H, W, 3] float32 in 0..1, masks [T, H, W], 1 = generate and 0 = keep, grey is 0.5. Nothing goes
+through a lossy file: where source and output have the same size, kept pixels are the source's own to the bit.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError, UnsupportedError
+from ..media.resize import cover, letterbox_on_white
+from ..plan.geometry import MediaInfo
+from ..plan.plan import WHOLE_FRAME, Plan
+from ..plan.spec import GenerationSpec
+from ..progress import Cancel, Progress, check, never, silent
+from . import masks
+from .masks import MASK_THRESHOLD, MaskOptions
+
+GREY = 0.5
+UNCHANGED = MaskOptions()
+
+
+class Media(Protocol):
+    """Pixels by index, from files or from a host's tensors."""
+
+    def info(self, index: int) -> MediaInfo:
+        """What is known of the medium without its pixels."""
+
+    def label(self, index: int) -> str:
+        """How messages call the medium."""
+
+    def picture(self, index: int, *, as_mask: bool = False) -> Tensor:
+        """A still: [H, W, 3] float32 0..1. As a mask, transparent parts are black instead of white."""
+
+    def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
+        """The video's frames at ascending `indices`: [H, W, 3] float32 0..1 each."""
+
+
+# (phrase, source [T, H, W, 3]) to its mask [T, H, W] of 0 and 1, and how it was found.
+FindMask = Callable[[str, Tensor, Progress, Cancel], tuple[Tensor, str]]
+# (kind of map, footage [T, H, W, 3]) to the map [T, H, W, 3], and what was done.
+MakeMap = Callable[[str, Tensor, Progress, Cancel], tuple[Tensor, str]]
+
+
+@dataclass(frozen=True)
+class Annotators:
+    """What can be made of media beyond showing them; None: not here."""
+
+    find_mask: FindMask | None = None
+    make_map: MakeMap | None = None
+
+
+NO_ANNOTATORS = Annotators()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What VACE is given. video [T, H, W, 3], mask [T, H, W], references [H, W, 3] each; float32 on the CPU."""
+
+    video: Tensor
+    mask: Tensor
+    references: tuple[Tensor, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def prepare(
+    plan: Plan,
+    spec: GenerationSpec,
+    media: Media,
+    progress: Progress = silent,
+    cancel: Cancel = never,
+    *,
+    annotators: Annotators = NO_ANNOTATORS,
+    mask_options: MaskOptions = UNCHANGED,
+) -> Sources:
+    """The sources of a generation plan, sized and timed by `spec` alone.
+
+    Raises InputError for an empty mask, UnsupportedError for what takes annotators that are not here, and whatever
+    `media` and the annotators raise.
+    """
+    check_possible(plan, media, annotators)
+    make = _Preparation(plan, spec, media, progress, cancel, annotators)
+    if plan.source is not None:
+        video, mask = make.edited(plan.source, mask_options)
+    else:
+        video = make.control_video() if plan.control is not None else _expanded(GREY, (*make.shape, 3))
+        mask = _expanded(1.0, make.shape)
+    if plan.frames:
+        video, mask = make.with_frames(video, mask)
+    width, height = make.shape[2], make.shape[1]
+    references = tuple(letterbox_on_white(media.picture(i), width, height) for i in plan.references)
+    return Sources(video, mask, references, tuple(make.notices))
+
+
+def check_possible(plan: Plan, media: Media | None = None, annotators: Annotators = NO_ANNOTATORS) -> None:
+    """Raise UnsupportedError when the plan needs a step that is not there, before any work is done."""
+    name = media.label if media else lambda index: f"medium {index}"
+    if plan.source is not None and plan.mask is None and not plan.remakes_all:
+        if plan.target is None:
+            raise UnsupportedError(
+                f"the plan edits {name(plan.source)} without a mask and names nothing in it to look for. Give a mask "
+                f"with it (white = change), say what to change, or set the target to {WHOLE_FRAME!r} to have all of it "
+                "made anew."
+            )
+        if annotators.find_mask is None:
+            raise UnsupportedError(
+                f"the plan edits {name(plan.source)} without a mask; finding {plan.target!r} takes a detector and a "
+                "segmenter, which are not here. Give them, or give a mask (white = change)."
+            )
+    if plan.control not in (None, "map") and annotators.make_map is None:
+        raise UnsupportedError(
+            f"the plan follows the {plan.control} of {name(plan.control_medium or 0)}; making that map from ordinary "
+            "footage is not possible here. Give a ready map, and set control to map when it already is one."
+        )
+
+
+def place_index(place: str | int, num_frames: int) -> int:
+    """The frame number of "first", "last" or a number; raises InputError beyond the video's end."""
+    index = {"first": 0, "last": num_frames - 1}.get(place, place) if isinstance(place, str) else place
+    if not isinstance(index, int) or not 0 <= index < num_frames:
+        raise InputError(f"a picture is planned as frame {place}, but the video has the frames 0 to {num_frames - 1}")
+    return index
+
+
+def aligned(source: MediaInfo, other: MediaInfo, frames: Sequence[int]) -> tuple[int, ...]:
+    """The frame of a mask or map for each of the source's `frames`: by number when both have as many, else by time.
+
+    A mask drawn frame by frame may have been saved at another rate, so equal counts go before equal times; behind
+    its end a shorter one holds its last frame.
+    """
+    if other.num_frames == source.num_frames:
+        return tuple(frames)
+    return tuple(max(0, bisect_right(other.starts, source.starts[i]) - 1) for i in frames)
+
+
+def _expanded(value: float, shape: tuple[int, ...]) -> Tensor:
+    """One value for all: takes no memory however long the video is."""
+    return torch.full((1,) * len(shape), value).expand(shape)
+
+
+class _Preparation:
+    """One call of `prepare`: what every step needs, and the notices that they leave."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        spec: GenerationSpec,
+        media: Media,
+        progress: Progress,
+        cancel: Cancel,
+        annotators: Annotators,
+    ) -> None:
+        self.plan, self.spec, self.media, self.annotators = plan, spec, media, annotators
+        self.progress, self.cancel = progress, cancel
+        self.shape = (_known(spec.num_frames), _known(spec.height), _known(spec.width))
+        self.notices: list[str] = []
+
+    def edited(self, source: int, options: MaskOptions) -> tuple[Tensor, Tensor]:
+        """Source with its masked part grey (or the control map there), and the mask at the source's size and times."""
+        if self.plan.remakes_all:
+            return self._all_of(source)
+        video = self._clip(source)
+        if self.plan.mask is not None:
+            mask, name = self._given_mask(source, self.plan.mask), f"the mask {self.media.label(self.plan.mask)}"
+        else:
+            mask, name = self._found_mask(video), f"the mask of {self.plan.target!r}"
+        mask = masks.changed(mask, options, self.cancel)
+        marked = (mask > MASK_THRESHOLD)[..., None]
+        if not marked.any():
+            raise InputError(f"{name} marks nothing: paint what shall change white (lighter than half grey)")
+        if marked.all():
+            self.notices.append(f"{name} marks everything: nothing of {self.media.label(source)} is kept")
+        inside = torch.tensor(GREY) if self.plan.control is None else self.control_video(source)
+        return torch.where(marked, inside, video), mask
+
+    def _all_of(self, source: int) -> tuple[Tensor, Tensor]:
+        """The whole frame is the mask: it cannot grow, and what the source shows only counts as a control map."""
+        name = self.media.label(source)
+        held = f"here the map of {self.media.label(_known(self.plan.control_medium))}" if self.plan.control else (
+            "here nothing: give it as a control input too (canny, depth, pose) to keep its shapes"
+        )  # fmt: skip
+        self.notices.append(
+            f"the mask is the whole frame: VACE repaints all of {name} and keeps only what its control channels hold, "
+            f"{held}"
+        )
+        inside = _expanded(GREY, (*self.shape, 3)) if self.plan.control is None else self.control_video(source)
+        return inside, _expanded(1.0, self.shape)
+
+    def control_video(self, source: int | None = None) -> Tensor:
+        """The control medium as a map; beside an edit source it follows that one's times."""
+        medium = _known(self.plan.control_medium)
+        footage = self._clip(medium, like=source)
+        if self.plan.control in (None, "map") or self.annotators.make_map is None:
+            return footage
+        video, told = self.annotators.make_map(str(self.plan.control), footage, self.progress, self.cancel)
+        self.notices.append(told)
+        return video
+
+    def with_frames(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Both with the plan's pictures at their places, kept as they are (reference: frameref, and composition)."""
+        video, mask = video.clone(), mask.clone()
+        count, height, width = self.shape
+        for frame in self.plan.frames:
+            index = place_index(frame.place, count)
+            video[index] = cover(self.media.picture(frame.medium), width, height)
+            mask[index] = 0
+        return video, mask
+
+    def _found_mask(self, video: Tensor) -> Tensor:
+        find = self.annotators.find_mask
+        if find is None or self.plan.target is None:
+            raise ValueError("check_possible comes first")
+        mask, told = find(self.plan.target, video, self.progress, self.cancel)
+        self.notices.append(told)
+        return mask
+
+    def _given_mask(self, source: int, index: int) -> Tensor:
+        """[T, H, W] in 0..1 for every output frame; a still is repeated, a video follows the source's times."""
+        count, height, width = self.shape
+        info = self.media.info(index)
+        if info.kind == "image":
+            still = cover(self.media.picture(index, as_mask=True), width, height).amax(-1)
+            return still.expand(count, height, width)
+        frames = self._aligned_frames(index, source)
+        if info.num_frames < self.media.info(source).num_frames:
+            self.notices.append(f"the mask {self.media.label(index)} is shorter than its video: its last frame is held")
+        return torch.stack([frame.amax(-1) for frame in frames])
+
+    def _clip(self, index: int, like: int | None = None) -> Tensor:
+        """A medium as [T, H, W, 3] at final size: the frames that `spec` picked of a video, or a still.
+
+        like: the video that those frames were picked from, when it is another one.
+        """
+        count, height, width = self.shape
+        if self.media.info(index).kind == "image":
+            return cover(self.media.picture(index), width, height).expand(count, height, width, 3)
+        video = torch.empty(count, height, width, 3)
+        for number, frame in enumerate(self._aligned_frames(index, index if like is None else like)):
+            video[number] = frame
+            self.progress("preparing sources", number + 1, count)
+        return video
+
+    def _aligned_frames(self, index: int, source: int) -> Iterator[Tensor]:
+        """The video's frame at final size for each frame that `spec` picked of `source`; each is decoded once."""
+        _, height, width = self.shape
+        wanted = aligned(self.media.info(source), self.media.info(index), self.spec.source_frames)
+        decoded = self.media.frames(index, sorted(set(wanted)), self.cancel)
+        current, shown = -1, torch.empty(0)
+        for number in wanted:
+            check(self.cancel, "source preparation")
+            if number != current:
+                current, shown = number, cover(next(decoded), width, height)
+            yield shown
+
+
+def _known(value: int | None) -> int:
+    if value is None:
+        raise ValueError("sources need a complete specification: resolve the plan with all its media")
+    return value

@@ -1,0 +1,152 @@
+"""The planning LoRA: a Qwen2.5-VL learns to write plans as signal tokens (paper: LoRA on the understanding model).
+
+What is unusual: a record becomes ids by the same function that the planner reads with, so that what is trained is what
+will be asked, typed special tokens included; only the plan and the end of the turn are learned; and the embedding rows
+of the 14 tokens are saved with the adapter, which the planner then loads as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import InputError, ResourceError
+from ..plan.prompt import parse_pads
+from ..planner.qwen.chat import chat_ids
+from ..planner.qwen.loading import Qwen, load_qwen
+from ..progress import Cancel, Progress, never, silent
+from ..weights.write import WRITE_ERRORS
+from .loop import Fit, Schedule
+
+# Every linear layer of the language model, none of the vision tower's (whose MLPs have the same names).
+TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+SAVED = ("embed_tokens", "lm_head")
+MAX_IDS = 2048
+IGNORED = -100  # a label that is not learned
+
+SCHEDULE = Schedule(steps=2000, lr=2e-4, warmup=100, weight_decay=0.0, betas=(0.9, 0.95), seed=21)
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """rank and alpha of the adapter; the embedding and the head are trained whole and saved with it."""
+
+    rank: int = 64
+    alpha: int = 128
+    dropout: float = 0.0
+    batch: int = 16
+    gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("rank", self.rank), ("alpha", self.alpha), ("batch", self.batch)):
+            if value < 1:
+                raise InputError(f"{name} is {value}; it has to be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout}; it has to be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One record as ids; the last `learned` of them are the plan and the end of the turn."""
+
+    ids: tuple[int, ...]
+    learned: int
+
+
+def to_sample(tokenizer: Any, prompt: str, answer: str, end: int) -> Sample:
+    """A record's prompt (with pads) and what the planner is to write, as ids. Raises InputError when it is too long."""
+    asked = chat_ids(tokenizer, parse_pads(prompt), add_generation_prompt=True)
+    written = [*tokenizer(answer, add_special_tokens=False).input_ids, end]
+    if len(asked) + len(written) > MAX_IDS:
+        raise InputError(f"a record has {len(asked) + len(written)} tokens, at most {MAX_IDS} can be trained on")
+    return Sample((*asked, *written), len(written))
+
+
+def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
+    """The model inside a PeftModel whose adapter, embedding and head are trainable, the adapter in float32."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=TARGETS,
+        modules_to_save=list(SAVED),
+        task_type="CAUSAL_LM",
+    )
+    model: Any = get_peft_model(qwen.base, config)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.enable_input_require_grads()
+    return model
+
+
+def train(
+    base: Path, pairs: Sequence[tuple[str, str]], out: Path, schedule: Schedule = SCHEDULE,
+    settings: LoraSettings = LoraSettings(), *, dtype: str = "auto", progress: Progress = silent,
+    cancel: Cancel = never,
+) -> Path:  # fmt: skip
+    """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
+
+    pairs: instructions with pads, and what the planner is to write (signal tokens, or a plain answer of the person's
+    own understanding data). A state in `out` is resumed.
+    Raises InputError for records that cannot be used, WeightsError for `base`, ResourceError, Cancelled.
+    """
+    from accelerate import Accelerator
+
+    if not pairs:
+        raise InputError("there are no planning records; make some with `unison data planning`")
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
+    end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    samples = [to_sample(qwen.tokenizer, prompt, answer, end) for prompt, answer in pairs]
+    torch.manual_seed(schedule.seed)
+    model = add_lora(qwen, settings)
+    model.train()
+    fit = Fit(model, schedule, out, accelerator)
+    # What is trained is float32: over a base in half precision the layers in between compute in bfloat16.
+    mixed = next(parameter for parameter in model.parameters() if not parameter.requires_grad).dtype != torch.float32
+
+    def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
+        chosen = torch.randint(len(samples), (settings.batch,), generator=generator).tolist()
+        ids, labels, real = to_batch([samples[index] for index in chosen], pad=end, device=accelerator.device)
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
+            logits = fit.module(input_ids=ids, attention_mask=real, use_cache=False).logits
+        return {"loss": functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())}
+
+    fit.run(loss, stage="training the planner", progress=progress, cancel=cancel)
+    if accelerator.is_main_process:
+        _save(model, qwen.tokenizer, out / "adapter")
+    return out / "adapter"
+
+
+def to_batch(samples: Sequence[Sample], *, pad: int, device: Any = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, labels, mask) [B, S]: padded behind, labels only where something is learned."""
+    length = max(len(sample.ids) for sample in samples)
+    ids = torch.full((len(samples), length), pad)
+    labels = torch.full_like(ids, IGNORED)
+    real = torch.zeros_like(ids)
+    for row, sample in enumerate(samples):
+        count = len(sample.ids)
+        ids[row, :count] = torch.tensor(sample.ids)
+        labels[row, count - sample.learned : count] = ids[row, count - sample.learned : count]
+        real[row, :count] = 1
+    return ids.to(device), labels.to(device), real.to(device)
+
+
+def _save(model: Any, tokenizer: Any, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder, save_embedding_layers=False)  # they are in modules_to_save
+        tokenizer.save_pretrained(folder)
+    except WRITE_ERRORS as error:
+        raise ResourceError(f"the adapter cannot be written to {folder} ({error}); make room there") from error

@@ -1,0 +1,161 @@
+"""Model folders as the hub has them: their small files, their weights, and what they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UnsupportedError, WeightsError
+from ..memory import memory_errors
+from .state import load_state_dict
+
+if TYPE_CHECKING:
+    import torch
+
+    Device = torch.device | str
+
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
+
+
+def model_type(folder: Path) -> str:
+    """What a folder's config.json says it is; "" when there is none or it cannot be read."""
+    try:
+        return str(json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+def check_folder(folder: Path, types: Sequence[str], role: str) -> Path:
+    """The folder, once its small files and weight headers are those of one of `types`; WeightsError says what is not.
+
+    role: how messages call it. Pickled weights are opened with `weights_only=True` alone.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise WeightsError(f"{path} is {'a file' if path.exists() else 'not there'}; give a {role} folder")
+    if (kind := read_json(path / "config.json").get("model_type")) not in types:
+        raise WeightsError(f"{path} is a model of type {kind!r}; a {role} is {' or '.join(map(repr, types))}")
+    for file in sorted(path.glob("*config.json")):
+        if "auto_map" in read_json(file):
+            raise WeightsError(f"{file} asks to run code from the folder (auto_map), which is refused; remove auto_map")
+    if not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        raise WeightsError(f"{path} has no preprocessor_config.json; download the complete folder")
+    for file in _weight_files(path):
+        load_state_dict(file, device="meta")
+    return path
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that transformers will read, all of which exist: safetensors before pickles, one file before parts."""
+    for name in _WEIGHTS:
+        if (folder / name).is_file():
+            return [folder / name]
+        if not (index := folder / f"{name}.index.json").is_file():
+            continue
+        parts = read_json(index).get("weight_map")
+        if not isinstance(parts, dict) or not parts:
+            raise WeightsError(f"{index} lists no weights; download it again")
+        files = [folder / Path(str(part)).name for part in sorted(set(parts.values()))]
+        if absent := [file.name for file in files if not file.is_file()]:
+            raise WeightsError(f"{folder} lacks {len(absent)} of {len(files)} weight files: {', '.join(absent[:3])}")
+        return files
+    raise WeightsError(f"{folder} has no {_WEIGHTS[0]}; download the complete folder")
+
+
+def load_part(kind: Any, folder: Path) -> Any:
+    """A processor of class `kind` from `folder`."""
+    try:
+        return kind.from_pretrained(folder, local_files_only=True)
+    except ImportError as error:
+        raise UnsupportedError(f"{kind.__name__} takes a library that is missing ({first_line(error)})") from error
+    except Exception as error:  # the tokenizers library raises plain Exception
+        message = f"{folder} cannot be read as a {kind.__name__} ({first_line(error)})"
+        raise WeightsError(f"{message}; download the complete folder") from error
+
+
+def load_model(kind: Any, folder: Path, *, dtype: str, **options: Any) -> tuple[Any, set[str]]:
+    """A model of class `kind`, in eval mode and without gradients, and the weights that the folder does not have."""
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    options |= {"local_files_only": True, "weights_only": True, "output_loading_info": True}
+    options |= {"use_safetensors": _weight_files(folder)[0].suffix == ".safetensors", "dtype": getattr(torch, dtype)}
+    try:
+        with memory_errors(f"loading {folder}", "close other programs"):
+            model, info = kind.from_pretrained(folder, **options)
+    except LOAD_ERRORS as error:
+        raise WeightsError(f"{folder} cannot be loaded as a {kind.__name__}: {first_line(error)}") from error
+    return model.eval().requires_grad_(False), set(info["missing_keys"])
+
+
+def refuse_missing(folder: Path, keys: Collection[str]) -> None:
+    """Raise WeightsError when weights are missing; ones too many do no harm, and old folders have some."""
+    if keys:
+        raise WeightsError(
+            f"{folder}: {len(keys)} weights are missing ({', '.join(sorted(keys)[:3])}); download it again"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says, short enough for a message."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+
+
+PLANNER_TYPE = "qwen2_5_vl"
+
+_MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def has_planning_weights(folder: Path) -> bool:
+    """True for a Qwen2.5-VL folder whose tokenizer knows the plan's tokens and whose head is its own.
+
+    A plain Qwen2.5-VL has untrained rows there and must never be decoded into signal tokens.
+    """
+    try:
+        tokens = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    config = _config(folder)
+    own_head = not config.get("tie_word_embeddings", True) or "lm_head.weight" in _weight_names(folder)
+    return config.get("model_type") == PLANNER_TYPE and "<BORES>" in tokens and own_head
+
+
+def _weight_names(folder: Path) -> set[str]:
+    """The tensors that a folder's index, or its one file's header, lists; nothing when neither can be read."""
+    try:
+        index = folder / "model.safetensors.index.json"
+        if index.is_file():
+            return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+        with (folder / "model.safetensors").open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            return set(json.loads(file.read(min(size, _MAX_HEADER))))
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+# Everything that transformers and peft were seen to raise on a folder that is not what it says.
+LOAD_ERRORS = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; raises WeightsError when the file is missing or anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{path.parent} has no {path.name}; download the complete folder") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged ({error}); download it again") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} is no JSON object; download it again")
+    return content

@@ -1,0 +1,233 @@
+"""Weights files: read a state dict safely, undo fp8, put it into a model strictly.
+
+What is unusual here: nothing is read before it is needed. A safetensors file (or a zip .pth) is memory-mapped and
+its tensors point into the file, so an 11 GB file opens at once and only the pages that a model touches are read.
+Pickles are opened with `weights_only=True`: a file that holds code is refused before any of it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ResourceError, UnisonError, WeightsError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    Device = torch.device | str
+
+SAFETENSORS = (".safetensors", ".sft")
+PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+
+# What the first bytes of a wrong file, in lower case, say it is, and what to do about it.
+_HEADS = (
+    (b"version https://git-lfs", "is a Git LFS pointer, not the weights themselves: run `git lfs pull` or download it"),
+    (b"gguf", "is a GGUF file, which only the host's GGUF loaders read: get the .safetensors form (fp16, bf16 or fp8)"),
+    (b"<!doctype", "is a web page, not weights: download the file itself"),
+)
+
+# Everything `torch.load` was seen to raise on a file that is not what it says.
+_LOAD_ERRORS = (
+    *(pickle.UnpicklingError, EOFError, RuntimeError, OSError),
+    *(ValueError, LookupError, TypeError, AttributeError, MemoryError),
+)
+
+# safetensors' names of the types that torch has (its format.md).
+_DTYPES = {
+    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool", "U8": "uint8"},
+    **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U16": "uint16", "U32": "uint32"},
+    **{"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu"},
+}
+
+# Keys that belong to a file as a whole: they carry no model prefix.
+_FILE_KEYS = ("scaled_fp8", "spiece_model")
+
+# How ComfyUI marks fp8 layers: `X.scale_weight` / `X.scale_input` with one `scaled_fp8` tensor a file (first form),
+# `X.weight_scale` / `X.input_scale` with `X.comfy_quant`, a JSON text as bytes (second form).
+_SCALES = ("scale_weight", "weight_scale")
+_MARKERS = (*_SCALES, "scale_input", "input_scale", "comfy_quant", "scaled_fp8")
+_FP8_FORMATS = ("float8_e4m3fn", "float8_e5m2")
+
+# Last parts of keys that only other quantised formats have.
+_OTHER_FORMATS = {
+    "weight_scale_2": "nvfp4",
+    "pre_quant_scale": "nvfp4",
+    "weight_s_rel": "asym_w4a8_int8",
+    "weight_codebook": "asym_w4a8_int8",
+    "absmax": "bitsandbytes",
+    "SCB": "bitsandbytes int8",
+    "qweight": "GPTQ or AWQ",
+    "qzeros": "GPTQ or AWQ",
+}
+
+
+def load_state_dict(path: Path | str, *, device: Device = "cpu", prefixes: Sequence[str] = ()) -> dict[str, Tensor]:
+    """The tensors of one weights file by key, in their stored shapes and dtypes.
+
+    path: .safetensors / .sft (memory-mapped, zero-copy) or .pth / .pt / .bin / .ckpt (memory-mapped where it is a zip;
+    one level of `{"state_dict": ...}` or `{"model": ...}` is unwrapped). device: where the tensors go; "meta" gives
+    shapes and dtypes and reads no data. prefixes: each that every key carries is taken off, in this order.
+    Raises WeightsError, which names the file and the cure, for anything that is not a readable, plain state dict, and
+    ResourceError for a file that the machine cannot map (some systems refuse one that is larger than the memory).
+    """
+    path = Path(path)
+    kind = _check(path)
+    state = _read_safetensors(path, device) if kind in SAFETENSORS else _read_pickle(path, device)
+    for prefix in prefixes:
+        if all(key.startswith(prefix) for key in state if key not in _FILE_KEYS):
+            state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    return state
+
+
+def _check(path: Path) -> str:
+    """The file's suffix in lower case, once its existence, size and first bytes are those of a weights file."""
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder; give the weights file inside it")
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except FileNotFoundError:
+        raise WeightsError(f"{path} does not exist; check the name, or download it there") from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
+    if not head:
+        raise WeightsError(f"{path} is empty (0 bytes); download it again")
+    for magic, message in _HEADS:
+        if head.lstrip().lower().startswith(magic):
+            raise WeightsError(f"{path} {message}")
+    kind = path.suffix.lower()
+    if kind not in SAFETENSORS + PICKLES:
+        raise WeightsError(f"{path} has an unknown suffix; weights are {', '.join(SAFETENSORS + PICKLES)}")
+    if kind in SAFETENSORS and head.startswith(b"PK"):
+        raise WeightsError(f"{path} is a PyTorch file, not safetensors; rename it to {path.stem}.pth")
+    return kind
+
+
+def _read_safetensors(path: Path, device: Device) -> dict[str, Tensor]:
+    """Views into the mapped file. safetensors checks the header, but its own reader touches a page of every tensor."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"), path.open("rb") as file:
+            start = 8 + int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(start - 8))
+        size = 0 if str(device) == "meta" else path.stat().st_size
+        mapped: Any = torch.UntypedStorage.from_file(str(path), False, size) if size else None
+    except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        raise _failure(path, error) from error
+    header.pop("__metadata__", None)
+    if not header:
+        raise WeightsError(f"{path} holds no tensors; download it again")
+    return {key: _view(entry, mapped, start, f"{path}: {key}").to(device) for key, entry in header.items()}
+
+
+def _view(entry: Mapping[str, Any], mapped: Any, start: int, what: str) -> Tensor:
+    """The tensor of one header entry: a part of the mapped storage, whose data begin at `start`; meta without one."""
+    import torch
+
+    dtype = getattr(torch, _DTYPES.get(entry["dtype"], ""), None)
+    if dtype is None:
+        raise WeightsError(f"{what} is of type {entry['dtype']}; get the fp16, bf16 or fp8 scaled file")
+    shape, (begin, end) = entry["shape"], entry["data_offsets"]
+    if mapped is None or begin == end:
+        return torch.empty(shape, dtype=dtype, device="meta" if mapped is None else "cpu")
+    return torch.empty(0, dtype=dtype).set_(mapped[start + begin : start + end]).reshape(shape)
+
+
+def _read_pickle(path: Path, device: Device) -> dict[str, Tensor]:
+    import torch
+
+    with path.open("rb") as file:
+        is_zip = file.read(2) == b"PK"  # the old format cannot be memory-mapped
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except _LOAD_ERRORS as error:
+        raise _failure(path, error) from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    tensors = content.items() if isinstance(content, Mapping) else ()
+    state = {str(key): value.detach().to(device) for key, value in tensors if isinstance(value, torch.Tensor)}
+    if not state:
+        raise WeightsError(f"{path} holds no state dict (tensors by name) but {type(content).__name__}")
+    return state
+
+
+def _failure(path: Path, error: Exception) -> UnisonError:
+    """What a library's error on reading `path` means: no memory, objects that are not tensors, or damage."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "Cannot allocate memory" in text:
+        size = f"{path.stat().st_size / 1e9:.1f} GB"
+        return ResourceError(f"{path} ({size}) is larger than the memory; use its fp16 or fp8 form, or add swap space")
+    if isinstance(error, pickle.UnpicklingError):
+        if "global" in text.lower():  # torch names the class or function that it will not import
+            refused = "holds Python objects besides tensors and was refused (nothing in it ran)"
+            return WeightsError(f"{path} {refused}; get a .safetensors file")
+        text = "not a PyTorch pickle"
+    reason = text.splitlines()[0][:120] if text else type(error).__name__
+    return WeightsError(f"{path} is damaged, cut short or not a weights file ({reason}); download it again")
+
+
+def dequantize(
+    state: Mapping[str, Tensor], dtype: torch.dtype, *, device: Device | None = None, what: str = "weights"
+) -> dict[str, Tensor]:
+    """The same weights without fp8: every float8 or scaled `X.weight` becomes `weight * scale` in `dtype`.
+
+    Reads both of ComfyUI's scaled forms and plain float8; scale, input-scale and marker keys are left out, all other
+    tensors are passed on as they are (moved to `device` if given). Meta tensors give meta tensors.
+    Raises WeightsError naming the format for any other quantisation (nvfp4, mxfp8, int8, bitsandbytes, ...).
+    """
+    _refuse_other_formats(state, what)
+    result = {}
+    for key, tensor in state.items():
+        layer, _, last = key.rpartition(".")
+        if last in _MARKERS:
+            continue
+        names = [f"{layer}.{name}" for name in _SCALES if last == "weight" and f"{layer}.{name}" in state]
+        scale = state[names[0]] if names else None
+        tensor = tensor if device is None else tensor.to(device)
+        if scale is not None or (tensor.is_floating_point() and tensor.element_size() == 1):
+            tensor = _unscale(tensor, scale, dtype, f"{what}: {key}")
+        result[key] = tensor
+    return result
+
+
+def _unscale(tensor: Tensor, scale: Tensor | None, dtype: torch.dtype, what: str) -> Tensor:
+    """`tensor * scale` computed in fp32. scale: one value, or one for each row of `tensor`."""
+    import torch
+
+    if scale is None:
+        return tensor.to(dtype)
+    if not (tensor.is_floating_point() and scale.is_floating_point()) or scale.numel() not in (1, *tensor.shape[:1]):
+        message = f"is quantised in blocks ({tensor.dtype}, scale {scale.dtype} {list(scale.shape)})"
+        raise WeightsError(f"{what} {message}; get the fp16, bf16 or fp8 scaled file")
+    factor = scale.to(tensor.device, torch.float32).reshape(-1, *(1 for _ in tensor.shape[1:]))
+    return tensor.to(torch.float32, copy=True).mul_(factor if tensor.ndim else factor.reshape(())).to(dtype)
+
+
+def _refuse_other_formats(state: Mapping[str, Tensor], what: str) -> None:
+    for key, tensor in state.items():
+        last = key.rpartition(".")[2]
+        name = _OTHER_FORMATS.get(last)
+        if last == "comfy_quant" and not tensor.is_meta:
+            name = _format_name(tensor)
+        elif last == "weight" and tensor.ndim > 1 and not tensor.is_floating_point():
+            name = str(tensor.dtype).removeprefix("torch.")
+        if name is not None:
+            raise WeightsError(f"{what} is quantised as {name} ({key}); get the fp16, bf16 or fp8 scaled file")
+
+
+def _format_name(marker: Tensor) -> str | None:
+    """The format in a `comfy_quant` tensor ([n] uint8, JSON), or None where it is one of the fp8 formats."""
+    try:
+        name = json.loads(bytes(marker.cpu().tolist()))["format"]
+    except (ValueError, LookupError, TypeError):
+        return "an unreadable comfy_quant note"
+    return None if name in _FP8_FORMATS else str(name)

@@ -1,0 +1,193 @@
+"""The three models behind Wan VACE, from any file people have: transformer, VAE and UMT5 text encoder.
+
+A path is a diffusers pipeline folder, one of its component folders, a folder as Wan published it, or a single file in
+Wan's own or in diffusers' / HF's spelling, fp8 included. Sizes are read from the shapes in the file. Models are built
+without memory, then take the file's tensors as they are: with `dtype=None` on the CPU nothing is copied.
+
+dtype: None is as stored (fp8, which no layer computes in, becomes bfloat16); float16 and bfloat16 keep in float32 what
+the libraries' `from_pretrained` keeps there: in the transformer `time_embedder`, `scale_shift_table`, `norm1..3` and
+the rotary table, in UMT5 `wo` (with float16 only). device: "meta" gives shapes only. Every loader raises WeightsError.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import WeightsError
+from . import wan_layouts as layouts
+from .fit import assign, seems
+from .state import PICKLES, SAFETENSORS, dequantize, load_state_dict
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
+    from torch import Tensor
+
+    Device = torch.device | str
+    State = dict[str, Tensor]
+
+SPIECE_KEY = "spiece_model"  # where ComfyUI keeps the sentencepiece file inside a text encoder's safetensors
+
+_PREFIXES = ("module.", "model.diffusion_model.")
+_ORIGINAL_NAMES = {"vae": "Wan2.1_VAE.pth", "text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}
+_PREFERRED = ("diffusion_pytorch_model.safetensors", "model.safetensors")
+
+# What a folder's config.json may add to a size that is read from shapes.
+_EXTRAS = {
+    "transformer": ("vace_layers", "eps", "rope_max_seq_len"),
+    "vae": ("latents_mean", "latents_std"),
+    "text_encoder": ("layer_norm_epsilon", "relative_attention_max_distance"),
+}
+
+
+def load_transformer(
+    path: Path | str, *, dtype: torch.dtype | None = None, device: Device = "cpu"
+) -> WanVACETransformer3DModel:
+    """A Wan VACE transformer of any size (1.3B, 14B, ...) in eval mode, without gradients."""
+    from diffusers import WanVACETransformer3DModel
+    from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
+
+    source = locate(Path(path), "transformer")
+    state = read_source(source, dtype, device)
+    kind = seems(state)
+    if "head.modulation" in state:
+        convert: Callable[[State], State] = convert_wan_transformer_to_diffusers
+        state = convert(state)
+    config = model_config(source, state, layouts.vace_config, kind)
+    keep = WanVACETransformer3DModel._keep_in_fp32_modules or ()
+    model: WanVACETransformer3DModel = filled(WanVACETransformer3DModel, config, source, state, dtype, device, keep)
+    if str(device) != "meta":
+        _rebuild_rope(model, device)
+    return model
+
+
+def _rebuild_rope(model: Any, device: Device) -> None:
+    """The rotary table is in no file, so it is still on meta: compute it."""
+    rope = model.rope
+    model.rope = type(rope)(rope.attention_head_dim, rope.patch_size, rope.max_seq_len).to(device)
+
+
+def load_vae(path: Path | str, *, dtype: torch.dtype | None = None, device: Device = "cpu") -> AutoencoderKLWan:
+    """A Wan 2.1 VAE (16 latent channels, 8x8 pixels, 4 frames) in eval mode. The reference runs it in float32."""
+    from diffusers import AutoencoderKLWan
+    from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
+
+    source = locate(Path(path), "vae")
+    state = read_source(source, dtype, device)
+    kind = seems(state)
+    if "decoder.middle.0.residual.0.gamma" in state:
+        convert: Callable[[State], State] = convert_wan_vae_to_diffusers
+        state = convert(state)
+    config = model_config(source, state, layouts.vae_config, kind)
+    model: AutoencoderKLWan = filled(AutoencoderKLWan, config, source, state, dtype, device)
+    return model
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of one component, what a config.json beside them says, and where its tokenizer may lie."""
+
+    component: str
+    path: Path
+    files: tuple[Path, ...]
+    folder: Path
+
+    @property
+    def what(self) -> str:
+        role = {"transformer": "a Wan VACE transformer", "vae": "a Wan 2.1 VAE", "text_encoder": "a UMT5 encoder"}
+        return f"{self.path} as {role[self.component]}"
+
+
+def locate(path: Path, component: str) -> Source:
+    if not path.is_dir():
+        return Source(component, path, (path,), path.parent)
+    for folder in (path / component, path):
+        original = folder / _ORIGINAL_NAMES.get(component, "")
+        if original.is_file():
+            return Source(component, path, (original,), folder)
+        files = _weights_in(folder)
+        if files:
+            return Source(component, path, files, folder)
+    raise WeightsError(
+        f"{path} holds no {component} weights; give a file ({', '.join(SAFETENSORS + PICKLES)}), a diffusers pipeline "
+        f"folder with {component}/ in it, or that folder itself"
+    )
+
+
+def _weights_in(folder: Path) -> tuple[Path, ...]:
+    """The weights files of one model in `folder`: the shards of its index, else its only (or its main) file."""
+    for index in sorted(folder.glob("*.safetensors.index.json")) + sorted(folder.glob("*.bin.index.json")):
+        shards = read_object(index).get("weight_map")
+        shards = {str(name) for name in shards.values()} if isinstance(shards, dict) else set()
+        if not shards or any(Path(name).name != name for name in shards):
+            raise WeightsError(f"{index} is not an index of files in its own folder; download it again")
+        return tuple(folder / name for name in sorted(shards))
+    for suffixes in (SAFETENSORS, PICKLES):
+        files = sorted(file for file in folder.glob("*") if file.suffix.lower() in suffixes and file.is_file())
+        main = [file for file in files if file.name in _PREFERRED]
+        if len(files) > 1 and len(main) != 1:
+            names = ", ".join(file.name for file in files[:3])
+            raise WeightsError(f"{folder} holds several weights files ({names}, ...); give one of them")
+        if files:
+            return tuple(main or files)
+    return ()
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not readable JSON ({error}); download it again") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} is not a JSON object; download it again")
+    return content
+
+
+def read_source(source: Source, dtype: torch.dtype | None, device: Device) -> State:
+    """All tensors of `source` without fp8 and, on "meta", without data (except the tokenizer)."""
+    import torch
+
+    state: State = {}
+    for file in source.files:
+        state |= load_state_dict(file, prefixes=_PREFIXES)
+    if str(device) == "meta":
+        data = (SPIECE_KEY, "comfy_quant")
+        state = {key: value if key.endswith(data) else value.to("meta") for key, value in state.items()}
+    spiece = {key: state.pop(key) for key in (SPIECE_KEY,) if key in state}
+    return dequantize(state, dtype or torch.bfloat16, device=device, what=source.what) | spiece
+
+
+def model_config(
+    source: Source, state: State, derive: Callable[[layouts.Shapes], dict[str, Any]], kind: str
+) -> dict[str, Any]:
+    """The model's arguments from the shapes in `state`, with the extras of a config.json beside the files.
+
+    kind: the sentence on what the file seems to be, for the message.
+    """
+    try:
+        config = derive({key: tuple(tensor.shape) for key, tensor in state.items()})
+    except (LookupError, ValueError, ZeroDivisionError) as error:
+        raise WeightsError(f"{source.what}: it is not one (missing or odd: {error}).{kind}") from error
+    beside = source.folder / "config.json"
+    given = read_object(beside) if source.path.is_dir() and beside.is_file() else {}
+    return config | {key: given[key] for key in _EXTRAS[source.component] if given.get(key) is not None}
+
+
+def filled(
+    make: Callable[..., Any], config: Mapping[str, Any], source: Source, state: State,
+    dtype: torch.dtype | None, device: Device, keep: Collection[str] = (),
+) -> Any:  # fmt: skip
+    """`make(**config)` built on meta, filled with `state`, in eval mode and without gradients."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            model = make(**config)
+    except (ValueError, TypeError, LookupError) as error:
+        raise WeightsError(f"{source.what}: its sizes fit no such model ({error}).{seems(state)}") from error
+    assign(model, state, source.what, dtype=dtype, device=device, keep_fp32=keep)
+    return model.eval().requires_grad_(False)
