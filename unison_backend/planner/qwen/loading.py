@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, ResourceError, UnsupportedError, WeightsError
+from ...errors import InputError, LibraryError, ResourceError, UnisonError, UnsupportedError, WeightsError
+from ...libraries import broken_library
 from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
 from ...weights.folder import LOAD_ERRORS
@@ -50,7 +51,7 @@ class Qwen:
     token_ids: dict[str, int]
     has_planning: bool
     adapter_removable: bool = True
-    processor_problem: str = ""
+    processor_problem: UnisonError | None = None
     has_adapter: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -259,19 +260,21 @@ def _resize(model: Any, rows: int) -> None:
             layer.weight[old:] = layer.weight[:old].float().mean(0).to(layer.weight.dtype)
 
 
-def _load_processor(folder: Path, tokenizer: Any) -> tuple[Any | None, str]:
+def _load_processor(folder: Path, tokenizer: Any) -> tuple[Any | None, UnisonError | None]:
     """The processor with `tokenizer` in it, or None and why."""
     from transformers import AutoProcessor
 
     try:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call]
     except LOAD_ERRORS as error:
+        if told := broken_library(error):
+            return None, LibraryError(f"pictures and videos cannot be shown: {told}")
         cure = "install torchvision" if not _imports("torchvision") else "download the complete folder"
-        return None, f"pictures and videos cannot be shown ({_first_line(error)}); {cure}"
+        return None, WeightsError(f"pictures and videos cannot be shown ({_first_line(error)}); {cure}")
     if not hasattr(processor, "image_processor"):
-        return None, f"{folder} has no preprocessor_config.json; download the complete folder"
+        return None, WeightsError(f"{folder} has no preprocessor_config.json; download the complete folder")
     processor.tokenizer = tokenizer
-    return processor, ""
+    return processor, None
 
 
 def _first_line(error: Exception) -> str:

@@ -140,6 +140,8 @@ class QwenPlanner:
         qwen = self.qwen
         if prompt.media and media is None:
             raise InputError("the instruction holds media without files; write them as ###path###")
+        if prompt.media and qwen.processor is None and qwen.processor_problem:
+            raise qwen.processor_problem
         shown = vision_inputs(qwen.processor, qwen.tokenizer, prompt, media, progress, cancel) if media else None
         ids = chat_ids(qwen.tokenizer, prompt, add_generation_prompt=True, media_ids=shown.media_ids if shown else None)
         inputs = {"input_ids": [ids], **(shown.tensors if shown else {})}

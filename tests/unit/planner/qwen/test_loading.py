@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLForConditionalGeneration as Model
 
 from unison_backend.demo import set as demo
-from unison_backend.errors import InputError, UnsupportedError, WeightsError
+from unison_backend.errors import InputError, LibraryError, UnsupportedError, WeightsError
 from unison_backend.plan.tokens import ADDED_TOKENS
 from unison_backend.planner.qwen import loading
 from unison_backend.planner.qwen.loading import Qwen, load_qwen
@@ -333,7 +333,31 @@ def test_processor_that_cannot_be_had(embedded: Path, tmp_path: Path) -> None:
     names = ("preprocessor_config.json", "video_preprocessor_config.json")
     folder = shutil.copytree(embedded, tmp_path / "qwen", ignore=shutil.ignore_patterns(*names))
     qwen = load_qwen(folder)
-    assert qwen.processor is None and "download the complete folder" in qwen.processor_problem
+    assert qwen.processor is None and "download the complete folder" in str(qwen.processor_problem)
+
+
+def test_a_library_that_the_processor_takes_and_that_does_not_load(
+    embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a damaged folder: downloading it again would not help."""
+    import transformers
+
+    (tmp_path / "brokenlib.py").write_text("raise OSError('/x/libbroken.so: undefined symbol: foo')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def from_pretrained(*_: Any, **__: Any) -> None:
+        try:
+            import brokenlib  # noqa: F401
+        except OSError as error:
+            raise ImportError("Could not import module 'Qwen2_5_VLProcessor'") from error
+
+    monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", from_pretrained)
+    problem = load_qwen(embedded).processor_problem
+    assert isinstance(problem, LibraryError)
+    assert str(problem).startswith(
+        "pictures and videos cannot be shown: the library brokenlib cannot be loaded: OSError: /x/"
+    )
+    assert "download" not in str(problem)
 
 
 class Bomb:

@@ -186,6 +186,13 @@ def test_answering_leaves_the_global_generator_alone(qwen):
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_why_media_cannot_be_shown_is_told(qwen, monkeypatch):
+    monkeypatch.setattr(qwen, "processor", None)
+    monkeypatch.setattr(qwen, "processor_problem", WeightsError("/m/qwen has no preprocessor_config.json; download it"))
+    with pytest.raises(WeightsError, match=r"^/m/qwen has no preprocessor_config\.json; download it$"):
+        QwenPlanner(qwen).answer(parse_pads("<IMGPAD> ?"), Media(pixels(8, 8, 3)))
+
+
 def test_media_without_files_and_missing_processor(qwen, monkeypatch):
     with pytest.raises(InputError, match="###path###"):
         QwenPlanner(qwen).answer(parse_pads("What is <IMGPAD>?"))
