@@ -68,7 +68,8 @@ class Machine:
         found = str(folder / "python" / ("Scripts" if os.name == "nt" else "bin"))
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         homes = dict.fromkeys(("HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA"), str(self._home))
-        self.environment = kept | homes | {"PATH": os.pathsep.join([found, os.defpath])}
+        # UV_PYTHON: a machine may have other Pythons beside the one that is meant.
+        self.environment = kept | homes | {"PATH": os.pathsep.join([found, os.defpath]), "UV_PYTHON": python}
         if cache is not None:
             self.environment["UV_CACHE_DIR"] = str(cache)
 
@@ -116,4 +117,7 @@ class Machine:
         are_blue = all(b > 130 and max(r, g) < 110 for name, (r, g, b) in found.items() if name != "middle")
         if not is_red or not are_blue:
             raise ValueError(f"circle.png is no red circle on blue: {found}")
-        sys.stdout.write(f"circle.png: red {found['middle']} on blue {found['top left']}\n")
+        version = (
+            (self.clone / ".venv" / "pyvenv.cfg").read_text(encoding="utf-8").partition("version_info = ")[2].split()[0]
+        )
+        sys.stdout.write(f"circle.png: red {found['middle']} on blue {found['top left']}, by Python {version}\n")
