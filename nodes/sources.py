@@ -276,8 +276,14 @@ class UnisonFrameReference(io.ComfyNode):
         if not items:
             raise InputError("connect first_frame, last_frame, or frames with their places")
         placed = tuple(Frame(index, place) for index, place in enumerate(items))
-        plan = Plan(Task.IMAGE_TO_VIDEO, round_side(width), round_side(height), num_frames, placed,
-                    media=("image",) * len(items))  # fmt: skip
+        plan = Plan(
+            task=Task.IMAGE_TO_VIDEO,
+            width=round_side(width),
+            height=round_side(height),
+            num_frames=num_frames,
+            frames=placed,
+            media=("image",) * len(items),
+        )
         media = TensorMedia.of([str(place) for place in items], list(items.values()))
         made = prepared(BoundPlan.of(plan, media).changed(plan, Fraction(fps).limit_denominator(1001)))
         return io.NodeOutput(*source_values(made), ui=preview(made, cls))

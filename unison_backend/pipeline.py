@@ -108,7 +108,13 @@ def make_plan(
     plan = overrides.apply(result.plan, {key: value for key, value in settings.items() if key == "output"})
     plan, media = put(plan, media, given)
     plan = overrides.apply(plan, settings)
-    return Planned(prompt, plan, resolve(plan, media.infos, fps=settings.get("fps")), media, result.features)
+    return Planned(
+        prompt=prompt,
+        plan=plan,
+        spec=resolve(plan, media.infos, fps=settings.get("fps")),
+        media=media,
+        features=result.features,
+    )
 
 
 def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = None) -> Path:

@@ -137,7 +137,13 @@ def _train_projector(options: argparse.Namespace) -> int:
     from .terminal import Bar, stop_signal
 
     run = ProjectorRun(
-        options.data, options.out, options.models, options.start, options.hidden, options.held_out, options.device
+        data=options.data,
+        out=options.out,
+        models=options.models,
+        start=options.start,
+        hidden=options.hidden,
+        held_out=options.held_out,
+        device=options.device,
     )
     with Bar() as progress, stop_signal() as cancel:
         lines = train_from_manifest(
@@ -228,7 +234,9 @@ def _eval_demo(options: argparse.Namespace) -> int:
     from ..training.demo.evaluate import EvaluationSettings, evaluate, table
     from .terminal import Bar, stop_signal
 
-    settings = EvaluationSettings(options.count, options.steps, options.cfg, options.seed, tuple(options.only))
+    settings = EvaluationSettings(
+        count=options.count, steps=options.steps, cfg=options.cfg, seed=options.seed, only=tuple(options.only)
+    )
     with Bar() as progress, stop_signal() as cancel:
         result = evaluate(options.trained, settings, pictures=options.pictures, progress=progress, cancel=cancel)
     _say("\n".join(table(result)))

@@ -61,6 +61,12 @@ def demo_models(progress: Progress = silent) -> ModelPaths:
     built = demo.ensure(progress=progress)
     notice = f"no model weights were given: these are the embedded demo models; {built.known}"
     return ModelPaths(
-        built.vace, built.vae, built.text_encoder, built.projector, built.planner, built.lora, demo=True,
+        vace=built.vace,
+        vae=built.vae,
+        text_encoder=built.text_encoder,
+        projector=built.projector,
+        planner=built.planner,
+        lora=built.lora,
+        demo=True,
         notices=(f"{notice}. `unison doctor` says what real ones take.",),
-    )  # fmt: skip
+    )

@@ -62,7 +62,13 @@ def footage(frames: Tensor, fps: Fraction, label: str, sound: Any = None) -> Foo
             yield on_background(frames[index], 1.0)
 
     starts = tuple(Fraction(i) / fps for i in range(count))
-    return Footage(MediaInfo("video", width, height, starts, count / fps, sound is not None), read, sound)
+    return Footage(
+        MediaInfo(
+            kind="video", width=width, height=height, starts=starts, duration=count / fps, has_audio=sound is not None
+        ),
+        read,
+        sound,
+    )
 
 
 def _check_shape(pixels: Tensor, dimensions: int, label: str) -> None:

@@ -155,7 +155,14 @@ def probe_video(path: Path) -> MediaInfo:
         if clip.cut_short:
             raise MediaError(f"{path} breaks off at frame {len(clip.timed)}: copy it again or convert what is there")
         starts, duration = _times(clip.timed, clip.stream)
-        return MediaInfo("video", width, height, starts, duration, bool(clip.stream.container.streams.audio))
+        return MediaInfo(
+            kind="video",
+            width=width,
+            height=height,
+            starts=starts,
+            duration=duration,
+            has_audio=bool(clip.stream.container.streams.audio),
+        )
 
 
 def _times(timed: Sequence[tuple[int | None, int]], stream: VideoStream) -> tuple[tuple[Fraction, ...], Fraction]:

@@ -117,7 +117,13 @@ def _free(plan: Plan, limits: Limits, reasons: list[Reason]) -> GenerationSpec:
                 "size", f"{said[0]}x{said[1]} is made {width}x{height}: sides are multiples of {geometry.SIDE_MULTIPLE}"
             )
         )
-    return GenerationSpec(plan.task, width, height, _spoken_length(plan, limits, reasons), _default_fps(plan, limits))
+    return GenerationSpec(
+        task=plan.task,
+        width=width,
+        height=height,
+        num_frames=_spoken_length(plan, limits, reasons),
+        fps=_default_fps(plan, limits),
+    )
 
 
 def _from_medium(plan: Plan, index: int, info: MediaInfo, limits: Limits, reasons: list[Reason]) -> GenerationSpec:
@@ -127,7 +133,9 @@ def _from_medium(plan: Plan, index: int, info: MediaInfo, limits: Limits, reason
     num_frames = _spoken_length(plan, limits, reasons)
     width, height, _ = geometry.fit_to_source(info.width, info.height, 1, area)
     _size_reason(plan, index, info, (width, height), limits, reasons)
-    return GenerationSpec(plan.task, width, height, num_frames, _default_fps(plan, limits))
+    return GenerationSpec(
+        task=plan.task, width=width, height=height, num_frames=num_frames, fps=_default_fps(plan, limits)
+    )
 
 
 def _from_video(
@@ -163,7 +171,15 @@ def _from_video(
     frames = geometry.pick_frames(info.starts[:kept], duration, num_frames)
     fps = Fraction(num_frames) / duration if duration > 0 else Fraction(limits.fps)
     reasons.append(Reason("fps", f"{num_frames} frames over the {_seconds(duration)} of medium {index}"))
-    return GenerationSpec(plan.task, width, height, num_frames, fps, frames, keeps_length=duration == info.duration)
+    return GenerationSpec(
+        task=plan.task,
+        width=width,
+        height=height,
+        num_frames=num_frames,
+        fps=fps,
+        source_frames=frames,
+        keeps_length=duration == info.duration,
+    )
 
 
 def _unknown(plan: Plan, index: int, limits: Limits, reasons: list[Reason]) -> GenerationSpec:
@@ -171,7 +187,13 @@ def _unknown(plan: Plan, index: int, limits: Limits, reasons: list[Reason]) -> G
     why = f"decided by medium {index}"
     reasons.append(Reason("size", why))
     if plan.output == "image" or plan.media[index] == "image":
-        return GenerationSpec(plan.task, None, None, _spoken_length(plan, limits, reasons), _default_fps(plan, limits))
+        return GenerationSpec(
+            task=plan.task,
+            width=None,
+            height=None,
+            num_frames=_spoken_length(plan, limits, reasons),
+            fps=_default_fps(plan, limits),
+        )
     reasons += [Reason("num_frames", why), Reason("fps", why)]
     return GenerationSpec(plan.task)
 

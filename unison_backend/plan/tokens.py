@@ -107,8 +107,20 @@ def _assemble(
     task = task_of(
         output, media, edit=edit is not None, control="<CTRL>" in found, frames=bool(frames), reference=bool(references)
     )
-    return Plan(task, width, height, num_frames, frames, mask, source, references,
-                "map" if "<CTRL>" in found else None, None, None, prompt, media, raw)  # fmt: skip
+    return Plan(
+        task=task,
+        width=width,
+        height=height,
+        num_frames=num_frames,
+        frames=frames,
+        mask=mask,
+        source=source,
+        references=references,
+        control="map" if "<CTRL>" in found else None,
+        prompt=prompt,
+        media=media,
+        raw=raw,
+    )
 
 
 def _counted(field: str, numbers: tuple[int, ...] | None, count: int, allowed: str) -> tuple[int, ...] | None:

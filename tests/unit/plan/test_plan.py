@@ -1,6 +1,8 @@
 """The plan as value, signal tokens and JSON."""
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -209,3 +211,13 @@ def test_any_json_is_a_valid_plan_or_a_plan_error(change):
 
 def test_controls():
     assert CONTROLS == ("map", "canny", "scribble", "grey", "depth", "pose", "flow")
+
+
+@pytest.mark.parametrize("folder", ["unison_backend", "nodes"])
+def test_plans_and_specifications_are_built_by_keyword(folder):
+    """A swap of two of their fields would pass the type checker."""
+    for path in (Path(__file__).parents[3] / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if name in {"Plan", "GenerationSpec", "MediaInfo", "ModelPaths"}:
+                assert len(node.args) <= 3, f"{path.name}:{node.lineno}"

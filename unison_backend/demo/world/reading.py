@@ -45,11 +45,13 @@ def read_frame(frame: Tensor, within: Tensor | None = None) -> Seen:
         outline &= within > 0.5
     area = int(outline.sum())
     if area < SMALLEST:
-        return Seen(background, None, None, math.nan, math.nan, area, outline)
+        return Seen(background=background, colour=None, shape=None, x=math.nan, y=math.nan, area=area, outline=outline)
     rows, columns = outline.nonzero(as_tuple=True)
     y, x = (rows.float().mean() + 0.5) / height, (columns.float().mean() + 0.5) / width
     colour = name_of(frame[outline].median(0).values)
-    return Seen(background, colour, _shape(outline), float(x), float(y), area, outline)
+    return Seen(
+        background=background, colour=colour, shape=_shape(outline), x=float(x), y=float(y), area=area, outline=outline
+    )
 
 
 def name_of(colour: Tensor) -> str | None:

@@ -170,7 +170,15 @@ def _text_to_image(writer: _Writer, random: Random, kind: str) -> Example:
     meaning = _described(kind, scene, said=True)
     sources = Sources(*_blank(1))
     target = render(scene, 1, SIDE, SIDE)
-    return Example(Task(kind), writer.write(kind, scene, meaning), meaning, scene, (), sources, target)
+    return Example(
+        task=Task(kind),
+        instruction=writer.write(kind, scene, meaning),
+        meaning=meaning,
+        scene=scene,
+        media=(),
+        sources=sources,
+        target=target,
+    )
 
 
 def _text_to_video(writer: _Writer, random: Random, kind: str) -> Example:
@@ -178,7 +186,15 @@ def _text_to_video(writer: _Writer, random: Random, kind: str) -> Example:
     meaning = replace(_described(kind, scene, said=False), motion=motion)
     sources = Sources(*_blank(FRAMES))
     target = render(scene, FRAMES, SIDE, SIDE)
-    return Example(Task(kind), writer.write(kind, scene, meaning), meaning, scene, (), sources, target)
+    return Example(
+        task=Task(kind),
+        instruction=writer.write(kind, scene, meaning),
+        meaning=meaning,
+        scene=scene,
+        media=(),
+        sources=sources,
+        target=target,
+    )
 
 
 def _moving_scene(random: Random, *, said_size: bool = False) -> tuple[Scene, str]:
@@ -212,7 +228,15 @@ def _edit(writer: _Writer, random: Random, kind: str) -> Example:
     order = sorted(("source", "mask"), key=lambda name: _template_order(text, name, writer))
     media = {"source": source, "mask": mask[..., None].expand(-1, -1, -1, 3)}
     sources = Sources(kept, mask)
-    return Example(Task(task), text, meaning, after, tuple(media[name] for name in order), sources, target)
+    return Example(
+        task=Task(task),
+        instruction=text,
+        meaning=meaning,
+        scene=after,
+        media=tuple(media[name] for name in order),
+        sources=sources,
+        target=target,
+    )
 
 
 def _template_order(text: str, name: str, writer: _Writer) -> int:
@@ -266,7 +290,9 @@ def _control(writer: _Writer, random: Random, kind: str) -> Example:
     sources = Sources(edges, torch.ones(frames, SIDE, SIDE))
     target = render(scene, frames, SIDE, SIDE)
     text = writer.write(kind, scene, meaning, control=pad)
-    return Example(Task(kind), text, meaning, scene, (edges,), sources, target)
+    return Example(
+        task=Task(kind), instruction=text, meaning=meaning, scene=scene, media=(edges,), sources=sources, target=target
+    )
 
 
 def edge_map(thing: Thing, frames: int) -> Tensor:
@@ -289,7 +315,15 @@ def _reference(writer: _Writer, random: Random, kind: str) -> Example:
     sources = Sources(*_blank(frames), (letterbox_on_white(picture[0], SIDE, SIDE),))
     target = render(scene, frames, SIDE, SIDE)
     text = writer.write(kind, scene, meaning, reference=IMAGE_PAD)
-    return Example(Task(kind), text, meaning, scene, (picture,), sources, target)
+    return Example(
+        task=Task(kind),
+        instruction=text,
+        meaning=meaning,
+        scene=scene,
+        media=(picture,),
+        sources=sources,
+        target=target,
+    )
 
 
 def _frames(writer: _Writer, random: Random, kind: str) -> Example:
@@ -311,7 +345,15 @@ def _frames(writer: _Writer, random: Random, kind: str) -> Example:
         motion=motion if any(said in text for said in words["moves"][motion]) else NOTHING,
     )
     media = tuple(target[index : index + 1] for index in given)
-    return Example(Task(task), text, meaning, scene, media, Sources(video, mask), target)
+    return Example(
+        task=Task(task),
+        instruction=text,
+        meaning=meaning,
+        scene=scene,
+        media=media,
+        sources=Sources(video, mask),
+        target=target,
+    )
 
 
 _MAKERS: dict[str, Any] = {

@@ -65,8 +65,21 @@ def plan(prompt: Prompt) -> Plan:
     sought = target(text, language) if found.source is not None else None
     if found.mask is not None and sought and is_whole_frame(sought.phrase):
         sought = None
-    made = Plan(task, width, height, length, tuple(found.frames), found.mask, found.source, tuple(found.references),
-                found.control_kind, sought.phrase if sought else None, None, prompt.text, prompt.kinds)  # fmt: skip
+    made = Plan(
+        task=task,
+        width=width,
+        height=height,
+        num_frames=length,
+        frames=tuple(found.frames),
+        mask=found.mask,
+        source=found.source,
+        references=tuple(found.references),
+        control=found.control_kind,
+        target=sought.phrase if sought else None,
+        answer=None,
+        prompt=prompt.text,
+        media=prompt.kinds,
+    )
     check_masks(made, prompt.masks)
     return made
 
