@@ -35,6 +35,15 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
+@pytest.hookimpl(trylast=True)  # behind the plugin that marks property tests
+def pytest_collection_modifyitems(config, items):
+    """`-m fast` leaves the property tests out: each draws hundreds of examples."""
+    if config.option.markexpr == "fast":
+        drawn = [item for item in items if item.get_closest_marker("hypothesis")]
+        items[:] = [item for item in items if not item.get_closest_marker("hypothesis")]
+        config.hook.pytest_deselected(items=drawn)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter):
     """Say last which host was tested, or how many tests were not run for lack of one.
