@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from ..unison_backend.annotators import bind as hooks
+from ..unison_backend.annotators import bind
 from ..unison_backend.planner.rules.targets import parse_target
 from ..unison_backend.progress import Cancel, Progress
 from ..unison_backend.sources.prepare import Annotators
@@ -57,9 +57,7 @@ def annotators(
             raise ValueError("a mask is found with both")
         # In one call, so that neither has to go for the other.
         host.load(detector.patcher, segmenter.patcher, memory_required=int(segmenter.patcher.model_size() * _SHARE))
-        return hooks.mask_finder(detector.tool, segmenter.tool, parse_target, threshold)(
-            target, video, progress, cancel
-        )
+        return bind.mask_finder(detector.tool, segmenter.tool, parse_target, threshold)(target, video, progress, cancel)
 
     has_both = detector is not None and segmenter is not None
     return Annotators(find if has_both else None, map_maker(control_model))
@@ -70,8 +68,8 @@ def map_maker(control_model: AnnotatorModel | None) -> Callable[..., tuple[Any, 
 
     def make(kind: str, video: Any, progress: Progress, cancel: Cancel) -> tuple[Any, str]:
         if control_model is None or kind != control_model.tool.kind:
-            return hooks.map_maker({})(kind, video, progress, cancel)
+            return bind.map_maker({})(kind, video, progress, cancel)
         with control_model.loaded() as tool:
-            return hooks.map_maker({tool.kind: tool})(kind, video, progress, cancel)
+            return bind.map_maker({tool.kind: tool})(kind, video, progress, cancel)
 
     return make
