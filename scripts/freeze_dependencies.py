@@ -19,9 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fresh_clone import PROJECT, ROOT, build_requirements, replace_list, uv, without_constraints
-
-LISTS = ("constraint-dependencies", "build-constraint-dependencies")
+from fresh_clone import LISTS, PROJECT, ROOT, build_requirements, replace_list, uv, without_constraints
 
 
 def resolved(project: str) -> tuple[list[str], list[str]]:

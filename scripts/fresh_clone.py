@@ -18,6 +18,8 @@ import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "pyproject.toml"
+LISTS = ("constraint-dependencies", "build-constraint-dependencies")
+"""What is frozen, in `[tool.uv]`: the packages of all groups, and those of the build."""
 KEPT_VARIABLES = ("LANG", "LC_ALL", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "SSL_CERT_FILE", "PIP_CERT")
 """What a machine with only Python takes over from the environment; no caches, no settings of Python, pip or uv."""
 
@@ -46,7 +48,9 @@ def replace_list(project: str, name: str, items: Sequence[str]) -> str:
 
 def without_constraints(project: str) -> str:
     """A pyproject.toml's text in which every package floats within its range."""
-    return replace_list(replace_list(project, "constraint-dependencies", ()), "build-constraint-dependencies", ())
+    for name in LISTS:
+        project = replace_list(project, name, ())
+    return project
 
 
 def uv(*arguments: str, cwd: Path | str | None = None, env: Mapping[str, str] | None = None) -> str:

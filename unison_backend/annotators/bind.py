@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .detector import Detector
     from .segmenter import Segmenter
 
+MODEL_KINDS = ("depth", "pose", "flow")  # of maps that take weights
+
 
 class Wanted(Protocol):
     """What a detector looks for: an English phrase, and whether all that fit are meant or the best one."""
@@ -72,9 +74,6 @@ def map_maker(models: Mapping[str, Any]) -> MakeMap:
     return make
 
 
-MODEL_KINDS = ("depth", "pose", "flow")  # of maps that take weights
-
-
 @dataclass(frozen=True)
 class AnnotatorPaths:
     """Where annotators lie. control: the first of a kind counts. threshold: what is looked for must score more."""
@@ -107,7 +106,6 @@ def annotators(paths: AnnotatorPaths, device: torch.device, read_target: ReadTar
     """Hooks for `sources.prepare`; without both detector and segmenter masks are not found."""
 
     def find_mask(target: str, video: Tensor, progress: Progress, cancel: Cancel) -> tuple[Tensor, str]:
-        from .bind import mask_finder
         from .detector import load_detector
         from .segmenter import load_segmenter
 
@@ -118,8 +116,6 @@ def annotators(paths: AnnotatorPaths, device: torch.device, read_target: ReadTar
         return mask_finder(detector, segmenter, read_target, paths.threshold)(target, video, progress, cancel)
 
     def make_map(kind: str, video: Tensor, progress: Progress, cancel: Cancel) -> tuple[Tensor, str]:
-        from .bind import map_maker
-
         return map_maker(_control_models(paths.control, kind, device))(kind, video, progress, cancel)
 
     return Annotators(find_mask if paths.detector and paths.segmenter else None, make_map)

@@ -34,6 +34,8 @@ def planner_of(options: argparse.Namespace, progress: Progress = silent) -> Plan
 
 
 def planner_options(options: argparse.Namespace) -> PlannerOptions:
+    """The options that a planner's weights take."""
+
     from ..planner.choose import PlannerOptions
 
     return PlannerOptions(
@@ -48,6 +50,8 @@ def planner_options(options: argparse.Namespace) -> PlannerOptions:
 
 
 def given_sources(options: argparse.Namespace) -> GivenSources:
+    """Files and borders given beside the instruction."""
+
     from ..sources.given import GivenSources
     from ..sources.outpaint import parse_borders
 
@@ -64,6 +68,8 @@ def given_sources(options: argparse.Namespace) -> GivenSources:
 
 
 def prompt_of(text: str | None) -> Any:
+    """The instruction with its media, `-` from standard input. Raises PromptError, InputError."""
+
     from ..plan.prompt import parse_paths
 
     if text is None:
@@ -72,18 +78,23 @@ def prompt_of(text: str | None) -> Any:
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What `--set` says, by field."""
+
     from ..plan.overrides import parse_settings
 
     return parse_settings([part for group in options.set for part in group])
 
 
 def say(text: str) -> None:
+    """A line of the result, on standard output."""
     sys.stdout.write(text + "\n")
 
 
 def note(text: str) -> None:
+    """A line about the run, on standard error."""
     sys.stderr.write(text + "\n")
 
 
 def complain(text: str) -> None:
+    """What went wrong, in one line on standard error."""
     sys.stderr.write(f"unison: {text}\n")

@@ -13,6 +13,8 @@ from .common import BAD_INPUT, DONE, given_sources, planner_of, prompt_of, say, 
 
 
 def plan_command(options: argparse.Namespace) -> int:
+    """What the instruction, or each line of a file, means; the exit status."""
+
     from .terminal import Bar, stop_signal
 
     if options.jsonl is not None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 def run_command(options: argparse.Namespace) -> int:
+    """Make what the instruction says, or answer it; the exit status."""
+
     from ..pipeline import make_plan
     from .terminal import Bar, stop_signal
 

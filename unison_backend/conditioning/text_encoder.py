@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from transformers import UMT5EncoderModel
 
     Device = torch.device | str
-    State = dict[str, Tensor]
 
 MAX_TOKENS = 512  # T5's context in Wan (text_len), the end token included
 EOS = 1  # UMT5's `</s>`

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Pixels: TypeAlias = NDArray[np.float32]
+from typing import BinaryIO
 
 # Some AVI writers count their own header twice, so a few missing bytes are no damage.
 CUT_SLACK = 64

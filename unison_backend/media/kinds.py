@@ -1,19 +1,12 @@
-"""What the media modules share: telling pictures from videos, damage checks, turning pixels, files written whole."""
+"""Pictures and videos by their content, whatever their names say."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import MediaError
 from ..plan.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..plan.tasks import MediaKind
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Pixels: TypeAlias = NDArray[np.float32]
 
 MAX_SIDE = 16384
 

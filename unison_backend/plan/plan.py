@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from ..errors import InputError
 from .tasks import MediaKind, Output, Task
-
-if TYPE_CHECKING:
-    pass
 
 MIN_SIDE, MAX_SIDE = 16, 4096
 MIN_FRAMES, MAX_FRAMES = 1, 2400

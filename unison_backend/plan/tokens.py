@@ -1,6 +1,6 @@
 """Signal tokens: a planner's text read back into a plan (`Plan.tokens` writes it; docs/plan.md has the grammar).
 
-What every planner owes to masks, which only the instruction knows, is checked here too.
+What every planner owes to masks, which only the instruction knows, is in mask_rule.py.
 """
 
 from __future__ import annotations

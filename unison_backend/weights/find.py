@@ -1,4 +1,4 @@
-"""Which model files a run uses: the person's own, found by their usual names, else the embedded demo set."""
+"""The model files in a folder, found by their usual names."""
 
 from __future__ import annotations
 

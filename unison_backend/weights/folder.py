@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import UnsupportedError, WeightsError
 from ..memory import memory_errors
 from .state import load_state_dict
 
-if TYPE_CHECKING:
-    import torch
-
-    Device = torch.device | str
-
+PLANNER_TYPE = "qwen2_5_vl"
+# Everything that transformers and peft were seen to raise on a folder that is not what it says.
+LOAD_ERRORS = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError)
+_MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
 
 
 def model_type(folder: Path) -> str:
     """What a folder's config.json says it is; "" when there is none or it cannot be read."""
-    try:
-        return str(json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["model_type"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
+    return str(_config(Path(folder)).get("model_type", ""))
 
 
 def check_folder(folder: Path, types: Sequence[str], role: str) -> Path:
@@ -104,11 +100,6 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
-PLANNER_TYPE = "qwen2_5_vl"
-
-_MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
-
-
 def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -142,10 +133,6 @@ def _weight_names(folder: Path) -> set[str]:
             return set(json.loads(file.read(min(size, _MAX_HEADER))))
     except (OSError, ValueError, KeyError, TypeError):
         return set()
-
-
-# Everything that transformers and peft were seen to raise on a folder that is not what it says.
-LOAD_ERRORS = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ...progress import Cancel, Progress, check, never, silent
 from ..detector import to_uint8
 from .is_map import check_video
 from .make import make_map as make_map  # the one entry for all kinds of maps
-from .model import _CURE, ControlModel
+from .model import CURE, ControlModel
 from .parts import load_network
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def load_depth(folder: Path, *, device: Device = "cpu") -> DepthModel:
     """The Depth-Anything, DPT or ZoeDepth in `folder` (transformers' layout).
 
     Raises WeightsError naming the file that is missing, damaged or wrong and what to do, UnsupportedError for a
-    library that is missing, ResourceError when the memory is too small. So do the functions below.
+    library that is missing, ResourceError when the memory is too small. So do the loaders of pose and flow.
     """
     from transformers import AutoModelForDepthEstimation
 
@@ -75,7 +75,7 @@ class DepthModel(ControlModel):
         check_video(video)
         moving = video[:1] if video.stride(0) == 0 else video  # a repeated still is looked at once
         seen: list[Tensor] = []
-        with torch.no_grad(), memory_errors("estimating depth", _CURE):
+        with torch.no_grad(), memory_errors("estimating depth", CURE):
             for number, frame in enumerate(moving):
                 check(cancel, "depth map")
                 seen.append(self._nearness(frame))

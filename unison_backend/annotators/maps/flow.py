@@ -16,7 +16,7 @@ from .drawing import flow_colours
 from .is_map import check_video
 from .make import WANTED
 from .make import make_map as make_map  # the one entry for all kinds of maps
-from .model import _CURE, ControlModel
+from .model import CURE, ControlModel
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +84,7 @@ class FlowModel(ControlModel):
             raise InputError("flow needs at least two frames: use a video, or follow depth or edges of a picture")
         result, longest = torch.empty(video.shape), FLOW_LEAST
         try:
-            with torch.no_grad(), memory_errors("estimating flow", _CURE):
+            with torch.no_grad(), memory_errors("estimating flow", CURE):
                 for number in range(1, len(video)):
                     check(cancel, "flow map")
                     flow = self._between(video[number - 1], video[number])

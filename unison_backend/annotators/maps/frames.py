@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...memory import memory_errors
 from ...progress import Cancel, Progress, check, never, silent
 from .is_map import check_video
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
-
-    Pixels = NDArray[np.floating[Any]]
 
 
 def each_frame(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...errors import UnsupportedError
 from ...progress import Cancel, Progress, never, silent
@@ -11,11 +11,8 @@ from .edges import canny, grey, scribble
 from .is_map import looks_like
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
-    Pixels = NDArray[np.floating[Any]]
 
 # What makes the other maps, where it comes from and where it is looked for.
 _FOLDER = "models/unison/control"

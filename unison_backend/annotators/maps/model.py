@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Device = torch.device | str
 
-_CURE = "use a smaller video or the CPU"
+CURE = "use a smaller video or the CPU"
 
 
 @dataclass

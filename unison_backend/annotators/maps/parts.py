@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import WeightsError
 from ...weights.folder import check_folder, load_model, load_part, read_json, refuse_missing
-
-if TYPE_CHECKING:
-    import torch
-
-    Device = torch.device | str
-
 
 # Weights that depth networks have and do not use, and that released folders lack.
 _UNUSED = ("fusion_stage.layers.0.residual_layer1.", "embeddings.mask_token")

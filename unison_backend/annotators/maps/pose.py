@@ -16,7 +16,7 @@ from .drawing import POSE_THRESHOLD, Point, draw_people, openpose
 from .frames import each_frame
 from .make import WANTED
 from .make import make_map as make_map  # the one entry for all kinds of maps
-from .model import _CURE, ControlModel
+from .model import CURE, ControlModel
 from .parts import load_network
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class PoseModel(ControlModel):
 
         def draw(frame: Tensor) -> Tensor:
             number = next(numbers)
-            with torch.no_grad(), memory_errors("looking for people", _CURE):
+            with torch.no_grad(), memory_errors("looking for people", CURE):
                 people = self._people(to_uint8(frame))
             if not any(point for person in people for point in person):
                 empty.append(number)

@@ -18,7 +18,7 @@ from ...errors import InputError, LibraryError, ResourceError, UnisonError, Unsu
 from ...libraries import broken_library
 from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
-from ...weights.folder import LOAD_ERRORS
+from ...weights.folder import LOAD_ERRORS, first_line
 from .adapters import attach, check_fit, read_adapter
 from .chat import pad_id
 from .checkpoint import DTYPES, Folder, mark_tied, read_folder, untie
@@ -219,7 +219,7 @@ def _load_tokenizer(folder: Path) -> tuple[Any, bool]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the tokenizers library raises plain Exception
-        raise WeightsError(f"{folder}: its tokenizer cannot be read ({_first_line(error)})") from error
+        raise WeightsError(f"{folder}: its tokenizer cannot be read ({first_line(error)})") from error
     known = set(ADDED_TOKENS) <= set(tokenizer.get_vocab())
     tokenizer.add_tokens(list(ADDED_TOKENS), special_tokens=True)
     return tokenizer, known
@@ -239,7 +239,7 @@ def _load_model(files: Folder, options: dict[str, Any]) -> Any:
     except torch.OutOfMemoryError as error:
         raise ResourceError("the planner does not fit into the device's memory; use 4bit or cpu") from error
     except LOAD_ERRORS as error:
-        raise WeightsError(f"{files.path} cannot be loaded as a Qwen2.5-VL folder: {_first_line(error)}") from error
+        raise WeightsError(f"{files.path} cannot be loaded as a Qwen2.5-VL folder: {first_line(error)}") from error
     model, info = loaded
     for fault in ("missing", "unexpected"):
         if keys := sorted(info[f"{fault}_keys"]):
@@ -270,12 +270,8 @@ def _load_processor(folder: Path, tokenizer: Any) -> tuple[Any | None, UnisonErr
         if told := broken_library(error):
             return None, LibraryError(f"pictures and videos cannot be shown: {told}")
         cure = "install torchvision" if not _imports("torchvision") else "download the complete folder"
-        return None, WeightsError(f"pictures and videos cannot be shown ({_first_line(error)}); {cure}")
+        return None, WeightsError(f"pictures and videos cannot be shown ({first_line(error)}); {cure}")
     if not hasattr(processor, "image_processor"):
         return None, WeightsError(f"{folder} has no preprocessor_config.json; download the complete folder")
     processor.tokenizer = tokenizer
     return processor, None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
