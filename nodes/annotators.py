@@ -8,14 +8,14 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..unison_backend.annotators.detector import NMS_IOU, TEXT_THRESHOLD, THRESHOLD
+from ..unison_backend.defaults import DETECTION_THRESHOLD, NMS_IOU, TEXT_THRESHOLD
 from ..unison_backend.errors import InputError
+from ..unison_backend.media.to_bytes import to_bytes
+from ..unison_backend.plan.controls import made_kinds
 from ..unison_backend.sources.masks import of_frame
 from . import host
 from .annotator_socket import AnnotatorModel, map_maker
 from .schema import ADVANCED, ControlModelSocket, DetectorSocket, SegmenterSocket, schema
-
-KINDS = ("canny", "scribble", "grey", "depth", "pose", "flow")
 
 
 def score_input(name: str, default: float, tooltip: str, **options: Any) -> Any:
@@ -40,7 +40,7 @@ class UnisonDetect(io.ComfyNode):
                 io.Image.Input("images", tooltip="A picture, or the frames of a video."),
                 io.String.Input("phrase", default="", tooltip="In English, as in: red car. Several with commas."),
                 io.Int.Input("frame", default=0, min=0, max=99999, tooltip="The frame to look at, from 0."),
-                score_input("threshold", THRESHOLD, "Boxes must score more.", optional=True),
+                score_input("threshold", DETECTION_THRESHOLD, "Boxes must score more.", optional=True),
                 score_input("text_threshold", TEXT_THRESHOLD, "Words must score more to be in a label.",
                             optional=True, extra_dict=ADVANCED),
                 score_input("nms", NMS_IOU, "Of boxes that overlap more than this only the best stays.",
@@ -61,7 +61,7 @@ class UnisonDetect(io.ComfyNode):
         images: Any,
         phrase: str,
         frame: int,
-        threshold: float = THRESHOLD,
+        threshold: float = DETECTION_THRESHOLD,
         text_threshold: float = TEXT_THRESHOLD,
         nms: float = NMS_IOU,
     ) -> io.NodeOutput:
@@ -88,7 +88,7 @@ def drawn(picture: Any, detections: list[Any]) -> Any:
     import torch
     from PIL import Image, ImageDraw
 
-    image = Image.fromarray((picture.numpy() * 255).round().clip(0, 255).astype(np.uint8))
+    image = Image.fromarray(to_bytes(picture.numpy()))
     pen = ImageDraw.Draw(image)
     for detection in detections:
         pen.rectangle(detection.box, outline=(123, 216, 143), width=max(1, round(min(image.size) / 150)))
@@ -188,7 +188,12 @@ class UnisonControlMap(io.ComfyNode):
             search_aliases=["unison", "preprocessor", "canny", "depth map", "openpose", "optical flow"],
             inputs=[
                 io.Image.Input("images", tooltip="A picture, or the frames of a video."),
-                io.Combo.Input("kind", options=list(KINDS), default="canny", tooltip="depth, pose, flow take a model."),
+                io.Combo.Input(
+                    "kind",
+                    options=list(made_kinds()),
+                    default="canny",
+                    tooltip="depth, pose, flow take a model.",
+                ),
                 ControlModelSocket.Input("control_model", optional=True, tooltip="For depth, pose and flow."),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="The map, as many as came in.")],

@@ -5,21 +5,20 @@ A combo's value is untrusted (any API client can send one), so a name counts onl
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 
 from ..unison_backend.annotators.detector import is_detector_folder
-from ..unison_backend.annotators.maps.depth import DEPTH_TYPES
-from ..unison_backend.annotators.places import FLOW_NAME
+from ..unison_backend.annotators.maps.flow import NAME as FLOW_NAME
+from ..unison_backend.annotators.maps.kinds import weighted
 from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
+from ..unison_backend.plan.controls import weighted_kinds
 from ..unison_backend.weights.find import files_below
-from ..unison_backend.weights.folder import PLANNER_TYPE, has_planning_weights, model_type
+from ..unison_backend.weights.folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
 from ..unison_backend.weights.needs import ANNOTATOR_NEEDS, NEEDS, describe
 
 KEY = "unison"
@@ -29,7 +28,7 @@ _PLANNER_KEYS = (KEY, "LLM", "llm", "VLM", "vlm", "prompt_generator", "text_enco
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt")
 _DEPTH = 3
 _INSTALLED = {need.key: (need,) for need in (*NEEDS, *ANNOTATOR_NEEDS)}
-_INSTALLED["control"] = tuple(need for need in ANNOTATOR_NEEDS if need.key in ("depth", "pose", "flow"))
+_INSTALLED["control"] = tuple(need for need in ANNOTATOR_NEEDS if need.key in weighted_kinds())
 
 
 def register() -> None:
@@ -41,11 +40,7 @@ def register() -> None:
 
 def planner_folders() -> dict[str, Path]:
     """Qwen2.5-VL folders by the name shown, those with planning weights first."""
-    found = {
-        name: path
-        for name, path in _folders("config.json", _PLANNER_KEYS)
-        if _config(path).get("model_type") == PLANNER_TYPE
-    }
+    found = {name: path for name, path in _folders(CONFIG, _PLANNER_KEYS) if model_type(path) == PLANNER_TYPE}
     return dict(sorted(found.items(), key=lambda item: not has_planning_weights(item[1])))
 
 
@@ -64,7 +59,7 @@ def _single_files() -> dict[str, Path]:
     files: dict[str, Path] = {}
     for root in _roots((KEY,)):
         for folder, names in _walk(root):
-            if not {"config.json", "adapter_config.json"} & set(names):
+            if not {CONFIG, "adapter_config.json"} & set(names):
                 weights = (name for name in sorted(names) if name.lower().endswith(_WEIGHTS))
                 files |= {_shown(root, folder / name): folder / name for name in weights}
     return files
@@ -72,25 +67,25 @@ def _single_files() -> dict[str, Path]:
 
 def detector_folders() -> dict[str, Path]:
     """GroundingDINO folders by the name shown."""
-    return {
-        name: path for name, path in _folders("config.json", _ANNOTATOR_KEYS["detector"]) if is_detector_folder(path)
-    }
+    return {name: path for name, path in _folders(CONFIG, _ANNOTATOR_KEYS["detector"]) if is_detector_folder(path)}
 
 
 def segmenter_folders() -> dict[str, Path]:
     """SAM2 folders by the name shown."""
-    return {
-        name: path for name, path in _folders("config.json", _ANNOTATOR_KEYS["segmenter"]) if is_segmenter_folder(path)
-    }
+    return {name: path for name, path in _folders(CONFIG, _ANNOTATOR_KEYS["segmenter"]) if is_segmenter_folder(path)}
 
 
 def control_models() -> dict[str, Path]:
-    """Folders of depth and pose models, and files of flow models, by the name shown."""
-    depth = _folders("config.json", _ANNOTATOR_KEYS["depth"])
-    folders = {name: path for name, path in depth if model_type(path) in DEPTH_TYPES}
-    places = dict(_folders("vitpose", _ANNOTATOR_KEYS["pose"], of_folder=True))
-    files = {name: path for name, path in _single_files().items() if FLOW_NAME in path.name.lower()}
-    return folders | places | files
+    """Models of the maps that take weights, by the name shown, and folders of them that lack something behind these."""
+    found: dict[str, Path] = {}
+    for kind in weighted_kinds():
+        models = weighted(kind)
+        for root in _roots(_ANNOTATOR_KEYS[kind]):
+            folders = list(_walk(root))
+            whole = models.find([folder / name for folder, names in folders for name in names])
+            for path in (*whole, *(folder for folder, _ in folders if models.is_meant(folder))):
+                found.setdefault(_shown(root, path), path)
+    return found
 
 
 def choose(name: str, listing: Callable[[], dict[str, Path]], key: str) -> Path:
@@ -115,13 +110,12 @@ def stamp(path: Path | None) -> str:
     return ";".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 
 
-def _folders(marker: str, keys: tuple[str, ...], *, of_folder: bool = False) -> Iterator[tuple[str, Path]]:
-    """(name, path) of every folder that holds a file (or folder) called `marker`, each name once."""
+def _folders(marker: str, keys: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """(name, path) of every folder that holds a file called `marker`, each name once."""
     seen = set()
     for root in _roots(keys):
         for folder, names in _walk(root):
-            held = (folder / marker).is_dir() if of_folder else marker in names
-            if held and (name := _shown(root, folder)) not in seen:
+            if marker in names and (name := _shown(root, folder)) not in seen:
                 seen.add(name)
                 yield name, folder
 
@@ -154,11 +148,3 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
 def _shown(root: Path, path: Path) -> str:
     """A name that means the same on every system: the root's own name, then forward slashes."""
     return "/".join((root.name, *path.relative_to(root).parts))
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}

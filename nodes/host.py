@@ -38,7 +38,7 @@ def telling_of_broken_libraries(node: Any) -> Any:
         try:
             return plain(cls, *values, **inputs)
         except Exception as error:
-            from ..unison_backend.libraries import broken_library
+            from ..unison_backend.errors import broken_library
 
             told = broken_library(error)
             if told is None:

@@ -8,7 +8,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..unison_backend.plan import overrides, report
-from ..unison_backend.plan.plan import CONTROLS, MAX_FRAMES, MAX_SIDE
+from ..unison_backend.plan.controls import CONTROLS
+from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE
 from ..unison_backend.plan.spec import MAX_FPS
 from .plan_socket import BoundPlan
 from .schema import PlanSocket, block, schema

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from ..unison_backend.defaults import FPS
 from ..unison_backend.media.from_tensors import Item, TensorMedia
 from ..unison_backend.plan import report
 from ..unison_backend.plan.plan import Plan
@@ -35,7 +36,7 @@ class BoundPlan:
     @property
     def fps(self) -> float:
         """Frames a second of what is made; the plans' own rate for a still."""
-        return float(self.spec.fps or 24)
+        return float(self.spec.fps or FPS)
 
     def changed(self, plan: Plan, fps: Fraction | None = None) -> BoundPlan:
         """Another plan for the same media, resolved anew, at the person's `fps` if that is given."""

@@ -6,9 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..unison_backend.defaults import FPS, MAX_NEW_TOKENS, PLAN_FPS
 from ..unison_backend.errors import UnsupportedError
 from ..unison_backend.plan.prompt import Prompt
-from ..unison_backend.plan.spec import MAX_FPS, PLAN_FPS
+from ..unison_backend.plan.spec import MAX_FPS
 from ..unison_backend.planner.qwen.planner import AnswerSettings
 from . import host
 from .media_sockets import collect
@@ -20,6 +21,57 @@ from .schema import ADVANCED, FeaturesSocket, PlannerSocket, PlanSocket, schema
 IMAGES = ("image1", "image2", "image3", "image4")
 VIDEOS = ("video1", "video2")
 MASKS = ("mask1", "mask2")
+
+
+def _settings() -> list[Any]:
+    """How videos are timed and answers are given; all of them have their usual value in an older graph."""
+    return [
+        io.Float.Input(
+            "video_fps",
+            optional=True,
+            default=float(FPS),
+            min=1.0,
+            max=float(MAX_FPS),
+            step=0.01,
+            tooltip="Frames a second of videos that come as IMAGE batches.",
+            extra_dict=ADVANCED,
+        ),
+        io.Boolean.Input(
+            "force_plan",
+            optional=True,
+            default=False,
+            tooltip="Demand a picture or video, never an answer (planners that are models).",
+            extra_dict=ADVANCED,
+        ),
+        io.Int.Input(
+            "max_new_tokens",
+            optional=True,
+            default=MAX_NEW_TOKENS,
+            min=1,
+            max=32768,
+            tooltip="Longest answer, in tokens.",
+            extra_dict=ADVANCED,
+        ),
+        io.Float.Input(
+            "temperature",
+            optional=True,
+            default=0.0,
+            min=0.0,
+            max=10.0,
+            step=0.05,
+            tooltip="Of answers; 0 always gives the likeliest word. Plans are never random.",
+            extra_dict=ADVANCED,
+        ),
+        io.Int.Input(
+            "answer_seed",
+            optional=True,
+            default=0,
+            min=0,
+            max=2**32 - 1,
+            tooltip="Of answers with a temperature.",
+            extra_dict=ADVANCED,
+        ),
+    ]
 
 
 class UnisonPlanner(io.ComfyNode):
@@ -61,51 +113,7 @@ class UnisonPlanner(io.ComfyNode):
                     )
                     for name in MASKS
                 ),
-                io.Float.Input(
-                    "video_fps",
-                    optional=True,
-                    default=24.0,
-                    min=1.0,
-                    max=float(MAX_FPS),
-                    step=0.01,
-                    tooltip="Frames a second of videos that come as IMAGE batches.",
-                    extra_dict=ADVANCED,
-                ),
-                io.Boolean.Input(
-                    "force_plan",
-                    optional=True,
-                    default=False,
-                    tooltip="Demand a picture or video, never an answer (planners that are models).",
-                    extra_dict=ADVANCED,
-                ),
-                io.Int.Input(
-                    "max_new_tokens",
-                    optional=True,
-                    default=512,
-                    min=1,
-                    max=32768,
-                    tooltip="Longest answer, in tokens.",
-                    extra_dict=ADVANCED,
-                ),
-                io.Float.Input(
-                    "temperature",
-                    optional=True,
-                    default=0.0,
-                    min=0.0,
-                    max=10.0,
-                    step=0.05,
-                    tooltip="Of answers; 0 always gives the likeliest word. Plans are never random.",
-                    extra_dict=ADVANCED,
-                ),
-                io.Int.Input(
-                    "answer_seed",
-                    optional=True,
-                    default=0,
-                    min=0,
-                    max=2**32 - 1,
-                    tooltip="Of answers with a temperature.",
-                    extra_dict=ADVANCED,
-                ),
+                *_settings(),
             ],
             outputs=[
                 PlanSocket.Output(display_name="plan", tooltip="The plan with its media."),
@@ -133,7 +141,7 @@ class UnisonPlanner(io.ComfyNode):
         instruction: str,
         video_fps: float = float(PLAN_FPS),
         force_plan: bool = False,
-        max_new_tokens: int = 512,
+        max_new_tokens: int = MAX_NEW_TOKENS,
         temperature: float = 0.0,
         answer_seed: int = 0,
         planner: PlannerModel | None = None,

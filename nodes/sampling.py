@@ -6,15 +6,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..unison_backend.defaults import CFG, PLAN_FPS, SHIFT, STEPS, VACE_STRENGTH
 from ..unison_backend.engine import unipc
 from ..unison_backend.engine.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
 from ..unison_backend.errors import InputError
-from ..unison_backend.plan.spec import PLAN_FPS
 from . import sources_socket, unipc_sampler
 from .schema import ABSENT, ADVANCED, SourcesSocket, block, schema
 from .sources_socket import HostSources
 
-STEPS, CFG, SHIFT = 50, 5.0, 5.0
 MAX_SEED = 2**64 - 1
 EITHER = "connect sources or latent, one of the two"
 NO_SIZE = "connect sources, or a control_video (grey, 0.5, where everything is to be made)"
@@ -24,7 +23,7 @@ def strength_input() -> Any:
     """VACE's own strength, the same for both nodes that have it."""
     return io.Float.Input(
         "strength",
-        default=1.0,
+        default=VACE_STRENGTH,
         min=0.0,
         max=10.0,
         step=0.01,
@@ -37,7 +36,12 @@ def schedule_inputs() -> list[Any]:
     return [
         io.Int.Input("steps", default=STEPS, min=1, max=1000, tooltip="The reference takes 50."),
         io.Float.Input(
-            "shift", default=SHIFT, min=0.01, max=100.0, step=0.01, tooltip="Time shift of the flow; the reference: 5."
+            "shift",
+            default=SHIFT,
+            min=0.01,
+            max=100.0,
+            step=0.01,
+            tooltip="Time shift of the flow; the reference: 5.",
         ),
     ]
 

@@ -9,14 +9,13 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..unison_backend.annotators.detector import THRESHOLD
+from ..unison_backend.defaults import DETECTION_THRESHOLD, FPS, HEIGHT, NUM_FRAMES, PLAN_FPS, WIDTH
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.from_tensors import TensorMedia, footage
 from ..unison_backend.media.resize import letterbox_on_white
 from ..unison_backend.pipeline import check_memory
 from ..unison_backend.plan.geometry import round_length, round_side
 from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan
-from ..unison_backend.plan.spec import PLAN_FPS
 from ..unison_backend.plan.tasks import Task
 from ..unison_backend.sources import prepare as preparing
 from ..unison_backend.sources.masks import FILLS, MAX_BLUR, MAX_GROW, MaskOptions
@@ -138,7 +137,7 @@ class UnisonPrepareSources(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "threshold",
-                    default=THRESHOLD,
+                    default=DETECTION_THRESHOLD,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -168,7 +167,7 @@ class UnisonPrepareSources(io.ComfyNode):
         mask_fill: Any = "none",
         mask_grow: int = 0,
         mask_blur: float = 0.0,
-        threshold: float = THRESHOLD,
+        threshold: float = DETECTION_THRESHOLD,
         detector: AnnotatorModel | None = None,
         segmenter: AnnotatorModel | None = None,
         control_model: AnnotatorModel | None = None,
@@ -241,10 +240,10 @@ class UnisonFrameReference(io.ComfyNode):
                 io.String.Input(
                     "places", default="", optional=True, tooltip="Frame numbers of frames, from 0, as in 20,40."
                 ),
-                io.Int.Input("width", default=832, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
-                io.Int.Input("height", default=480, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
-                io.Int.Input("num_frames", default=81, min=5, max=MAX_FRAMES, step=4, tooltip="4k + 1."),
-                io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=0.01, tooltip="Frames a second."),
+                io.Int.Input("width", default=WIDTH, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
+                io.Int.Input("height", default=HEIGHT, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
+                io.Int.Input("num_frames", default=NUM_FRAMES, min=5, max=MAX_FRAMES, step=4, tooltip="4k + 1."),
+                io.Float.Input("fps", default=float(FPS), min=1.0, max=240.0, step=0.01, tooltip="Frames a second."),
             ],
             outputs=source_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -313,8 +312,8 @@ class UnisonReferenceCanvas(io.ComfyNode):
             search_aliases=["unison", "letterbox", "pad image", "reference image"],
             inputs=[
                 io.Image.Input("images", tooltip="Each picture gets a canvas of its own."),
-                io.Int.Input("width", default=832, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
-                io.Int.Input("height", default=480, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
+                io.Int.Input("width", default=WIDTH, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
+                io.Int.Input("height", default=HEIGHT, min=MIN_SIDE, max=MAX_SIDE, step=16, tooltip="Pixels."),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="As many as came in.")],
         )

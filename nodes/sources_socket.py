@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..unison_backend.defaults import FPS
 from ..unison_backend.engine.vace_context import LATENT_CHANNELS, encode_context
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.resize import cover, letterbox_on_white
@@ -21,7 +22,7 @@ class HostSources:
     """
 
     sources: Sources
-    fps: float = 24.0
+    fps: float = FPS
     audio: Any = None
     is_edit: bool = False
 

@@ -58,16 +58,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file differs")
     check = parser.parse_args(arguments).check
     made = files()
-    stale = [path for path, text in made.items() if not path.is_file() or path.read_bytes() != text.encode()]
-    extra = [path for folder in {path.parent for path in made} for path in folder.glob("*.json") if path not in made]
-    for path in sorted(stale):
-        if not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(made[path].encode())
-        sys.stdout.write(f"{'differs' if check else 'written'}: {path.relative_to(ROOT)}\n")
-    for path in sorted(extra):
-        sys.stdout.write(f"not made by this script: {path.relative_to(ROOT)}\n")
-    return 1 if check and (stale or extra) else 0
+    stale = sorted(path for path, text in made.items() if not path.is_file() or path.read_bytes() != text.encode())
+    extra = sorted(path for folder in {path.parent for path in made} for path in folder.glob("*.json"))
+    extra = [path for path in extra if path not in made]
+    if not check:
+        _write({path: made[path] for path in stale})
+    said = dict.fromkeys(stale, "differs" if check else "written") | dict.fromkeys(extra, "not made by this script")
+    sys.stdout.writelines(f"{what}: {path.relative_to(ROOT)}\n" for path, what in said.items())
+    return int(check and bool(said))
+
+
+def _write(texts: dict[Path, str]) -> None:
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from .errors import MediaError, ResourceError, UnisonError
 
 # Windows' own numbers (sharing and lock violation); elsewhere an open file may be replaced.
 _IN_USE = (32, 33)
+# What libraries say that keep the system's number to themselves.
+_FULL = "No space left"
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def writing(path: Path, *foreign: type[Exception]) -> Iterator[None]:
         number = getattr(error, "errno", None)
         if getattr(error, "winerror", None) in _IN_USE:
             raise MediaError(f"{path} is open in another program: close it there, or choose another name") from error
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or _FULL in str(error):
             raise ResourceError(f"{path} cannot be written, the disk is full: free space or choose another") from error
         if number in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise MediaError(f"{path} may not be written: choose another folder or change its permissions") from error

@@ -70,7 +70,7 @@ def test_sources_are_ascii(path):
 
 
 def test_pure_modules_import_the_standard_library_only():
-    ground = {"..errors", "..progress", ".errors"}
+    ground = {"..defaults", "..errors", "..progress", ".errors"}
     plan = {f".{path.stem}" for path in sources("unison_backend/plan")} | {"."}
     for path in [
         *sources("unison_backend/plan"),

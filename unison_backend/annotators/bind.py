@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..defaults import DETECTION_THRESHOLD
 from ..errors import InputError
+from ..plan.controls import weighted_kinds
 from ..progress import Cancel, Progress
 from ..sources.prepare import Annotators, FindMask, MakeMap
-from .detector import THRESHOLD
 from .places import find_annotators
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from .detector import Detector
     from .segmenter import Segmenter
-
-MODEL_KINDS = ("depth", "pose", "flow")  # of maps that take weights
 
 
 class Wanted(Protocol):
@@ -38,7 +37,7 @@ ReadTarget = Callable[[str], Wanted]
 
 
 def mask_finder(
-    detector: Detector, segmenter: Segmenter, read_target: ReadTarget, threshold: float = THRESHOLD
+    detector: Detector, segmenter: Segmenter, read_target: ReadTarget, threshold: float = DETECTION_THRESHOLD
 ) -> FindMask:
     """Finds what a plan's target names: one thing for a singular phrase, all that fit for a plural one.
 
@@ -64,12 +63,11 @@ def mask_finder(
 
 
 def map_maker(models: Mapping[str, Any]) -> MakeMap:
-    """Makes control maps; `models` by kind (depth, pose, flow), the other kinds need none."""
+    """Makes control maps; `models` by kind, for those that take weights."""
     from .maps.make import make_map
 
     def make(kind: str, video: Tensor, progress: Progress, cancel: Cancel) -> tuple[Tensor, str]:
-        made: tuple[Tensor, str] = make_map(kind, video, models, progress, cancel)
-        return made
+        return make_map(kind, video, models, progress, cancel)
 
     return make
 
@@ -81,7 +79,7 @@ class AnnotatorPaths:
     detector: Path | None = None
     segmenter: Path | None = None
     control: tuple[Path, ...] = ()
-    threshold: float = THRESHOLD
+    threshold: float = DETECTION_THRESHOLD
 
     def __post_init__(self) -> None:
         for path in (self.detector, self.segmenter, *self.control):
@@ -93,7 +91,7 @@ class AnnotatorPaths:
         if models is None:
             return self
         found = find_annotators(models)
-        maps = tuple(found[kind] for kind in MODEL_KINDS if kind in found)
+        maps = tuple(found[kind] for kind in weighted_kinds() if kind in found)
         return replace(
             self,
             detector=self.detector or found.get("detector"),
@@ -125,7 +123,7 @@ def _control_models(paths: Sequence[Path], kind: str, device: torch.device) -> d
     """The first model of that kind, if there is one and the map takes one; a path that is no model is an error."""
     from .maps.load import control_kind, load_control_model
 
-    if kind not in MODEL_KINDS:
+    if kind not in weighted_kinds():
         return {}
     chosen = next((path for path in paths if control_kind(path) in (kind, "")), None)
     return {kind: load_control_model(chosen, device=device)} if chosen is not None else {}

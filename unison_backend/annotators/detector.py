@@ -8,27 +8,25 @@ other queries are selected. Nothing is asked of the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from ..defaults import DETECTION_THRESHOLD, NMS_IOU, TEXT_THRESHOLD
 from ..errors import InputError, WeightsError
+from ..media.to_bytes import tensor_to_bytes
 from ..memory import memory_errors
-from ..progress import Cancel, Progress, check, never, silent
-from ..weights.folder import check_folder, load_model, load_part, model_type, read_json, refuse_missing
+from ..progress import Cancel, Progress, never, silent
+from ..progress import check as check_cancelled
+from ..weights.folder import check_folder, configured, load_model, load_part, model_type, read_json, refuse_missing
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     Device = torch.device | str
-
-# VACE's annotators: the least score of a box and of a word, and the overlap of duplicates.
-THRESHOLD = 0.25
-TEXT_THRESHOLD = 0.20
-NMS_IOU = 0.5
 
 DETECTOR_TYPE = "grounding-dino"
 
@@ -72,7 +70,7 @@ class Detector:
         frames: Sequence[Tensor],
         phrases: Sequence[str],
         *,
-        threshold: float = THRESHOLD,
+        threshold: float = DETECTION_THRESHOLD,
         text_threshold: float = TEXT_THRESHOLD,
         nms: float = NMS_IOU,
         progress: Progress = silent,
@@ -93,7 +91,7 @@ class Detector:
         self._check_length(text)
         found = []
         for number, frame in enumerate(frames):
-            check(cancel, _STAGE)
+            check_cancelled(cancel, _STAGE)
             with torch.no_grad(), memory_errors("looking for things in a picture", _CURE):
                 found.append(self._detect(to_uint8(frame), text, threshold, text_threshold, nms))
             progress(_STAGE, number + 1, len(frames))
@@ -149,12 +147,11 @@ def _words(label: str) -> str:
 
 def to_uint8(frame: Tensor) -> Tensor:
     """[H, W, 3] in 0..1 as [3, H, W] uint8: transformers would rescale floats once more, and silently."""
-    import torch
     from einops import rearrange
 
     if frame.ndim != 3 or frame.shape[-1] != 3 or not frame.numel():
         raise InputError(f"a frame is of shape {list(frame.shape)}; expected is [height, width, 3]")
-    return rearrange((frame.detach().cpu() * 255).round().clamp(0, 255).to(torch.uint8), "h w c -> c h w")
+    return rearrange(tensor_to_bytes(frame), "h w c -> c h w")
 
 
 def keep_best(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
@@ -176,6 +173,16 @@ def keep_best(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
         if kept[i]:
             kept[i + 1 :] &= ~duplicate[i, i + 1 :]
     return order[kept]
+
+
+def find(files: Sequence[Path]) -> Iterator[Path]:
+    """The GroundingDINO folders among files of a models folder."""
+    return configured(files, (DETECTOR_TYPE,))
+
+
+def check(path: Path) -> None:
+    """Raise WeightsError unless the folder is whole."""
+    check_folder(path, (DETECTOR_TYPE,), "GroundingDINO")
 
 
 def is_detector_folder(folder: Path) -> bool:

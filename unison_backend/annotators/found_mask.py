@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..defaults import DETECTION_THRESHOLD
 from ..errors import InputError
 from ..progress import Cancel, Progress, never, silent
-from .detector import THRESHOLD, Detection, Detector
+from .detector import Detection, Detector
 
 if TYPE_CHECKING:
     from .segmenter import Segmenter
@@ -44,7 +45,7 @@ def find(
     segmenter: Segmenter,
     *,
     plural: bool = False,
-    threshold: float = THRESHOLD,
+    threshold: float = DETECTION_THRESHOLD,
     progress: Progress = silent,
     cancel: Cancel = never,
 ) -> Found:

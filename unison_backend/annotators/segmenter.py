@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, UnsupportedError
 from ..memory import memory_errors
-from ..progress import Cancel, Progress, check, never, silent
-from ..weights.folder import check_folder, load_model, load_part, model_type, refuse_missing
+from ..progress import Cancel, Progress, never, silent
+from ..progress import check as check_cancelled
+from ..weights.folder import check_folder, configured, load_model, load_part, model_type, refuse_missing
 from .detector import to_uint8
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Segmenter:
         count = len(video)
         if not 0 <= frame < count:
             raise InputError(f"the marked frame is {frame}, but the video has the frames 0 to {count - 1}")
-        check(cancel, _STAGE)
+        check_cancelled(cancel, _STAGE)
         if count == 1:
             found = self.segment(video[0], boxes=boxes, points=points, labels=labels, mask=mask)
             progress(_STAGE, 1, 1)
@@ -205,7 +206,7 @@ class Segmenter:
         self.processor.add_inputs_to_inference_session(session, start, ids, **given)
         for numbers in (range(start, len(video)), range(start - 1, -1, -1)):
             for number in numbers:
-                check(cancel, _STAGE)
+                check_cancelled(cancel, _STAGE)
                 output = self.model(session, frame_idx=number, reverse=number < start)
                 yield number, self._masks(output.pred_masks[:, 0], video.shape[1:3]).any(0)
                 self._prune(session, number)
@@ -249,6 +250,15 @@ def _prompt(
     height, width = frame.shape[-2:]
     if (len(boxes) > 0) + (len(points) > 0) + (mask is not None) != 1:
         raise InputError("give exactly one of boxes, points or a mask to say what to segment")
+    _check_inside(boxes, points, height, width)
+    marks = [int(label) for label in labels] or [1] * len(points)
+    if len(marks) != len(points) or not set(marks) <= {0, 1}:
+        raise InputError(f"{len(points)} points need as many labels, 1 = in the object and 0 = outside, not {marks}")
+    painted = None if mask is None else _painted(mask, height, width)
+    return _Prompt([list(map(float, box)) for box in boxes], [[float(x), float(y)] for x, y in points], marks, painted)
+
+
+def _check_inside(boxes: Sequence[Box], points: Sequence[Point], height: int, width: int) -> None:
     area = f"the picture is {width} wide and {height} high"
     for box in boxes:
         left, top, right, bottom = map(float, box)
@@ -257,16 +267,29 @@ def _prompt(
     for x, y in points:
         if not (0 <= x <= width and 0 <= y <= height):
             raise InputError(f"the point {x:g}, {y:g} is outside: {area}")
-    marks = [int(label) for label in labels] or [1] * len(points)
-    if len(marks) != len(points) or not set(marks) <= {0, 1}:
-        raise InputError(f"{len(points)} points need as many labels, 1 = in the object and 0 = outside, not {marks}")
-    if mask is not None:
-        if mask.shape != (height, width):
-            raise InputError(f"the mask is of shape {list(mask.shape)}, but {area}: give [height, width]")
-        mask = mask.detach().cpu() > 0.5
-        if not mask.any():
-            raise InputError("the mask marks nothing: paint the object white")
-    return _Prompt([list(map(float, box)) for box in boxes], [[float(x), float(y)] for x, y in points], marks, mask)
+
+
+def _painted(mask: Tensor, height: int, width: int) -> Tensor:
+    """The mask as yes and no, once it fits and marks something."""
+    if mask.shape != (height, width):
+        raise InputError(
+            f"the mask is of shape {list(mask.shape)}, but the picture is {width} wide and {height} high: "
+            "give [height, width]"
+        )
+    marked = mask.detach().cpu() > 0.5
+    if not marked.any():
+        raise InputError("the mask marks nothing: paint the object white")
+    return marked
+
+
+def find(files: Sequence[Path]) -> Iterator[Path]:
+    """The SAM2 folders among files of a models folder, those that follow videos first."""
+    return configured(files, (VIDEO_TYPE, IMAGE_TYPE))
+
+
+def check(path: Path) -> None:
+    """Raise WeightsError unless the folder is whole."""
+    check_folder(path, (VIDEO_TYPE, IMAGE_TYPE), "SAM2")
 
 
 def is_segmenter_folder(folder: Path) -> bool:

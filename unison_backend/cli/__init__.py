@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return FAILED
     except Exception as error:
-        from ..libraries import broken_library  # only now: what it imports is not needed by a run that goes well
+        from ..errors import broken_library  # only now: what it imports is not needed by a run that goes well
 
         told = broken_library(error) or error
         if not isinstance(told, UnisonError):

@@ -7,8 +7,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ..errors import LibraryError
-from ..libraries import broken_library
+from ..errors import LibraryError, broken_library
 from ..weights.find import MODELS_VARIABLE, find, named_folder
 from ..weights.needs import ANNOTATOR_NEEDS, NEEDS, describe
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import __version__
+from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, SEED, SHIFT, STEPS
 from ..demo.set import CFG as DEMO_CFG
-from ..plan.plan import CONTROLS, MAIN, WHOLE_FRAME
+from ..plan.controls import CONTROLS, MAP
+from ..plan.plan import MAIN, WHOLE_FRAME
 from ..sources.masks import FEATHER, FILLS
 from . import training as cli_training
 
@@ -51,12 +53,14 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_planning(parser)
     _add_given(parser)
     _add_sources(parser)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument(
-        "--cfg", type=float, help=f"guidance; 1 turns it off (default: 5, {DEMO_CFG:g} for the embedded demo models)"
+        "--cfg",
+        type=float,
+        help=f"guidance; 1 turns it off (default: {CFG:g}, {DEMO_CFG:g} for the embedded demo models)",
     )
-    parser.add_argument("--shift", type=float, default=5.0, help="flow shift of the schedule")
+    parser.add_argument("--shift", type=float, default=SHIFT, help="flow shift of the schedule")
     parser.add_argument("--negative", metavar="TEXT", help="negative prompt (default: Wan's own)")
     for name, what in (
         ("vace", "Wan VACE transformer"),
@@ -65,7 +69,7 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
         ("projector", "projector"),
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="PATH", help=f"{what}: a file or a diffusers folder")
-    parser.add_argument("--max-new-tokens", type=int, default=512, help="the longest answer, in tokens")
+    parser.add_argument("--max-new-tokens", type=int, default=MAX_NEW_TOKENS, help="the longest answer, in tokens")
     parser.add_argument("--temperature", type=float, default=0.0, help="of answers; 0 is greedy")
     parser.add_argument("--keep-lora", action="store_true", help="leave the planning LoRA on while answering")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -110,7 +114,7 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
         help=f"what to find and change, as in 'red car'; {MAIN}: the main noun; '{WHOLE_FRAME}': all of it",
     )
     group.add_argument("--control", type=Path, metavar="FILE", help="a control map, or footage with --control-kind")
-    group.add_argument("--control-kind", choices=CONTROLS, default="map", help="the map to make from --control")
+    group.add_argument("--control-kind", choices=tuple(CONTROLS), default=MAP, help="the map to make from --control")
     group.add_argument(
         "--reference", type=Path, action="append", default=[], metavar="FILE", help="may be given several times"
     )
@@ -133,7 +137,9 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--feather", type=int, default=FEATHER, metavar="PIXELS", help="of the composite's seam")
     group.add_argument("--detector", type=Path, metavar="DIR", help="GroundingDINO, to find what is edited")
     group.add_argument("--segmenter", type=Path, metavar="DIR", help="SAM2, to cut it out and follow it")
-    group.add_argument("--threshold", type=float, default=0.25, help="what is looked for must score more")
+    group.add_argument(
+        "--threshold", type=float, default=DETECTION_THRESHOLD, help="what is looked for must score more"
+    )
     group.add_argument(
         "--control-model", type=Path, action="append", default=[], metavar="PATH", help="for depth, pose or flow maps"
     )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError
 from ..weights import wan_layouts as layouts
 from ..weights.fit import seems
-from ..weights.wan import SPIECE_KEY, Source, filled, locate, model_config, read_object, read_source
+from ..weights.folder import read_json
+from ..weights.wan import SPIECE_KEY, Source, filled, locate, model_config, read_source
 from .sentencepiece import literal_pieces
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _tokenizer_json(path: Path, rows: int) -> Callable[[str], list[int]]:
     """
     from tokenizers import Tokenizer
 
-    content = read_object(path)
+    content = read_json(path)
     try:
         special = {token["content"] for token in content.pop("added_tokens", None) or ()}
         pieces = content["model"]["vocab"]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..defaults import CFG, SEED, SHIFT, STEPS, VACE_STRENGTH
 from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
 from ..sources.prepare import Sources
@@ -24,13 +25,13 @@ from .vace_context import LATENT_CHANNELS, encode_context, latent_frames, to_uni
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """Reference values (inference.py, WAN_CONFIGS). cfg 1 runs the positive side only."""
+    """How latents are denoised. cfg 1 runs the positive side only."""
 
-    steps: int = 50
-    cfg: float = 5.0
-    shift: float = 5.0
-    seed: int = 0
-    vace_strength: float = 1.0
+    steps: int = STEPS
+    cfg: float = CFG
+    shift: float = SHIFT
+    seed: int = SEED
+    vace_strength: float = VACE_STRENGTH
 
     def __post_init__(self) -> None:
         for name, value, low, high in (

@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ TRAIN_TIMESTEPS = 1000
 # What storing a sigma as float32 can take off 1000 sigma: a time that was whole must not fall below itself.
 TIME_ROUNDING = TRAIN_TIMESTEPS * 2.0**-25
 
+Level = TypeVar("Level", float, Tensor)
 Denoise: TypeAlias = Callable[[Tensor, float], Tensor]
 """(x, sigma) to the predicted clean sample of x, in x's shape."""
 StepDone: TypeAlias = Callable[[int, Tensor, float, Tensor], None]
@@ -44,7 +45,12 @@ def flow_sigmas(steps: int, shift: float) -> Tensor:
     if not 0 < shift <= 100:
         raise InputError(f"shift is {shift}; allowed is above 0 to 100")
     u = SIGMA_MAX * (1 - torch.arange(steps + 1, dtype=torch.float64) / steps)
-    return (shift * u / (1 + (shift - 1) * u)).float()
+    return shifted(u, shift).float()
+
+
+def shifted(u: Level, shift: float) -> Level:
+    """Noise levels in 0..1 with the flow's time shift: sigma = shift u / (1 + (shift - 1) u)."""
+    return shift * u / (1 + (shift - 1) * u)
 
 
 def integer_time(sigma: float) -> float:

@@ -14,7 +14,7 @@ from ..errors import MediaError
 from ..plan.geometry import MediaInfo
 from ..plan.prompt import Prompt
 from ..progress import Cancel, check
-from .kinds import MAX_SIDE
+from .kinds import MAX_MEDIA_SIDE
 
 # Frames at ascending indices, [H, W, 3] float32 0..1 each.
 ReadFrames = Callable[[Sequence[int], Cancel], Iterator[Tensor]]
@@ -75,8 +75,10 @@ def _check_shape(pixels: Tensor, dimensions: int, label: str) -> None:
     if pixels.ndim != dimensions or pixels.shape[-1] not in (1, 3, 4) or 0 in pixels.shape:
         shape = "x".join(map(str, pixels.shape))
         raise MediaError(f"{label} has the shape {shape}: connect pictures with 1, 3 or 4 channels that are not empty")
-    if max(pixels.shape[-3:-1]) > MAX_SIDE:
-        raise MediaError(f"{label} is {pixels.shape[-2]}x{pixels.shape[-3]}: scale it down to {MAX_SIDE} pixels a side")
+    if max(pixels.shape[-3:-1]) > MAX_MEDIA_SIDE:
+        raise MediaError(
+            f"{label} is {pixels.shape[-2]}x{pixels.shape[-3]}: scale it down to {MAX_MEDIA_SIDE} pixels a side"
+        )
 
 
 def on_background(pixels: Tensor, background: float) -> Tensor:

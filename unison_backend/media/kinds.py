@@ -8,7 +8,7 @@ from ..errors import MediaError
 from ..plan.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..plan.tasks import MediaKind
 
-MAX_SIDE = 16384
+MAX_MEDIA_SIDE = 16384
 
 
 def check_file(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError, ResourceError, UnisonError
 from ..plan.geometry import MediaInfo
-from .kinds import MAX_SIDE, check_kind
+from .kinds import MAX_MEDIA_SIDE, check_kind
 from .turn import CLOCKWISE, COUNTERCLOCKWISE, HALF, Turn, on_background
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def open_image(path: Path) -> Iterator[Image]:
     check_kind(path, "image")
     from PIL import Image, UnidentifiedImageError
 
-    too_large = f"{path} is too large: scale it down to at most {MAX_SIDE} pixels a side"
+    too_large = f"{path} is too large: scale it down to at most {MAX_MEDIA_SIDE} pixels a side"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at twice that size it is an error
             image = Image.open(path, formats=PILLOW_FORMATS)
         with image:
-            if max(image.size) > MAX_SIDE:
+            if max(image.size) > MAX_MEDIA_SIDE:
                 raise MediaError(too_large)
             yield image
     except UnisonError:

@@ -16,11 +16,12 @@ from itertools import chain, count, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..defaults import FPS
 from ..errors import MediaError, ResourceError
 from ..plan.geometry import MediaInfo
 from ..progress import Cancel, check, never
 from .damage import is_cut_short
-from .kinds import MAX_SIDE, check_kind
+from .kinds import MAX_MEDIA_SIDE, check_kind
 from .turn import CLOCKWISE, COUNTERCLOCKWISE, HALF, Turn, on_background
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 FFMPEG_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,wav,mp3,flac,aac,aiff"
 SWSCALE_FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int"
 # For a file that says nothing about its rate.
-DEFAULT_RATE = Fraction(24)
+DEFAULT_RATE = Fraction(FPS)
 # The "rotate" tag of old files, in quarter turns clockwise.
 QUARTERS = (Turn(), CLOCKWISE, HALF, COUNTERCLOCKWISE)
 
@@ -168,9 +169,7 @@ def probe_video(path: Path) -> MediaInfo:
 def _times(timed: Sequence[tuple[int | None, int]], stream: VideoStream) -> tuple[tuple[Fraction, ...], Fraction]:
     """Start of each frame and end of the last, in seconds from the first, out of `Clip.timed`."""
     tick = Fraction(stream.time_base or Fraction(1, 90000))
-    rates = [
-        Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate
-    ]  # PyAV 19 has a type of its own
+    rates = _rates(stream)
     rate = rates[0] if rates else DEFAULT_RATE
     known = sorted((time, length) for time, length in timed if time is not None)
     if len(known) < len(timed) or any(a[0] == b[0] for a, b in pairwise(known)):
@@ -178,11 +177,18 @@ def _times(timed: Sequence[tuple[int | None, int]], stream: VideoStream) -> tupl
     starts = tuple((time - known[0][0]) * tick for time, _ in known)
     average = starts[-1] / (len(starts) - 1) if len(starts) > 1 else 1 / rate
     last = known[-1][1] * tick or average
-    for rate in rates:
-        # Containers with a coarse clock (Matroska: milliseconds) mean the even times that they round.
-        if abs(last - 1 / rate) <= tick and all(abs(start - n / rate) <= tick for n, start in enumerate(starts)):
-            return _steady(len(starts), rate)
-    return starts, starts[-1] + last
+    even = next((rate for rate in rates if _is_even(starts, last, rate, tick)), None)
+    return (starts, starts[-1] + last) if even is None else _steady(len(starts), even)
+
+
+def _rates(stream: VideoStream) -> list[Fraction]:
+    """What a stream says of its rate, as our own fractions (PyAV 19 has a type of its own)."""
+    return [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
+
+
+def _is_even(starts: Sequence[Fraction], last: Fraction, rate: Fraction, tick: Fraction) -> bool:
+    """Containers with a coarse clock (Matroska: milliseconds) mean the even times that they round."""
+    return abs(last - 1 / rate) <= tick and all(abs(start - n / rate) <= tick for n, start in enumerate(starts))
 
 
 def _steady(frames: int, rate: Fraction) -> tuple[tuple[Fraction, ...], Fraction]:
@@ -205,8 +211,8 @@ def _square_pixels(frame: VideoFrame, clip: Clip) -> tuple[int, int]:
     width, height, aspect = frame.width, frame.height, clip.stream.sample_aspect_ratio
     if aspect and abs(aspect - 1) >= Fraction(1, 100):
         width = max(1, round(width * aspect))
-    if max(width, height) > MAX_SIDE:
-        raise MediaError(f"{clip.path} is too large: scale it down to at most {MAX_SIDE} pixels a side")
+    if max(width, height) > MAX_MEDIA_SIDE:
+        raise MediaError(f"{clip.path} is too large: scale it down to at most {MAX_MEDIA_SIDE} pixels a side")
     return width, height
 
 

@@ -21,6 +21,7 @@ from ..plan.kinds import VIDEO_SUFFIXES
 from ..progress import Cancel, Progress, check, never, silent
 from .mp4 import MAX_FPS, Mp4Writer, open_sound
 from .pictures import open_image
+from .to_bytes import to_bytes
 from .video import open_clip
 
 if TYPE_CHECKING:
@@ -43,18 +44,15 @@ def _require_suffix(path: Path, accepted: tuple[str, ...], what: str) -> None:
         raise MediaError(f"{path}: a {what} cannot be written under this ending, only {fits}")
 
 
-def _to_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """`[H, W, 3]`, uint8 or float in 0..1 (clamped, half up, not-a-number is black), as uint8. ValueError otherwise."""
+def _checked(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """`[H, W, 3]`, uint8 or float in 0..1, as uint8 (`to_bytes`). ValueError otherwise."""
     import numpy as np
 
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
         raise ValueError(f"pixels must be [height, width, 3], not {list(pixels.shape)}")
-    if pixels.dtype == np.uint8:
-        return pixels
-    if not np.issubdtype(pixels.dtype, np.floating):
+    if pixels.dtype != np.uint8 and not np.issubdtype(pixels.dtype, np.floating):
         raise ValueError(f"pixels must be uint8 or float, not {pixels.dtype}")
-    unit = np.nan_to_num(pixels.astype(np.float32), nan=0.0).clip(0, 1)
-    return np.floor(unit * 255 + np.float32(0.5)).astype(np.uint8)
+    return to_bytes(pixels)
 
 
 def _clean(metadata: Mapping[str, str] | None) -> dict[str, str]:
@@ -69,7 +67,7 @@ def write_image(path: Path, pixels: NDArray[Any], *, metadata: Mapping[str, str]
     Raises MediaError (another ending, no permission, too large for the format), ResourceError (full disk).
     """
     _require_suffix(path, IMAGE_WRITE_SUFFIXES, "picture")
-    data = _to_bytes(pixels)
+    data = _checked(pixels)
     from PIL import Image
 
     # struct.error: a picture larger than the format's own fields
@@ -134,7 +132,7 @@ def write_video(
         writer = stack.enter_context(Mp4Writer(path, temporary, fps, _clean(metadata), sound))
         for done, pixels in enumerate(frames, 1):
             check(cancel, "writing video")
-            writer.add(_to_bytes(np.asarray(pixels)))
+            writer.add(_checked(np.asarray(pixels)))
             progress("writing video", done, total)
         writer.finish()
 

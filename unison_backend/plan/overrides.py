@@ -7,10 +7,11 @@ from dataclasses import fields
 from fractions import Fraction
 from typing import Any
 
+from ..defaults import PLAN_FPS
 from ..errors import InputError
 from .geometry import round_half_up
 from .plan import Frame, Plan, task_of
-from .spec import PLAN_FPS, Limits
+from .spec import Limits
 
 _INTEGERS = ("width", "height", "num_frames", "mask", "source")
 _WORDS = ("control", "target")
@@ -80,17 +81,7 @@ def apply(plan: Plan, values: dict[str, Any], limits: Limits | None = None) -> P
 
     A single side takes the other one from the plan or the default; the task follows from the fields.
     """
-    limits = limits or Limits()
-    names = {field.name for field in fields(Plan)}
-    changes = {name: value for name, value in values.items() if name in names}
-    if values.get("seconds") is not None:
-        changes["num_frames"] = round_half_up(values["seconds"] * PLAN_FPS)
-    for side, other in (("width", "height"), ("height", "width")):
-        if changes.get(side) is not None and changes.get(other, getattr(plan, other)) is None:
-            changes[other] = getattr(limits, other)
-    changes = {
-        name: () if value is None and name in ("references", "frames") else value for name, value in changes.items()
-    }
+    changes = _changes(plan, values, limits or Limits())
     merged = {field.name: getattr(plan, field.name) for field in fields(Plan)} | changes
     output = values.get("output") or plan.output
     if output == "text" and changes:
@@ -108,3 +99,17 @@ def apply(plan: Plan, values: dict[str, Any], limits: Limits | None = None) -> P
         reference=bool(merged["references"]),
     )
     return Plan(**merged)
+
+
+def _changes(plan: Plan, values: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """The plan's fields that `values` set."""
+    names = {field.name for field in fields(Plan)}
+    changes = {name: value for name, value in values.items() if name in names}
+    if values.get("seconds") is not None:
+        changes["num_frames"] = round_half_up(values["seconds"] * PLAN_FPS)
+    for side, other in (("width", "height"), ("height", "width")):
+        if changes.get(side) is not None and changes.get(other, getattr(plan, other)) is None:
+            changes[other] = getattr(limits, other)
+    for name in {"references", "frames"} & changes.keys():
+        changes[name] = changes[name] or ()
+    return changes

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from ..errors import InputError
-from .tasks import MediaKind, Output, Task
+from .controls import CONTROLS, Control
+from .tasks import MediaKind, Output, Role, Task, task_for
 
 MIN_SIDE, MAX_SIDE = 16, 4096
 MIN_FRAMES, MAX_FRAMES = 1, 2400
 
-Control = Literal["map", "canny", "scribble", "grey", "depth", "pose", "flow"]
-CONTROLS: tuple[str, ...] = get_args(Control)
 Place = Literal["first", "last"] | int
 
 # A plan's target that needs no detector: all of the source is changed, as by a mask that is white everywhere.
@@ -137,35 +136,36 @@ def task_of(
 ) -> Task:
     """The task that a plan's parts name: editing before control, image to video, reference, text alone."""
     if output == "text":
-        return Task(
-            "video_understanding" if "video" in media else "image_understanding" if media else "text_understanding"
-        )
+        return task_for(output, "videos" if "video" in media else "pictures" if media else "words")
     if frames and output == "image":
         raise PlanError("frames", "first or last frame", "nothing in a plan for a picture")
-    if frames and not (edit or control):
-        return Task.IMAGE_TO_VIDEO
-    if edit or control or reference:
-        return Task(f"{output}_{'editing' if edit else 'control' if control else 'reference'}")
-    return Task(f"text_to_{output}")
+    parts: tuple[tuple[bool, Role], ...] = (
+        (edit, "editing"), (control, "control"), (frames, "frames"), (reference, "reference")
+    )  # fmt: skip
+    return task_for(output, next((role for given, role in parts if given), "words"))
 
 
 def _check_numbers(plan: Plan) -> None:
     if (plan.width is None) != (plan.height is None):
         raise PlanError("size", (plan.width, plan.height), "width and height together")
     for field, value in (("width", plan.width), ("height", plan.height)):
-        if value is not None and not (_is_int(value) and MIN_SIDE <= value <= MAX_SIDE):
+        if not _is_within(value, MIN_SIDE, MAX_SIDE):
             raise PlanError(field, value, f"{MIN_SIDE} to {MAX_SIDE} pixels")
-    if plan.num_frames is not None and not (_is_int(plan.num_frames) and MIN_FRAMES <= plan.num_frames <= MAX_FRAMES):
+    if not _is_within(plan.num_frames, MIN_FRAMES, MAX_FRAMES):
         raise PlanError("num_frames", plan.num_frames, f"{MIN_FRAMES} to {MAX_FRAMES} frames (100 seconds)")
     places = [f.place for f in plan.frames]
     for place in places:
-        number = place if isinstance(place, int) and _is_int(place) else -1
-        if not (isinstance(place, str) and place in PLACE_VALUES) and not 0 <= number < MAX_FRAMES:
+        if not (place in PLACE_VALUES if isinstance(place, str) else _is_within(place, 0, MAX_FRAMES - 1)):
             raise PlanError("frames", place, f"first, last or a frame number from 0 to {MAX_FRAMES - 1}")
     if len(set(places)) != len(places):
         raise PlanError("frames", places, "each place once")
     if plan.control is not None and plan.control not in CONTROLS:
         raise PlanError("control", plan.control, ", ".join(CONTROLS))
+
+
+def _is_within(value: object, low: int, high: int) -> bool:
+    """True for nothing, and for a whole number from `low` to `high`."""
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high)
 
 
 def _check_media(plan: Plan) -> None:

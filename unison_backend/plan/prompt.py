@@ -127,10 +127,20 @@ def bind_names(text: str, media: Mapping[str, Medium | Sequence[Medium]]) -> Pro
         return [part for medium in connected[name] for part in (" ", medium)][1:]
 
     segments = _split(_NAME, text, named)
-    left = [medium for name, batch in connected.items() if name not in used for medium in batch]
-    before = [part for m in left if not m.is_mask for part in (m, " ")]
-    after = [part for m in left if m.is_mask for part in (f" {MASK_WORDS} ", m, ".")]
-    return Prompt(_merge([*before, *segments, *after]))
+    return Prompt(
+        _merge(_with_unnamed(segments, [m for name in connected if name not in used for m in connected[name]]))
+    )
+
+
+def _with_unnamed(segments: Sequence[str | Medium], unnamed: Sequence[Medium]) -> Iterable[str | Medium]:
+    """Pictures and videos in front of the text, masks called so behind it."""
+    for medium in unnamed:
+        if not medium.is_mask:
+            yield from (medium, " ")
+    yield from segments
+    for medium in unnamed:
+        if medium.is_mask:
+            yield from (f" {MASK_WORDS} ", medium, ".")
 
 
 def _split(

@@ -8,24 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from ..defaults import FPS, HEIGHT, NUM_FRAMES, PLAN_FPS, WIDTH
 from . import geometry
 from .geometry import MediaInfo
 from .plan import Plan, PlanError
 from .tasks import Task
 
-# Plans count frames at this rate whatever the output's own (paper: "3 seconds" is 72 frames).
-PLAN_FPS = 24
 MAX_FPS = 240
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What holds where nothing was said: Wan2.1-VACE-1.3B's own size and length (reference: inference.py)."""
+    """What holds where nothing was said."""
 
-    width: int = 832
-    height: int = 480
-    num_frames: int = 81
-    fps: int = 24
+    width: int = WIDTH
+    height: int = HEIGHT
+    num_frames: int = NUM_FRAMES
+    fps: int = FPS
 
 
 @dataclass(frozen=True)

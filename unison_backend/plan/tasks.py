@@ -1,12 +1,15 @@
-"""The twelve tasks and what each one makes."""
+"""The twelve tasks, a row each: what it makes and what its media are."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
 MediaKind = Literal["image", "video"]
 Output = Literal["text", "image", "video"]
+Role = Literal["words", "pictures", "videos", "editing", "control", "reference", "frames"]
+"""What a task works from: for an answer what is looked at, for a result what its strongest medium is."""
 
 
 class Task(str, Enum):
@@ -31,23 +34,40 @@ class Task(str, Enum):
     @property
     def output(self) -> Output:
         """What the task makes: "text", "image" or "video"."""
-        if self in UNDERSTANDING:
-            return "text"
-        return "image" if self in IMAGE_TASKS else "video"
+        return ROWS[self].output
 
     @property
     def is_generation(self) -> bool:
         """True for the nine tasks that make a picture or a video."""
-        return self not in UNDERSTANDING
+        return self.output != "text"
 
 
-UNDERSTANDING = (Task.TEXT_UNDERSTANDING, Task.IMAGE_UNDERSTANDING, Task.VIDEO_UNDERSTANDING)
-IMAGE_TASKS = (Task.TEXT_TO_IMAGE, Task.IMAGE_EDITING, Task.IMAGE_CONTROL, Task.IMAGE_REFERENCE)
-VIDEO_TASKS = (
-    Task.TEXT_TO_VIDEO,
-    Task.IMAGE_TO_VIDEO,
-    Task.VIDEO_EDITING,
-    Task.VIDEO_CONTROL,
-    Task.VIDEO_REFERENCE,
-)
-GENERATION = IMAGE_TASKS + VIDEO_TASKS
+@dataclass(frozen=True)
+class TaskRow:
+    """What a task makes and from what. Its English name is its value with spaces."""
+
+    output: Output
+    role: Role
+
+
+# Everything else that lists tasks (cards, locales, routes, training, workflows) is held to these rows by a test.
+ROWS: dict[Task, TaskRow] = {
+    Task.TEXT_UNDERSTANDING: TaskRow("text", "words"),
+    Task.IMAGE_UNDERSTANDING: TaskRow("text", "pictures"),
+    Task.VIDEO_UNDERSTANDING: TaskRow("text", "videos"),
+    Task.TEXT_TO_IMAGE: TaskRow("image", "words"),
+    Task.IMAGE_EDITING: TaskRow("image", "editing"),
+    Task.IMAGE_CONTROL: TaskRow("image", "control"),
+    Task.IMAGE_REFERENCE: TaskRow("image", "reference"),
+    Task.TEXT_TO_VIDEO: TaskRow("video", "words"),
+    Task.IMAGE_TO_VIDEO: TaskRow("video", "frames"),
+    Task.VIDEO_EDITING: TaskRow("video", "editing"),
+    Task.VIDEO_CONTROL: TaskRow("video", "control"),
+    Task.VIDEO_REFERENCE: TaskRow("video", "reference"),
+}
+
+
+def task_for(output: Output, role: Role) -> Task:
+    """The task that makes `output` from media of that role; KeyError when there is none."""
+    found = {(row.output, row.role): task for task, row in ROWS.items()}
+    return found[output, role]

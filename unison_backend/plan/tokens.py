@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from .controls import MAP
 from .mask_rule import check_mask_fits, check_masks
 from .plan import PLACE_VALUES, Frame, Place, Plan, PlanError, task_of
 from .tasks import MediaKind, Output
@@ -86,41 +88,71 @@ def _assemble(
     masks: Sequence[int],
     raw: str,
 ) -> Plan:
-    """Roles by the design's rule: edit names its media, frames take the next pictures, control the next fitting
-    medium, references all the pictures that are left."""
+    """The plan of the tokens' numbers; `_roles` deals out the media."""
     width, height = _counted("size", found.get("<BORES>"), 2, "width,height") or (None, None)
     (num_frames,) = _counted("num_frames", found.get("<BONF>"), 1, "one number of frames") or (None,)
-    edit = found.get("<BOEDIT>")
-    if edit is not None and len(edit) not in (1, 2):
-        raise PlanError("edit", edit, "mask,source or source alone")
-    mask, source = (None, None) if edit is None else (None, edit[0]) if len(edit) == 1 else edit
-    taken = {i for i in (mask, source, *masks) if i is not None}
-    pictures = [i for i, kind in enumerate(media) if kind == "image" and i not in taken]
-    frames = _frames(found.get("<BOFIDX>", ()), pictures)
-    taken |= {frame.medium for frame in frames}
-    steering = next((i for i, kind in enumerate(media) if kind == output and i not in taken), None)
-    if "<CTRL>" in found:
-        taken.add(-1 if steering is None else steering)
-    references = tuple(i for i in pictures if i not in taken) if "<REF>" in found else ()
-    if "<REF>" in found and not references:
-        raise PlanError("references", "<REF>", "a picture without another role among the media")
-    task = task_of(
-        output, media, edit=edit is not None, control="<CTRL>" in found, frames=bool(frames), reference=bool(references)
-    )
+    roles = _roles(found, output, media, masks)
     return Plan(
-        task=task,
+        task=task_of(
+            output,
+            media,
+            edit=roles.source is not None,
+            control="<CTRL>" in found,
+            frames=bool(roles.frames),
+            reference=bool(roles.references),
+        ),
         width=width,
         height=height,
         num_frames=num_frames,
-        frames=frames,
-        mask=mask,
-        source=source,
-        references=references,
-        control="map" if "<CTRL>" in found else None,
+        frames=roles.frames,
+        mask=roles.mask,
+        source=roles.source,
+        references=roles.references,
+        control=MAP if "<CTRL>" in found else None,
         prompt=prompt,
         media=media,
         raw=raw,
     )
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Which medium is what."""
+
+    mask: int | None
+    source: int | None
+    frames: tuple[Frame, ...]
+    references: tuple[int, ...]
+
+
+def _roles(
+    found: dict[str, tuple[int, ...]], output: Output, media: tuple[MediaKind, ...], masks: Sequence[int]
+) -> _Roles:
+    """By the design's rule: edit names its media, frames take the next pictures, control the next fitting medium,
+    references all the pictures that are left."""
+    mask, source = _edit(found.get("<BOEDIT>"))
+    taken = {i for i in (mask, source, *masks) if i is not None}
+    frames = _frames(found.get("<BOFIDX>", ()), _free("image", media, taken))
+    taken |= {frame.medium for frame in frames}
+    if "<CTRL>" in found:
+        taken |= set(_free(output, media, taken)[:1])
+    references = tuple(_free("image", media, taken)) if "<REF>" in found else ()
+    if "<REF>" in found and not references:
+        raise PlanError("references", "<REF>", "a picture without another role among the media")
+    return _Roles(mask, source, frames, references)
+
+
+def _edit(numbers: tuple[int, ...] | None) -> tuple[int | None, int | None]:
+    """(mask, source) of an edit's numbers."""
+    if numbers is None:
+        return None, None
+    if len(numbers) not in (1, 2):
+        raise PlanError("edit", numbers, "mask,source or source alone")
+    return (None, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def _free(kind: str, media: tuple[MediaKind, ...], taken: set[int]) -> list[int]:
+    return [i for i, of in enumerate(media) if of == kind and i not in taken]
 
 
 def _counted(field: str, numbers: tuple[int, ...] | None, count: int, allowed: str) -> tuple[int, ...] | None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..media.from_files import FileMedia
+from ..plan.controls import CONTROLS, MAP, Control
 from ..plan.kinds import kind_of
 from ..plan.overrides import apply
-from ..plan.plan import CONTROLS, Control, Frame, Place, Plan
+from ..plan.plan import Frame, Place, Plan
 from ..plan.prompt import Medium
 from .outpaint import Borders, Outpainted
 
@@ -22,7 +23,7 @@ class GivenSources:
     mask: Path | None = None
     mask_phrase: str | None = None
     control_file: Path | None = None
-    control: Control = "map"
+    control: Control = MAP
     references: tuple[Path, ...] = ()
     first_frame: Path | None = None
     last_frame: Path | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..media.to_bytes import to_bytes
 from ..media.write import write_image
 from ..progress import Cancel, Progress, check, never, silent
 from .prepare import Sources
@@ -60,6 +61,6 @@ def _cell(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """A picture made small, with a white border."""
     from PIL import Image
 
-    shown = Image.fromarray((picture * 255).round().astype(np.uint8))
+    shown = Image.fromarray(to_bytes(picture))
     shown.thumbnail((_CELL, _CELL))
     return np.pad(np.asarray(shown, np.float32) / 255, ((2, 2), (2, 2), (0, 0)), constant_values=_BORDER)

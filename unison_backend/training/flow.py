@@ -15,14 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..conditioning.text_context import CONTEXT_ROWS
-from ..engine.unipc import TRAIN_TIMESTEPS
+from ..engine.unipc import TRAIN_TIMESTEPS, shifted
 from ..errors import InputError
 
 
 def draw_sigmas(count: int, generator: torch.Generator, shift: float) -> Tensor:
-    """Noise levels in 0..1, uniform before the shift that sampling uses: sigma = shift u / (1 + (shift - 1) u)."""
+    """Noise levels in 0..1, uniform before the shift that sampling uses."""
     u = torch.rand(count, generator=generator)
-    return shift * u / (1 + (shift - 1) * u)
+    return shifted(u, shift)
 
 
 def flow_loss(

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+from ..defaults import PLAN_FPS
 from ..errors import InputError, ResourceError
 from ..plan.plan import Frame, Plan
 from ..plan.tasks import MediaKind, Task
@@ -23,7 +24,6 @@ from ..planner.rules.measures import RATIOS, RESOLUTIONS, SHAPES
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
-FRAMES_PER_SECOND = 24
 IMAGE_PAD, VIDEO_PAD = "<IMGPAD>", "<VIDPAD>"
 
 SIZE_SAID, LENGTH_SAID = 0.6, 0.6  # how often a size or a length is said
@@ -225,7 +225,7 @@ class _Writer:
             frames = self.random.randint(16, 240)
             return "frames", frames, {"n": frames}
         seconds = self.random.randint(1, 12)
-        return "seconds", seconds * FRAMES_PER_SECOND, {"s": seconds}
+        return "seconds", seconds * PLAN_FPS, {"s": seconds}
 
 
 def _vowel(noun: str) -> bool:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from ..conditioning.projector import Projector
+from ..defaults import SHIFT
+from ..engine.unipc import shifted
 from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
@@ -23,7 +25,6 @@ from .loop import Fit, Schedule, generator_at
 from .projector_data import Sample, encode_pairs, load_sample, read_manifest
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)
-SHIFT = 5.0  # the reference samples with it
 EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
 
 
@@ -105,7 +106,7 @@ def evaluate(
         sample = load_sample(file)
         generator = generator_at(seed, number)
         for u in levels:
-            sigma = SHIFT * u / (1 + (SHIFT - 1) * u)
+            sigma = shifted(u, SHIFT)
             noise = torch.randn(sample.clean.shape, generator=generator)
             total += sample_loss(projector, transformer, sample, sigma, noise, device).item()
         progress("evaluating the projector", number + 1, len(files))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from ..errors import UnsupportedError, WeightsError
 from ..memory import memory_errors
 from .state import load_state_dict
 
+CONFIG = "config.json"
+INDEX = ".index.json"  # behind the name of a file that was split
 PLANNER_TYPE = "qwen2_5_vl"
 # Everything that transformers and peft were seen to raise on a folder that is not what it says.
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError)
@@ -20,7 +22,14 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there
 
 def model_type(folder: Path) -> str:
     """What a folder's config.json says it is; "" when there is none or it cannot be read."""
-    return str(_config(Path(folder)).get("model_type", ""))
+    return str(config_of(Path(folder)).get("model_type", ""))
+
+
+def configured(files: Sequence[Path], types: Sequence[str]) -> Iterator[Path]:
+    """The folders among `files` whose config.json names one of `types`, in the order of these."""
+    folders = [file.parent for file in files if file.name == CONFIG]
+    named = [(folder, model_type(folder)) for folder in folders]
+    return (folder for kind in types for folder, found in named if found == kind)
 
 
 def check_folder(folder: Path, types: Sequence[str], role: str) -> Path:
@@ -31,33 +40,45 @@ def check_folder(folder: Path, types: Sequence[str], role: str) -> Path:
     path = Path(folder)
     if not path.is_dir():
         raise WeightsError(f"{path} is {'a file' if path.exists() else 'not there'}; give a {role} folder")
-    if (kind := read_json(path / "config.json").get("model_type")) not in types:
+    if (kind := read_json(path / CONFIG).get("model_type")) not in types:
         raise WeightsError(f"{path} is a model of type {kind!r}; a {role} is {' or '.join(map(repr, types))}")
-    for file in sorted(path.glob("*config.json")):
-        if "auto_map" in read_json(file):
-            raise WeightsError(f"{file} asks to run code from the folder (auto_map), which is refused; remove auto_map")
+    refuse_code(path)
     if not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         raise WeightsError(f"{path} has no preprocessor_config.json; download the complete folder")
-    for file in _weight_files(path):
+    for file in weight_files(path):
         load_state_dict(file, device="meta")
     return path
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def refuse_code(folder: Path) -> None:
+    """Python that a checkpoint brings along is never run, and never asked about: WeightsError."""
+    for file in sorted(folder.glob("*config.json")):
+        if "auto_map" in read_json(file):
+            raise WeightsError(f"{file} asks to run code from the folder (auto_map), which is refused; remove auto_map")
+
+
+def weight_files(folder: Path) -> list[Path]:
     """The files that transformers will read, all of which exist: safetensors before pickles, one file before parts."""
     for name in _WEIGHTS:
         if (folder / name).is_file():
             return [folder / name]
-        if not (index := folder / f"{name}.index.json").is_file():
-            continue
-        parts = read_json(index).get("weight_map")
-        if not isinstance(parts, dict) or not parts:
-            raise WeightsError(f"{index} lists no weights; download it again")
-        files = [folder / Path(str(part)).name for part in sorted(set(parts.values()))]
-        if absent := [file.name for file in files if not file.is_file()]:
-            raise WeightsError(f"{folder} lacks {len(absent)} of {len(files)} weight files: {', '.join(absent[:3])}")
-        return files
+        if (index := folder / f"{name}{INDEX}").is_file():
+            return [folder / part for part in sorted(set(weight_map(index).values()))]
     raise WeightsError(f"{folder} has no {_WEIGHTS[0]}; download the complete folder")
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """Which file of the index's folder holds which tensor; WeightsError unless all of them are there."""
+    given = read_json(index).get("weight_map")
+    if not isinstance(given, dict) or not given:
+        raise WeightsError(f"{index} lists no weights; download it again")
+    held = {str(key): str(name) for key, name in given.items()}
+    if outside := next((name for name in held.values() if Path(name).name != name), None):
+        raise WeightsError(f"{index} names {outside!r}, which is no file of its own folder; download it again")
+    names = sorted(set(held.values()))
+    if absent := [name for name in names if not (index.parent / name).is_file()]:
+        raise WeightsError(f"{index.parent} lacks {len(absent)} of {len(names)} weight files: {', '.join(absent[:3])}")
+    return held
 
 
 def load_part(kind: Any, folder: Path) -> Any:
@@ -78,7 +99,7 @@ def load_model(kind: Any, folder: Path, *, dtype: str, **options: Any) -> tuple[
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options |= {"local_files_only": True, "weights_only": True, "output_loading_info": True}
-    options |= {"use_safetensors": _weight_files(folder)[0].suffix == ".safetensors", "dtype": getattr(torch, dtype)}
+    options |= {"use_safetensors": weight_files(folder)[0].suffix == ".safetensors", "dtype": getattr(torch, dtype)}
     try:
         with memory_errors(f"loading {folder}", "close other programs"):
             model, info = kind.from_pretrained(folder, **options)
@@ -100,12 +121,12 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def config_of(folder: Path) -> dict[str, Any]:
+    """A folder's config.json; empty when there is none or it cannot be read."""
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / CONFIG)
+    except WeightsError:
         return {}
-    return config if isinstance(config, dict) else {}
 
 
 def has_planning_weights(folder: Path) -> bool:
@@ -117,7 +138,7 @@ def has_planning_weights(folder: Path) -> bool:
         tokens = (folder / "tokenizer.json").read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
-    config = _config(folder)
+    config = config_of(folder)
     own_head = not config.get("tie_word_embeddings", True) or "lm_head.weight" in _weight_names(folder)
     return config.get("model_type") == PLANNER_TYPE and "<BORES>" in tokens and own_head
 

@@ -130,4 +130,9 @@ ANNOTATOR_NEEDS = (
 
 def describe(need: Need) -> str:
     """File, folder, size and link in one line."""
-    return f"{need.role}: {need.file} ({need.size}) in {need.folders[0]}/, from {need.link}"
+    return f"{need.role}: {need.file} ({need.size}) in models/{need.folders[0]}/, from {need.link}"
+
+
+def need_of(key: str) -> Need:
+    """The row of this key."""
+    return next(need for need in (*NEEDS, *ANNOTATOR_NEEDS) if need.key == key)

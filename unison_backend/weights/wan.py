@@ -11,7 +11,6 @@ the rotary table, in UMT5 `wo` (with float16 only). device: "meta" gives shapes 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError
 from . import wan_layouts as layouts
 from .fit import assign, seems
+from .folder import CONFIG, read_json, weight_map
 from .state import PICKLES, SAFETENSORS, dequantize, load_state_dict
 
 if TYPE_CHECKING:
@@ -121,11 +121,7 @@ def locate(path: Path, component: str) -> Source:
 def _weights_in(folder: Path) -> tuple[Path, ...]:
     """The weights files of one model in `folder`: the shards of its index, else its only (or its main) file."""
     for index in sorted(folder.glob("*.safetensors.index.json")) + sorted(folder.glob("*.bin.index.json")):
-        shards = read_object(index).get("weight_map")
-        shards = {str(name) for name in shards.values()} if isinstance(shards, dict) else set()
-        if not shards or any(Path(name).name != name for name in shards):
-            raise WeightsError(f"{index} is not an index of files in its own folder; download it again")
-        return tuple(folder / name for name in sorted(shards))
+        return tuple(folder / name for name in sorted(set(weight_map(index).values())))
     for suffixes in (SAFETENSORS, PICKLES):
         files = sorted(file for file in folder.glob("*") if file.suffix.lower() in suffixes and file.is_file())
         main = [file for file in files if file.name in _PREFERRED]
@@ -135,16 +131,6 @@ def _weights_in(folder: Path) -> tuple[Path, ...]:
         if files:
             return tuple(main or files)
     return ()
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not readable JSON ({error}); download it again") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} is not a JSON object; download it again")
-    return content
 
 
 def read_source(source: Source, dtype: torch.dtype | None, device: Device) -> State:
@@ -172,8 +158,8 @@ def model_config(
         config = derive({key: tuple(tensor.shape) for key, tensor in state.items()})
     except (LookupError, ValueError, ZeroDivisionError) as error:
         raise WeightsError(f"{source.what}: it is not one (missing or odd: {error}).{kind}") from error
-    beside = source.folder / "config.json"
-    given = read_object(beside) if source.path.is_dir() and beside.is_file() else {}
+    beside = source.folder / CONFIG
+    given = read_json(beside) if source.path.is_dir() and beside.is_file() else {}
     return config | {key: given[key] for key in _EXTRAS[source.component] if given.get(key) is not None}
 
 

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
 
 from unison_backend.annotators.detector import (
+    DETECTION_THRESHOLD,
     NMS_IOU,
     TEXT_THRESHOLD,
-    THRESHOLD,
     Detection,
     Detector,
     caption,
@@ -51,7 +51,7 @@ def detector(folder: Path) -> Detector:
 
 
 def test_reference_numbers() -> None:
-    assert (THRESHOLD, TEXT_THRESHOLD, NMS_IOU) == (0.25, 0.20, 0.5)
+    assert (DETECTION_THRESHOLD, TEXT_THRESHOLD, NMS_IOU) == (0.25, 0.20, 0.5)
 
 
 def test_importing_brings_no_transformers() -> None:

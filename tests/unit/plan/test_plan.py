@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unison_backend.plan.as_json import from_json, to_json
-from unison_backend.plan.plan import CONTROLS, MAX_FRAMES, MAX_SIDE, Frame, Plan, PlanError
+from unison_backend.plan.controls import CONTROLS
+from unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE, Frame, Plan, PlanError
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import ADDED_TOKENS, parse
 
@@ -210,7 +211,7 @@ def test_any_json_is_a_valid_plan_or_a_plan_error(change):
 
 
 def test_controls():
-    assert CONTROLS == ("map", "canny", "scribble", "grey", "depth", "pose", "flow")
+    assert tuple(CONTROLS) == ("map", "canny", "scribble", "grey", "depth", "pose", "flow")
 
 
 @pytest.mark.parametrize("folder", ["unison_backend", "nodes"])

@@ -16,7 +16,7 @@ from unison_backend.conditioning.text_encoder import load_text_encoder
 from unison_backend.demo import set as demo
 from unison_backend.engine.engine import Engine
 from unison_backend.engine.vace_context import to_signed
-from unison_backend.errors import Cancelled, InputError, ResourceError, WeightsError
+from unison_backend.errors import Cancelled, InputError, MediaError, WeightsError
 from unison_backend.media.write import write_image, write_video
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.planner.qwen.loading import load_qwen
@@ -196,7 +196,7 @@ def test_a_damaged_sample_is_said(tmp_path):
     for name in "ab":
         with pytest.raises(WeightsError, match=rf"{name}\.safetensors is no encoded sample.*remove it"):
             load_sample(tmp_path / f"{name}.safetensors")
-    with pytest.raises(ResourceError, match="cannot be written"):
+    with pytest.raises(MediaError, match=r"c\.safetensors cannot be written"):
         save_sample(Sample(*(torch.zeros(1) for _ in range(4))), tmp_path / "a.safetensors" / "c.safetensors")
 
 

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...memory import memory_errors
-from ...progress import Cancel, Progress, check, never, silent
+from ...progress import Cancel, Progress, never, silent
+from ...progress import check as check_cancelled
+from ...weights.folder import check_folder, configured, model_type
 from ..detector import to_uint8
-from .is_map import check_video
-from .make import make_map as make_map  # the one entry for all kinds of maps
+from .frames import check_video
 from .model import CURE, ControlModel
 from .parts import load_network
+from .statistics import is_grey, is_lines
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from .statistics import Pixels
 
     Device = torch.device | str
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
 
 DEPTH_TYPES = ("depth_anything", "dpt", "zoedepth")
+WHAT = "a folder with a Depth-Anything, DPT or ZoeDepth"
 
 
-def load_depth(folder: Path, *, device: Device = "cpu") -> DepthModel:
+def is_model(path: Path) -> bool:
+    """Whether a folder's config.json names one of `DEPTH_TYPES`."""
+    return model_type(path) in DEPTH_TYPES
+
+
+is_meant = is_model
+
+
+def find(files: Sequence[Path]) -> Iterator[Path]:
+    """The folders of depth models, in the order of `DEPTH_TYPES`."""
+    return configured(files, DEPTH_TYPES)
+
+
+def check(path: Path) -> None:
+    """Raise WeightsError unless the folder is whole."""
+    check_folder(path, DEPTH_TYPES, "depth model")
+
+
+def load(folder: Path, *, device: Device = "cpu") -> DepthModel:
     """The Depth-Anything, DPT or ZoeDepth in `folder` (transformers' layout).
 
     Raises WeightsError naming the file that is missing, damaged or wrong and what to do, UnsupportedError for a
@@ -77,7 +96,7 @@ class DepthModel(ControlModel):
         seen: list[Tensor] = []
         with torch.no_grad(), memory_errors("estimating depth", CURE):
             for number, frame in enumerate(moving):
-                check(cancel, "depth map")
+                check_cancelled(cancel, "depth map")
                 seen.append(self._nearness(frame))
                 progress("depth map", number + 1, len(moving))
             low, high = clip_range(seen)
@@ -117,3 +136,21 @@ def clip_range(maps: Sequence[Tensor]) -> tuple[float, float]:
     if high - low <= _FLAT * max(abs(low), abs(high)):
         low, high = float(values.min()), float(values.max())
     return (low, high) if high - low > _FLAT * max(abs(low), abs(high)) else (low, low)
+
+
+# Footage that already is such a map; values are of pixels in 0..1, shares of a frame's pixels.
+_SMOOTH, _SMOOTH_SHARE = 3 / 255, 0.25  # steps between neighbours that a depth map mostly stays under
+_STEEP, _STEEP_SHARE = 12 / 255, 0.06  # and that only its outlines exceed
+_MIDDLE, _MIDDLE_SHARE = 0.08, 0.2  # so many are not this close to black or white, as a mask's are
+
+
+def looks_like(frame: Pixels) -> bool:
+    """Grey and smooth but for outlines: a photograph has grain and texture."""
+    import numpy as np
+
+    shade = frame.mean(-1)
+    middle = ((shade > _MIDDLE) & (shade < 1 - _MIDDLE)).mean()
+    if min(shade.shape) < 2 or middle < _MIDDLE_SHARE or not is_grey(frame) or is_lines(frame):
+        return False
+    steps = np.abs(np.diff(shade, axis=0))[:, 1:] + np.abs(np.diff(shade, axis=1))[1:]
+    return bool((steps > _SMOOTH).mean() < _SMOOTH_SHARE and (steps > _STEEP).mean() < _STEEP_SHARE)

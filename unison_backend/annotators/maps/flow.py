@@ -2,34 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ...errors import InputError, UnsupportedError, WeightsError
 from ...memory import memory_errors
-from ...progress import Cancel, Progress, check, never, silent
+from ...progress import Cancel, Progress, never, silent
+from ...progress import check as check_cancelled
 from ...weights.fit import assign, seems
-from ...weights.folder import first_line
-from ...weights.state import load_state_dict
+from ...weights.folder import CONFIG, first_line
+from ...weights.needs import describe, need_of
+from ...weights.state import PICKLES, SAFETENSORS, load_state_dict
 from .drawing import flow_colours
-from .is_map import check_video
-from .make import WANTED
-from .make import make_map as make_map  # the one entry for all kinds of maps
+from .frames import check_video
 from .model import CURE, ControlModel
+from .statistics import PLAIN, spread
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from .statistics import Pixels
 
     Device = torch.device | str
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+
+WHAT = "a file with torchvision's RAFT"
+NAME = "raft"  # in the names of flow files, which lie beside other weights
 
 
-def load_flow(file: Path, *, device: Device = "cpu") -> FlowModel:
+def is_model(path: Path) -> bool:
+    """Whether this is a file of weights; which ones, only reading it tells."""
+    return path.is_file() and is_meant(path)
+
+
+def is_meant(path: Path) -> bool:
+    """Whether a file of weights is named, there or not."""
+    return not path.is_dir() and path.suffix.lower() in SAFETENSORS + PICKLES
+
+
+def find(files: Sequence[Path]) -> Iterator[Path]:
+    """Files of weights with `NAME` in their names that belong to no folder of another model."""
+    return (
+        file for file in files if NAME in file.name.lower() and is_meant(file) and not (file.parent / CONFIG).is_file()
+    )
+
+
+def check(path: Path) -> None:
+    """Raise WeightsError unless the file's header is that of a RAFT."""
+    read_raft(path, device="meta")
+
+
+def load(file: Path, *, device: Device = "cpu") -> FlowModel:
     """The RAFT, small or large, in a .safetensors or .pth file with torchvision's weights."""
     try:
         from torchvision.models.optical_flow import raft_large, raft_small
@@ -49,7 +75,9 @@ def read_raft(file: Path, *, device: Device = "cpu") -> dict[str, Tensor]:
     """The weights of a RAFT in torchvision's form; WeightsError when the file holds something else."""
     state = load_state_dict(file, prefixes=("module.",), device=device)
     if not any(key.startswith("update_block.") for key in state) or "feature_encoder.conv.weight" not in state:
-        raise WeightsError(f"{file} is no RAFT in torchvision's form; put {WANTED['flow']}.{seems(state)}")
+        raise WeightsError(
+            f"{file} is no RAFT in torchvision's form; what it takes: {describe(need_of('flow'))}.{seems(state)}"
+        )
     return state
 
 
@@ -86,7 +114,7 @@ class FlowModel(ControlModel):
         try:
             with torch.no_grad(), memory_errors("estimating flow", CURE):
                 for number in range(1, len(video)):
-                    check(cancel, "flow map")
+                    check_cancelled(cancel, "flow map")
                     flow = self._between(video[number - 1], video[number])
                     longest = max(longest, float(flow.norm(dim=0).max()))
                     result[number, ..., :2] = rearrange(flow, "xy h w -> h w xy")
@@ -120,3 +148,19 @@ class FlowModel(ControlModel):
             flow = functional.interpolate(flow, (height, width), mode="bilinear") * longer
         result: Tensor = flow[0].float().cpu()
         return result
+
+
+# Footage that already is such a map; values are of pixels in 0..1, shares of a frame's pixels.
+_BRIGHT, _BRIGHT_SHARE = 0.8, 0.99  # the brightest channel of a mixture of one hue and white
+_FULL, _FULL_SHARE = 0.94, 0.95
+_TINTED = 0.02  # share of pixels that are no shade of grey
+
+
+def looks_like(frame: Pixels) -> bool:
+    """Hues mixed with white alone, so that one channel is always full; never quite colourless."""
+    value = frame.max(-1)
+    return bool(
+        (value > _BRIGHT).mean() > _BRIGHT_SHARE
+        and (value > _FULL).mean() > _FULL_SHARE
+        and (spread(frame) > PLAIN).mean() > _TINTED
+    )

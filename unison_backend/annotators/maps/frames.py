@@ -1,16 +1,31 @@
-"""A map made frame by frame."""
+"""Frames of footage: their shape, their brightness, and a map made of them one by one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ...errors import InputError
 from ...memory import memory_errors
 from ...progress import Cancel, Progress, check, never, silent
-from .is_map import check_video
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
+
+
+def check_video(video: Tensor) -> None:
+    """Raise InputError unless this is [T, H, W, 3] with something in it."""
+    if video.ndim != 4 or video.shape[-1] != 3 or not video.numel():
+        raise InputError(f"a video is of shape {list(video.shape)}; expected is [frames, height, width, 3]")
+
+
+def luma(frame: Tensor) -> Tensor:
+    """[H, W, 3] to its brightness [H, W], by ITU-R 601."""
+    brightness: Tensor = frame @ frame.new_tensor(LUMA)
+    return brightness.clamp(0, 1)
 
 
 def each_frame(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...memory import memory_errors
-from .make import make_map as make_map  # the one entry for all kinds of maps
 
 if TYPE_CHECKING:
     from typing import Self

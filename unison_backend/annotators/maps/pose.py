@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count as counter
 from pathlib import Path
@@ -10,24 +11,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...errors import InputError, WeightsError
 from ...memory import memory_errors
 from ...progress import Cancel, Progress, never, silent
-from ...weights.folder import model_type
+from ...weights.folder import CONFIG, check_folder, model_type
+from ...weights.needs import describe, need_of
 from ..detector import keep_best, to_uint8
 from .drawing import POSE_THRESHOLD, Point, draw_people, openpose
 from .frames import each_frame
-from .make import WANTED
-from .make import make_map as make_map  # the one entry for all kinds of maps
 from .model import CURE, ControlModel
 from .parts import load_network
+from .statistics import THICK_SHARE, spread, thick_share
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from .statistics import Pixels
 
     Device = torch.device | str
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
 
 
 POSE_TYPE, PERSON_TYPE = "vitpose", "rt_detr"
@@ -35,7 +34,36 @@ POSE_TYPE, PERSON_TYPE = "vitpose", "rt_detr"
 _COCO_POINTS = 17
 
 
-def load_pose(folder: Path, detector: Path | None = None, *, device: Device = "cpu") -> PoseModel:
+WHAT = "a folder that holds the folders of a ViTPose and an RT-DETR"
+
+
+def is_model(path: Path) -> bool:
+    """Whether a folder holds the folders of both models."""
+    return {POSE_TYPE, PERSON_TYPE} <= _types_in(path)
+
+
+def is_meant(path: Path) -> bool:
+    """Whether a folder holds the folder of one of the two."""
+    return bool({POSE_TYPE, PERSON_TYPE} & _types_in(path))
+
+
+def _types_in(path: Path) -> set[str]:
+    return {model_type(child) for child in path.iterdir()} if path.is_dir() else set()
+
+
+def find(files: Sequence[Path]) -> Iterator[Path]:
+    """The folders that hold both folders."""
+    places = dict.fromkeys(file.parent.parent for file in files if file.name == CONFIG)
+    return filter(is_model, places)
+
+
+def check(path: Path) -> None:
+    """Raise WeightsError unless both folders are whole."""
+    for part, kind in zip(pose_parts(path), (POSE_TYPE, PERSON_TYPE), strict=True):
+        check_folder(part, (kind,), kind)
+
+
+def load(folder: Path, detector: Path | None = None, *, device: Device = "cpu") -> PoseModel:
     """The ViTPose in `folder` and the RT-DETR in `detector`; without the latter, both are folders inside `folder`."""
     import torch
     from transformers import RTDetrForObjectDetection, VitPoseForPoseEstimation
@@ -61,7 +89,9 @@ def pose_parts(folder: Path) -> tuple[Path, Path]:
     found = {model_type(child): child for child in reversed(children)}
     for kind, name in ((POSE_TYPE, "ViTPose"), (PERSON_TYPE, "RT-DETR")):
         if kind not in found:
-            raise WeightsError(f"{folder} has no folder with a {name} in it; put {WANTED['pose']}")
+            raise WeightsError(
+                f"{folder} has no folder with a {name} in it; what it takes: {describe(need_of('pose'))}"
+            )
     return found[POSE_TYPE], found[PERSON_TYPE]
 
 
@@ -148,3 +178,34 @@ class PoseModel(ControlModel):
 def person_label(config: Any) -> int | None:
     """The number of the class "person" of a detector's config; None when it has none."""
     return next((int(label) for label, name in config.id2label.items() if str(name).lower() == "person"), None)
+
+
+# Footage that already is such a map; values are of pixels in 0..1, shares of a frame's pixels.
+_NIGHT, _NIGHT_SHARE = 0.06, 0.85  # the ground is this dark
+_LIMB, _LIMB_SHARES, _LIMB_COLOUR = 0.2, (0.0005, 0.15), 0.5  # what is lighter, and is mostly this saturated
+_HUES, _HUE_SHARE = 4, 0.02  # of twelve hues, each with this share of the coloured pixels
+
+
+def looks_like(frame: Pixels) -> bool:
+    """Black, with a few thin lines in several full colours."""
+    import numpy as np
+
+    value = frame.max(-1)
+    limbs = value > _LIMB
+    low, high = _LIMB_SHARES
+    if not ((value < _NIGHT).mean() > _NIGHT_SHARE and low < limbs.mean() < high):
+        return False
+    coloured = frame[limbs & (spread(frame) > _LIMB_COLOUR * value)]
+    if len(coloured) < _LIMB_COLOUR * limbs.sum() or thick_share(limbs) > THICK_SHARE:
+        return False
+    hues = np.bincount(_hue(coloured), minlength=12)
+    return bool((hues > _HUE_SHARE * hues.sum()).sum() >= _HUES)
+
+
+def _hue(pixels: Pixels) -> Any:
+    """[N, 3] colours to twelfths of the colour wheel, 0..11."""
+    import numpy as np
+
+    red, green, blue = pixels.T
+    angle = np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue)
+    return np.floor(angle / (2 * np.pi) * 12).astype(int) % 12

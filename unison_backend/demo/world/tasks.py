@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...annotators.maps.edges import canny
+from ...annotators.maps.canny import make as canny
 from ...media.resize import letterbox_on_white
 from ...plan.tasks import Task
 from ...sources.prepare import Sources

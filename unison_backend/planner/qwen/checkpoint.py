@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WeightsError
-from ...weights.folder import PLANNER_TYPE, read_json
+from ...weights.folder import CONFIG, INDEX, PLANNER_TYPE, read_json, refuse_code, weight_files, weight_map
 from ...weights.state import load_state_dict
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
-_INDEX = "model.safetensors.index.json"
+_WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -56,45 +56,33 @@ def read_folder(folder: Path) -> Folder:
     if not path.is_dir():
         raise WeightsError(f"{path} is {'a file' if path.exists() else 'not there'}; give a Qwen2.5-VL folder")
     if (path / "adapter_config.json").is_file():  # transformers would load it unasked
-        cure = "give it as the LoRA" if not (path / "config.json").is_file() else "move that to a folder of its own"
+        cure = "give it as the LoRA" if not (path / CONFIG).is_file() else "move that to a folder of its own"
         raise WeightsError(f"{path} holds a LoRA adapter (adapter_config.json); {cure}")
-    config = read_json(path / "config.json")
+    config = read_json(path / CONFIG)
     if (kind := config.get("model_type")) != PLANNER_TYPE:
         raise WeightsError(f"{path} is a model of type {kind!r}; the planner is a Qwen2.5-VL ({PLANNER_TYPE!r})")
     if isinstance(way := config.get("quantization_config"), dict):
         kind = way.get("quant_method", "an unknown way")
         raise WeightsError(f"{path} is quantised ({kind}); get the bf16 folder, which can be loaded in 4 or 8 bit")
-    _refuse_code(path)
-    files = _weight_files(path)
+    refuse_code(path)
+    files = _files(path)
     tensors = {key: tensor for file in files for key, tensor in load_state_dict(file, device="meta").items()}
     _check_tensors(path, tensors)
     return Folder(path, config, tensors, tuple(files))
 
 
-def _refuse_code(folder: Path) -> None:
-    """Python that a checkpoint brings along is never run, and never asked about."""
-    for path in sorted(folder.glob("*config.json")):
-        if "auto_map" in read_json(path):
-            raise WeightsError(f"{path} asks to run code from the folder (auto_map), which is refused; remove auto_map")
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The shards, all of which exist; one file goes before an index, as in transformers."""
-    if (folder / "model.safetensors").is_file():
-        return [folder / "model.safetensors"]
-    if not (folder / _INDEX).is_file():
+def _files(folder: Path) -> list[Path]:
+    """The safetensors files; of several every one holds what the index says."""
+    if not any((folder / name).is_file() for name in (_WEIGHTS, _WEIGHTS + INDEX)):
         pickled = [path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt*"))]
         found = f"only {pickled[0]}, which could hold code; get" if pickled else "no"
-        raise WeightsError(f"{folder} has {found} model.safetensors (or {_INDEX} and its parts)")
-    names = read_json(folder / _INDEX).get("weight_map")
-    if not isinstance(names, dict) or not names:
-        raise WeightsError(f"{folder / _INDEX} lists no weights; download it again")
-    files = [folder / Path(str(name)).name for name in sorted(set(names.values()))]
-    if absent := [path.name for path in files if not path.is_file()]:
-        raise WeightsError(f"{folder} lacks {len(absent)} of {len(files)} weight files: {', '.join(absent[:3])}")
-    held = {key for file in files for key in load_state_dict(file, device="meta")}
-    if lost := sorted(set(names) - held):
-        raise WeightsError(f"{folder}: {names[lost[0]]} does not hold {lost[0]}; download that file again")
+        raise WeightsError(f"{folder} has {found} {_WEIGHTS} (or {_WEIGHTS}{INDEX} and its parts)")
+    files = weight_files(folder)
+    if files[0].name != _WEIGHTS:
+        names = weight_map(folder / (_WEIGHTS + INDEX))
+        held = {key for file in files for key in load_state_dict(file, device="meta")}
+        if lost := sorted(set(names) - held):
+            raise WeightsError(f"{folder}: {names[lost[0]]} does not hold {lost[0]}; download that file again")
     return files
 
 

@@ -14,8 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, LibraryError, ResourceError, UnisonError, UnsupportedError, WeightsError
-from ...libraries import broken_library
+from ...errors import (
+    InputError,
+    LibraryError,
+    ResourceError,
+    UnisonError,
+    UnsupportedError,
+    WeightsError,
+    broken_library,
+)
 from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
 from ...weights.folder import LOAD_ERRORS, first_line

@@ -132,14 +132,20 @@ def _write_tokens(qwen: Qwen, folder: Path) -> None:
         content = read_json(path)
         if path.name == "added_tokens.json":
             content |= qwen.token_ids
-        for name in ("additional_special_tokens", "extra_special_tokens"):
-            if isinstance(listed := content.get(name), list):
-                listed += [token for token in ADDED_TOKENS if token not in listed]
-        if isinstance(listed := content.get("added_tokens"), list):
-            listed += [entry for entry in entries if entry["content"] not in {have["content"] for have in listed}]
-        if isinstance(known := content.get("added_tokens_decoder"), dict):
-            known.update({str(entry["id"]): {k: v for k, v in entry.items() if k != "id"} for entry in entries})
+        _list_tokens(content, entries)
         _write_json(path, content)
+
+
+def _list_tokens(content: dict[str, Any], entries: list[dict[str, Any]]) -> None:
+    """Put the tokens into whichever lists of added ones a file has."""
+    for name in ("additional_special_tokens", "extra_special_tokens"):
+        if isinstance(listed := content.get(name), list):
+            listed += [token for token in ADDED_TOKENS if token not in listed]
+    if isinstance(listed := content.get("added_tokens"), list):
+        known = {have["content"] for have in listed}
+        listed += [entry for entry in entries if entry["content"] not in known]
+    if isinstance(decoder := content.get("added_tokens_decoder"), dict):
+        decoder.update({str(entry["id"]): {k: v for k, v in entry.items() if k != "id"} for entry in entries})
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...conditioning.projector import NUM_ROWS
+from ...defaults import MAX_NEW_TOKENS
 from ...errors import InputError
 from ...memory import memory_errors
 from ...plan.plan import Plan, is_whole_frame, task_of
@@ -42,7 +43,7 @@ _LOWER = (
 class AnswerSettings:
     """How an answer is generated. temperature 0 is greedy. keep_adapter leaves the planning LoRA on."""
 
-    max_new_tokens: int = 512
+    max_new_tokens: int = MAX_NEW_TOKENS
     temperature: float = 0.0
     seed: int = 0
     keep_adapter: bool = False

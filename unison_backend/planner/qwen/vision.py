@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WeightsError
+from ...media.to_bytes import tensor_to_bytes
 from ...plan.geometry import MediaInfo, pick_frames
 from ...plan.prompt import Prompt
 from ...progress import Cancel, Progress, check, never, silent
@@ -81,7 +82,7 @@ def vision_inputs(
 
 
 def _add_picture(inputs: VisionInputs, processor: Any, tokenizer: Any, picture: Tensor) -> None:
-    shown = _to_bytes(_shrunk(picture, MAX_PICTURE_PIXELS))
+    shown = tensor_to_bytes(_shrunk(picture, MAX_PICTURE_PIXELS))
     encoded = processor.image_processor(images=[shown], return_tensors="pt")
     _append(inputs, "pixel_values", encoded["pixel_values"])
     _append(inputs, "image_grid_thw", encoded["image_grid_thw"])
@@ -92,7 +93,7 @@ def _add_video(inputs: VisionInputs, processor: Any, tokenizer: Any, frames: Seq
     import torch
     from einops import rearrange
 
-    clip = rearrange([_to_bytes(frame) for frame in frames], "t h w c -> t c h w")
+    clip = rearrange([tensor_to_bytes(frame) for frame in frames], "t h w c -> t c h w")
     encoded = processor.video_processor(videos=[clip], do_sample_frames=False, return_tensors="pt")
     _append(inputs, "pixel_values_videos", encoded["pixel_values_videos"])
     _append(inputs, "video_grid_thw", encoded["video_grid_thw"])
@@ -122,10 +123,3 @@ def _shrunk(image: Tensor, pixels: int) -> Tensor:
         return image
     scale = math.sqrt(pixels / (height * width))
     return cover(image, max(1, int(width * scale)), max(1, int(height * scale)))
-
-
-def _to_bytes(image: Tensor) -> Tensor:
-    """[H, W, 3] float in 0..1 to uint8: processors scale floats a second time."""
-    import torch
-
-    return (image * 255 + 0.5).clamp(0, 255).to(torch.uint8)

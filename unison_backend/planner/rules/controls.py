@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ...plan.plan import Control
+from ...plan.controls import MAP, Control
 from ...plan.tasks import Output
 from . import roles
 from .intent import Verdict
@@ -15,8 +15,6 @@ from .text import Text
 _INTO = 30
 # Characters before a control word in which the medium that has it is named ("<pad>'s depth").
 _DERIVED = 24
-# What each pattern of the language's "control" list is about, in its order.
-_KINDS: tuple[Control, ...] = ("pose", "depth", "canny", "scribble", "flow", "grey", "map")
 
 
 def control_input(
@@ -29,14 +27,22 @@ def control_input(
             return index, _kind(index, text, language)
     if verdict and verdict.kind in ("edit", "transform"):
         return None
-    videos = list(roles.media_of("video", text, set()))
-    follows = language.search("motion", text.value) and language.search("motion_follow", text.value)
-    if output in ("video", None) and videos and follows:
-        return videos[0], "pose"
-    if output in ("image", None) and not videos:
-        posed = [i for i, _ in roles.linked("follow_picture", text, language) if text.kinds[i] == "image"]
-        return (posed[0], "pose") if posed else None
-    return None
+    if output in ("video", None) and (moved := _followed_motion(text, language)):
+        return moved
+    return _followed_pose(text, language) if output in ("image", None) and "video" not in text.kinds else None
+
+
+def _followed_motion(text: Text, language: Language) -> tuple[int, Control] | None:
+    """ "the robot dances like the woman in <pad>"."""
+    if "video" not in text.kinds or not language.search("motion", text.value):
+        return None
+    return (text.kinds.index("video"), "pose") if language.search("motion_follow", text.value) else None
+
+
+def _followed_pose(text: Text, language: Language) -> tuple[int, Control] | None:
+    """ "in the pose of the man in <pad>"."""
+    posed = [i for i, _ in roles.linked("follow_picture", text, language) if text.kinds[i] == "image"]
+    return (posed[0], "pose") if posed else None
 
 
 def _is_given(match: re.Match[str], index: int, before: str, text: Text, language: Language) -> bool:
@@ -50,16 +56,16 @@ def _is_given(match: re.Match[str], index: int, before: str, text: Text, languag
 def _kind(index: int, text: Text, language: Language) -> Control:
     """ "map" when the words call the medium a map ("pose video", "sketch"), else what is to be made of it."""
     named: list[Control] = []
-    for kind, pattern in zip(_KINDS, language.patterns("control"), strict=True):
+    for kind, pattern in language.named("control"):
         for match in pattern.finditer(text.value):
             if roles.labelled(match, text, language) != index:
                 continue
             if language.match("map_noun", text.value[match.end() :]):
-                return "map"
+                return MAP
             if language.match("is_map", match.group()) and not _is_derived(match, text, language):
-                return "map"
+                return MAP
             named.append(kind)
-    return named[0] if named else "map"
+    return named[0] if named else MAP
 
 
 def _is_derived(match: re.Match[str], text: Text, language: Language) -> bool:

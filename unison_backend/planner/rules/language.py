@@ -71,8 +71,11 @@ class Language:
         data = json.loads((LANGUAGES / name / "rules.json").read_text(encoding="utf-8"))
         self.name = name
         self._macros: dict[str, str] = MEDIA_MACROS | {key: _joined(value) for key, value in data["macros"].items()}
+        patterns: dict[str, Any] = data["patterns"]
+        self._names = {key: tuple(value) for key, value in patterns.items() if isinstance(value, dict)}
         self._sources: dict[str, list[str]] = {
-            key: [_joined(p) for p in value] for key, value in data["patterns"].items()
+            key: [_joined(p) for p in (value.values() if isinstance(value, dict) else value)]
+            for key, value in patterns.items()
         }
         self.numbers: dict[str, int] = data["numbers"]
         self.units: dict[str, float] = data["units"]
@@ -85,6 +88,10 @@ class Language:
         if key not in self._compiled:
             self._compiled[key] = [re.compile(self._expand(source)) for source in self._sources[key]]
         return self._compiled[key]
+
+    def named(self, key: str) -> list[tuple[str, re.Pattern[str]]]:
+        """The patterns under a `key` whose entries have names, with these."""
+        return list(zip(self._names[key], self.patterns(key), strict=True))
 
     def find(self, key: str, text: str, start: int = 0, end: int | None = None) -> Iterator[re.Match[str]]:
         """Every match of every pattern under `key`, pattern by pattern."""

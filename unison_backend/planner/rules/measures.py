@@ -159,18 +159,21 @@ def _chinese_number(word: str, language: Language) -> Fraction | None:
     whole, _, decimals = word.partition(point)
     if any(c not in numbers for c in whole + decimals):
         return None
-    total = group = Fraction(0)
-    if all(numbers[c] < 10 for c in whole):
-        total = Fraction(int("".join(str(int(numbers[c])) for c in whole) or "0"))
-    else:
-        last = Fraction(1)
-        for character in whole:
-            value = Fraction(int(numbers[character]))
-            if value >= 10:
-                total, group, last = total + (group or 1) * value, Fraction(0), value
-            else:
-                group, last = value, last if value else Fraction(1)
-        # "one thousand two" without a zero means two hundreds.
-        total += group * (last / 10 if last > 10 and group and whole[-2:-1] and numbers[whole[-2]] >= 10 else 1)
     digits = "".join(str(int(numbers[c])) for c in decimals)
-    return total + (Fraction(f"0.{digits}") if digits else 0)
+    return _chinese_whole(whole, numbers) + (Fraction(f"0.{digits}") if digits else 0)
+
+
+def _chinese_whole(whole: str, numbers: dict[str, int]) -> Fraction:
+    if all(numbers[c] < 10 for c in whole):
+        return Fraction(int("".join(str(int(numbers[c])) for c in whole) or "0"))
+    total = group = Fraction(0)
+    last = Fraction(1)
+    for character in whole:
+        value = Fraction(int(numbers[character]))
+        if value >= 10:
+            total, group, last = total + (group or 1) * value, Fraction(0), value
+        else:
+            group, last = value, last if value else Fraction(1)
+    # "one thousand two" without a zero means two hundreds.
+    short = last > 10 and group and whole[-2:-1] and numbers[whole[-2]] >= 10
+    return total + group * (last / 10 if short else 1)

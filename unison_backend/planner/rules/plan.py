@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ...plan.controls import Control
 from ...plan.mask_rule import check_mask_fits, check_masks, mask_edits
-from ...plan.plan import Control, Frame, Place, Plan, is_whole_frame, task_of
+from ...plan.plan import Frame, Place, Plan, is_whole_frame, task_of
 from ...plan.prompt import MASK_WORDS, Prompt
 from ...plan.tasks import Output
 from ...progress import Cancel, Progress, never, silent

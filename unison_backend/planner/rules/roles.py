@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from .language import Language
 from .text import PAD, Text, index_of
@@ -17,6 +18,8 @@ _BOUNDARY = re.compile(r"[.!?;\u3002\n](?=\s|$|[^\d\s.])")
 _DENIAL = 16
 # A lone medium is labelled from the sentence before it when that stands this near.
 _NEXT_SENTENCE = 30
+# Characters of a sentence so short that the next one still speaks of its medium.
+_SHORT = 80
 
 
 def linked(key: str, text: Text, language: Language) -> list[tuple[int, re.Match[str]]]:
@@ -39,22 +42,60 @@ def labelled(match: re.Match[str], text: Text, language: Language) -> int | None
     right = next(((p, i) for p, i in text.pads if p >= match.end()), None)
     before = text.value[left[0] + 1 : match.start()] if left else ""
     after = text.value[match.end() : right[0]] if right else ""
-    behind_left = bool(left and language.match("post", before))
-    if behind_left and left and not before.lstrip().startswith((",", ".", ";", "\u3001", "\u3002")):
-        return left[1]
-    if right and language.match("tight", after):
-        return right[1]
-    if behind_left and left:
-        return left[1]
-    if right and not _BOUNDARY.search(after) and not language.search("breaks", after):
-        return right[1]
-    if left and (not _BOUNDARY.search(before) or (not _BOUNDARY.search(before.strip()[:-1]) and len(before) < 80)):
-        return left[1]
-    if right and language.match("colon", after):
-        return right[1]
-    if len(text.pads) == 1:
-        return left[1] if left else right[1] if right and len(after) < _NEXT_SENTENCE else None
+    near = _Near(
+        left=left[1] if left else None, right=right[1] if right else None, before=before, after=after,
+        only=len(text.pads) == 1,
+    )  # fmt: skip
+    for rule in (_linked, _tight, _ahead, _behind, _lone):
+        if (index := rule(near, language)) is not None:
+            return index
     return None
+
+
+@dataclass(frozen=True)
+class _Near:
+    """The media on both sides of a role word, and the words in between. only: there is no other medium."""
+
+    left: int | None
+    right: int | None
+    before: str
+    after: str
+    only: bool
+
+
+def _linked(near: _Near, language: Language) -> int | None:
+    """ "<pad> is the mask", in one clause."""
+    continues = not near.before.lstrip().startswith((",", ".", ";", "\u3001", "\u3002"))
+    return near.left if continues and language.match("post", near.before) else None
+
+
+def _tight(near: _Near, language: Language) -> int | None:
+    """ "the mask <pad>", and else "<pad>, which is the mask"."""
+    if near.right is not None and language.match("tight", near.after):
+        return near.right
+    return near.left if language.match("post", near.before) else None
+
+
+def _ahead(near: _Near, language: Language) -> int | None:
+    """The next medium of the sentence."""
+    open_ = not _BOUNDARY.search(near.after) and not language.search("breaks", near.after)
+    return near.right if open_ else None
+
+
+def _behind(near: _Near, language: Language) -> int | None:
+    """The last medium of the sentence, or of the one before where that is short."""
+    ends = _BOUNDARY.search(near.before)
+    ended = _BOUNDARY.search(near.before.strip()[:-1])
+    return near.left if not ends or (not ended and len(near.before) < _SHORT) else None
+
+
+def _lone(near: _Near, language: Language) -> int | None:
+    """A medium behind a colon, or the only one there is."""
+    if near.right is not None and language.match("colon", near.after):
+        return near.right
+    if not near.only:
+        return None
+    return near.left if near.left is not None else near.right if len(near.after) < _NEXT_SENTENCE else None
 
 
 def _ordinal(match: re.Match[str], text: Text, language: Language) -> int | None:

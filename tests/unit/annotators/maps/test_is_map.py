@@ -18,12 +18,15 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional
 
+from unison_backend.annotators.maps.canny import make as canny
 from unison_backend.annotators.maps.drawing import draw_people, flow_colours
-from unison_backend.annotators.maps.edges import canny, grey, luma, scribble
+from unison_backend.annotators.maps.frames import luma
+from unison_backend.annotators.maps.grey import make as grey
 from unison_backend.annotators.maps.is_map import looks_like
+from unison_backend.annotators.maps.scribble import make as scribble
 from unison_backend.errors import InputError
 from unison_backend.media.write import write_video
-from unison_backend.plan.plan import CONTROLS
+from unison_backend.plan.controls import CONTROLS
 
 KINDS = ("canny", "scribble", "grey", "depth", "pose", "flow")
 HEIGHT, WIDTH = 240, 320

@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from unison_backend.annotators.maps.depth import load_depth
-from unison_backend.annotators.maps.flow import FlowModel, load_flow
+from unison_backend.annotators.maps.depth import load as load_depth
+from unison_backend.annotators.maps.flow import FlowModel
+from unison_backend.annotators.maps.flow import load as load_flow
 from unison_backend.annotators.maps.load import load_control_model
-from unison_backend.annotators.maps.pose import load_pose
+from unison_backend.annotators.maps.pose import load as load_pose
 from unison_backend.errors import UnsupportedError, WeightsError
 
 from ... import tiny_control_models as tiny
@@ -108,9 +109,12 @@ def test_pose_folders_are_found_by_name_and_by_type(folder: Path, tmp_path: Path
     [
         (
             lambda p: shutil.rmtree(p / "vitpose"),
-            "has no folder with a ViTPose in it; put huggingface.co/usyd-community",
+            "has no folder with a ViTPose in it; what it takes: .*usyd-community",
         ),
-        (lambda p: shutil.rmtree(p / "detector"), "has no folder with a RT-DETR in it; put .*PekingU/rtdetr_r50vd"),
+        (
+            lambda p: shutil.rmtree(p / "detector"),
+            "has no folder with a RT-DETR in it; what it takes: .*PekingU/rtdetr_r50vd",
+        ),
         (
             lambda p: tiny.make_vitpose(p / "vitpose", labels=21),
             "finds 21 key points; get a ViTPose that finds COCO's 17",
@@ -160,7 +164,10 @@ def test_other_forms_of_raft(flow: FlowModel, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"weight": torch.zeros(2)}, "is no RAFT in torchvision's form; put raft_small_C_T_V2-01064c6d.pth"),
+        (
+            {"weight": torch.zeros(2)},
+            "is no RAFT in torchvision's form; what it takes: RAFT: raft_small_C_T_V2-01064c6d.pth",
+        ),
         ({"module.fnet.conv1.weight": torch.zeros(2)}, "is no RAFT in torchvision's form"),  # princeton-vl's own
     ],
 )
@@ -168,7 +175,7 @@ def test_refused_raft_files(tmp_path: Path, state: dict[str, Any], message: str)
     torch.save(state, tmp_path / "raft.pth")
     with pytest.raises(WeightsError, match=message) as error:
         load_flow(tmp_path / "raft.pth")
-    assert str(tmp_path / "raft.pth") in str(error.value) and "models/unison/control" in str(error.value)
+    assert str(tmp_path / "raft.pth") in str(error.value) and "models/unison/" in str(error.value)
 
 
 def test_damaged_raft_files(flow: FlowModel, tmp_path: Path) -> None:

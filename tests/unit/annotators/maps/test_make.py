@@ -16,17 +16,22 @@ from torch import Tensor
 from torchvision.utils import flow_to_image
 
 from unison_backend.annotators.bind import map_maker
-from unison_backend.annotators.maps import edges as control
+from unison_backend.annotators.maps import scribble as scribble_maps
+from unison_backend.annotators.maps.canny import make as canny
 from unison_backend.annotators.maps.drawing import draw_people, flow_colours, openpose
-from unison_backend.annotators.maps.edges import canny, grey, scribble
-from unison_backend.annotators.maps.make import MapMaker, make_map
+from unison_backend.annotators.maps.frames import luma
+from unison_backend.annotators.maps.grey import make as grey
+from unison_backend.annotators.maps.kinds import MapMaker
+from unison_backend.annotators.maps.make import make_map
+from unison_backend.annotators.maps.scribble import make as scribble
 from unison_backend.errors import Cancelled, InputError, UnsupportedError
+from unison_backend.plan.controls import made_kinds
 from unison_backend.progress import never, silent
 from unison_backend.sources.prepare import Annotators
 
 from ...tiny_annotators import noise
 
-FREE = (grey, canny, scribble)
+FREE = {"grey": grey, "canny": canny, "scribble": scribble}
 
 
 def flat(height: int, width: int, colour: tuple[float, float, float]) -> Tensor:
@@ -51,8 +56,7 @@ def scene(height: int = 96, width: int = 128) -> Tensor:
 
 def test_importing_is_light() -> None:
     modules = ", ".join(
-        f"unison_backend.annotators.maps.{name}"
-        for name in ("make", "edges", "depth", "pose", "flow", "load", "is_map")
+        f"unison_backend.annotators.maps.{name}" for name in ("make", "kinds", "load", "is_map", *made_kinds())
     )
     code = f"import sys, {modules}; sys.exit(bool({{'transformers', 'torchvision', 'kornia', 'scipy'}} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[4])
@@ -61,36 +65,40 @@ def test_importing_is_light() -> None:
 # What all of them do
 
 
-@pytest.mark.parametrize("make", FREE)
-def test_shape_range_and_progress(make: Any) -> None:
+@pytest.mark.parametrize("kind", FREE)
+def test_shape_range_and_progress(kind: str) -> None:
+    make: Any = FREE[kind]
     video, calls = noise(3, 33, 47), []
     made = make(video, progress=lambda *call: calls.append(call))
     assert (made.shape, made.dtype, made.device.type) == (video.shape, torch.float32, "cpu")
     assert made.min() >= 0 and made.max() <= 1
     assert (made == made[..., :1]).all()
-    stage = f"{make.__name__} map"
+    stage = f"{kind} map"
     assert calls == [(stage, 1, 3), (stage, 2, 3), (stage, 3, 3)]
     assert make(video[1:2]).equal(made[1:2])
 
 
-@pytest.mark.parametrize("make", FREE)
-def test_a_repeated_still_is_looked_at_once(make: Any) -> None:
+@pytest.mark.parametrize("kind", FREE)
+def test_a_repeated_still_is_looked_at_once(kind: str) -> None:
+    make: Any = FREE[kind]
     calls: list[Any] = []
     made = make(noise(1, 20, 30).expand(50, -1, -1, -1), progress=lambda *call: calls.append(call))
     assert made.shape == (50, 20, 30, 3) and made.stride(0) == 0 and len(calls) == 1
 
 
-@pytest.mark.parametrize("make", FREE)
-def test_cancelled_between_frames(make: Any) -> None:
+@pytest.mark.parametrize("kind", FREE)
+def test_cancelled_between_frames(kind: str) -> None:
+    make: Any = FREE[kind]
     calls: list[Any] = []
-    with pytest.raises(Cancelled, match=f"{make.__name__} map"):
+    with pytest.raises(Cancelled, match=f"{kind} map"):
         make(noise(5, 16, 16), progress=lambda *call: calls.append(call), cancel=lambda: len(calls) == 2)
     assert len(calls) == 2
 
 
-@pytest.mark.parametrize("make", FREE)
+@pytest.mark.parametrize("kind", FREE)
 @pytest.mark.parametrize("shape", [(8, 8, 3), (1, 8, 8, 4), (0, 8, 8, 3)])
-def test_other_shapes(make: Any, shape: tuple[int, ...]) -> None:
+def test_other_shapes(kind: str, shape: tuple[int, ...]) -> None:
+    make: Any = FREE[kind]
     with pytest.raises(InputError, match="expected is"):
         make(torch.zeros(shape))
 
@@ -145,7 +153,7 @@ def test_slopes_have_no_lines(make: Any) -> None:
 @pytest.mark.parametrize("thresholds", [(0.1, 0.2), (0.3, 0.9)])
 def test_canny_is_kornias(thresholds: tuple[float, float]) -> None:
     frame = (scene() + 0.2 * noise(96, 128)).clamp(0, 1)
-    theirs = kornia_canny(control.luma(frame)[None, None], *thresholds)[1][0, 0]
+    theirs = kornia_canny(luma(frame)[None, None], *thresholds)[1][0, 0]
     low, high = thresholds
     ours = canny(frame[None], low=low, high=high)[0, ..., 0]
     assert (ours != theirs).float().mean() < 1e-3
@@ -182,7 +190,7 @@ def test_scribble_is_black_and_white_and_either_way_round() -> None:
     lines = scribble(video)
     assert set(lines.unique().tolist()) == {0.0, 1.0} and 0.005 < lines.mean() < 0.2
     assert scribble(video, dark_lines=True).equal(1 - lines)
-    assert scribble(video).equal(scribble(video, dark_lines=control.SCRIBBLE_DARK_LINES))
+    assert scribble(video).equal(scribble(video, dark_lines=scribble_maps.SCRIBBLE_DARK_LINES))
 
 
 def test_scribble_leaves_specks_out() -> None:
@@ -325,9 +333,9 @@ class Maker:
 FOOTAGE = scene()[None].expand(2, -1, -1, -1)
 
 
-@pytest.mark.parametrize("make", FREE)
-def test_maps_without_weights(make: Any) -> None:
-    kind = make.__name__
+@pytest.mark.parametrize("kind", FREE)
+def test_maps_without_weights(kind: str) -> None:
+    make: Any = FREE[kind]
     made, told = make_map(kind, FOOTAGE, {})
     assert made.equal(make(FOOTAGE)) and told == f"a {kind} map was made of the control input"
 
@@ -355,12 +363,12 @@ def test_maps_with_weights(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "parts"),
     [
-        ("depth", ("depth-anything/Depth-Anything-V2-Small-hf", "100 MB")),
+        ("depth", ("depth-anything/Depth-Anything-V2-Small-hf", "0.1 GB")),
         (
             "pose",
-            ("usyd-community/vitpose-base-simple", "PekingU/rtdetr_r50vd_coco_o365", "pose/vitpose", "pose/detector"),
+            ("usyd-community/vitpose-base-simple", "PekingU/rtdetr_r50vd_coco_o365", "vitpose (", "detector ("),
         ),
-        ("flow", ("raft_small_C_T_V2-01064c6d.pth", "raft_large", "4 MB")),
+        ("flow", ("raft_small_C_T_V2-01064c6d.pth", "raft in its name", "4 MB")),
     ],
 )
 def test_missing_weights_are_named_with_their_place(kind: str, parts: tuple[str, ...]) -> None:
@@ -369,7 +377,7 @@ def test_missing_weights_are_named_with_their_place(kind: str, parts: tuple[str,
         UnsupportedError, match=f"a {kind} map of ordinary footage takes weights that are not here"
     ) as error:
         make_map(kind, FOOTAGE, others)
-    assert all(part in str(error.value) for part in (*parts, "models/unison/control", "set control to map"))
+    assert all(part in str(error.value) for part in (*parts, "models/unison/", "set control to map"))
 
 
 def test_other_kinds_and_shapes() -> None:

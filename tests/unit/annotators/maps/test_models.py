@@ -13,11 +13,14 @@ from transformers import AutoImageProcessor, DepthAnythingForDepthEstimation
 
 from unison_backend.annotators.bind import map_maker
 from unison_backend.annotators.maps import flow as flow_maps
-from unison_backend.annotators.maps.depth import DepthModel, clip_range, load_depth
+from unison_backend.annotators.maps.depth import DepthModel, clip_range
+from unison_backend.annotators.maps.depth import load as load_depth
 from unison_backend.annotators.maps.drawing import draw_people, flow_colours
-from unison_backend.annotators.maps.flow import FlowModel, load_flow
+from unison_backend.annotators.maps.flow import FlowModel
+from unison_backend.annotators.maps.flow import load as load_flow
 from unison_backend.annotators.maps.load import load_control_model
-from unison_backend.annotators.maps.pose import PoseModel, load_pose
+from unison_backend.annotators.maps.pose import PoseModel
+from unison_backend.annotators.maps.pose import load as load_pose
 from unison_backend.errors import Cancelled, InputError, ResourceError
 from unison_backend.progress import never, silent
 

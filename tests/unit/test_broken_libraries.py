@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from unison_backend import libraries
-from unison_backend.errors import InputError, WeightsError
-from unison_backend.libraries import broken_library
+from unison_backend import errors
+from unison_backend.errors import InputError, WeightsError, broken_library
 
 pytestmark = pytest.mark.fast
 
@@ -155,7 +154,7 @@ def test_an_error_while_a_missing_optional_library_is_handled():
 )
 def test_the_cure_is_this_environments(monkeypatch, prefix, pip, said):
     """A clone is mended by uv, a ComfyUI by its own pip, one that uv made without pip by uv's pip."""
-    root = Path(libraries.__file__).parents[1]
+    root = Path(errors.__file__).parents[1]
     monkeypatch.setattr(sys, "prefix", str(root / ".venv" if prefix == "own" else root / "elsewhere"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: pip or None)
     told = str(broken_library(ModuleNotFoundError("no", name="no_such_library")))
