@@ -22,7 +22,7 @@ from time import perf_counter
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SENTENCES = ROOT / "tests" / "unit" / "data"
+SENTENCES = ROOT / "tests" / "unit" / "planner" / "rules" / "sentences"
 VIDEO_JOB = (
     "Please create a video with a width of 128 pixels and a height of 96 pixels, that is 1 seconds long, "
     "of a lion walking around in its habitat."
@@ -47,9 +47,7 @@ def planning(rounds: int = 5) -> dict[str, float]:
     from unison_backend.plan.prompt import parse_pads
     from unison_backend.planner.rules.plan import plan
 
-    lines = [
-        line for file in sorted(SENTENCES.glob("sentences*.jsonl")) for line in file.read_text("utf-8").splitlines()
-    ]
+    lines = [line for file in sorted(SENTENCES.rglob("*.jsonl")) for line in file.read_text("utf-8").splitlines()]
     prompts = [parse_pads(json.loads(line)["prompt"]) for line in lines]
     start = perf_counter()
     for prompt in (prompts[0], prompts[-1]):

@@ -4,12 +4,12 @@ const WORDS = {
   en: {
     size: "size", frames: "frames", seconds: "s", tokens: "tokens", source: "source", mask: "mask", why: "why",
     references: "references", control: "control", target: "target", first: "first", last: "last", frame: "frame",
-    answer: "answer", planner: "planned by", ran: "ran", empty: "not connected: nothing behind this node runs",
+    borders: "borders", keeps: "mask keeps what it marks", answer: "answer", planner: "planned by", ran: "ran", empty: "not connected: nothing behind this node runs",
   },
   zh: {
     size: "尺寸", frames: "帧", seconds: "秒", tokens: "信号 token", source: "编辑源", mask: "遮罩", why: "原因",
     references: "参考图", control: "控制", target: "目标", first: "首帧", last: "尾帧", frame: "帧",
-    answer: "回答", planner: "规划者", ran: "已运行", empty: "未连接：此节点之后不会运行任何内容",
+    borders: "扩展", keeps: "遮罩标出的部分保留", answer: "回答", planner: "规划者", ran: "已运行", empty: "未连接：此节点之后不会运行任何内容",
   },
 }
 
@@ -72,6 +72,8 @@ function roles(card, words) {
   if (card.references.length) rows.push(row(words.references, card.references.map(name).join(", ")))
   if (card.control) rows.push(row(words.control, card.control))
   if (card.target) rows.push(row(words.target, card.target))
+  if (card.borders) rows.push(row(words.borders, Object.entries(card.borders).map((side) => side.join(" ")).join(", ")))
+  if (card.mask_keeps) rows.push(element("div", "", words.keeps))
   return rows
 }
 

@@ -12,6 +12,7 @@ from ..unison_backend.media.from_tensors import Item, TensorMedia
 from ..unison_backend.plan import report
 from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.spec import GenerationSpec, resolve
+from ..unison_backend.planner.base import PlanResult
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,12 @@ class BoundPlan:
     chosen_fps: Fraction | None = None
 
     @classmethod
-    def of(cls, plan: Plan, media: TensorMedia, planner: str = "", notices: Iterable[str] = ()) -> BoundPlan:
-        """Resolves `plan` against its media. Raises PlanError."""
-        return cls(plan, resolve(plan, media.infos), media, planner, tuple(notices))
+    def of(cls, made: PlanResult, media: TensorMedia, planner: str = "", notices: Iterable[str] = ()) -> BoundPlan:
+        """Resolves a plan against its media. Raises PlanError."""
+        said = (*notices, *(notice.text for notice in made.notices if notice.is_warning))
+        spec = resolve(made.plan, media.infos)
+        reasons = (*(notice for notice in made.notices if not notice.is_warning), *spec.reasons)
+        return cls(made.plan, replace(spec, reasons=reasons), media, planner, said)
 
     @property
     def fps(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from ..unison_backend.plan.prompt import Prompt
+from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.base import PlanResult
 from ..unison_backend.planner.rules.plan import RulesPlanner
 from ..unison_backend.progress import Cancel, Progress
@@ -54,28 +55,29 @@ class PlannerModel:
         """Who plans, in one word."""
         return "qwen" if self.plans else "rules"
 
-    def plan(self, prompt: Prompt, force_plan: bool, progress: Progress, cancel: Cancel) -> PlanResult:
+    def plan(self, prompt: Prompt, make: Make, progress: Progress, cancel: Cancel) -> PlanResult:
         """Plan and features of `prompt`. Raises PlanError, Cancelled."""
         if self.plans:
-            with self.loaded(_PLANNING_SHARE, force_plan) as planner:
-                return planner.plan(prompt, progress=progress, cancel=cancel)
-        result = RulesPlanner().plan(prompt, progress=progress, cancel=cancel)
+            with self.loaded(_PLANNING_SHARE) as planner:
+                made: PlanResult = planner.plan(prompt, make=make, progress=progress, cancel=cancel)
+                return made
+        result = RulesPlanner().plan(prompt, make=make, progress=progress, cancel=cancel)
         if self.qwen is None or not self.qwen.has_planning or not result.plan.task.is_generation:
             return result
         with self.loaded(_PLANNING_SHARE) as planner:
-            return PlanResult(result.plan, planner.features(prompt, cancel=cancel))
+            return replace(result, features=planner.features(prompt, cancel=cancel))
 
     def answering(self) -> Any:
         """A context with the QwenPlanner to ask."""
         return self.loaded(_ANSWER_SHARE)
 
     @contextmanager
-    def loaded(self, share: float, force_plan: bool = False) -> Iterator[Any]:
+    def loaded(self, share: float) -> Iterator[Any]:
         """Inside, the weights are on their device; the host may move them away again at any time behind it."""
         from ..unison_backend.planner.qwen.planner import QwenPlanner
 
         host.load(self.patcher, memory_required=int(self.patcher.model_size() * share))
-        yield QwenPlanner(self.qwen, force_plan=force_plan)
+        yield QwenPlanner(self.qwen)
 
 
 @dataclass(frozen=True)

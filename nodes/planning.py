@@ -10,6 +10,7 @@ from ..unison_backend.defaults import FPS, MAX_NEW_TOKENS, PLAN_FPS
 from ..unison_backend.errors import UnsupportedError
 from ..unison_backend.plan.prompt import Prompt
 from ..unison_backend.plan.spec import MAX_FPS
+from ..unison_backend.plan.tasks import MAKES, Make
 from ..unison_backend.planner.qwen.planner import AnswerSettings
 from . import host
 from .media_sockets import collect
@@ -40,7 +41,7 @@ def _settings() -> list[Any]:
             "force_plan",
             optional=True,
             default=False,
-            tooltip="Demand a picture or video, never an answer (planners that are models).",
+            tooltip="Demand a picture or video, never an answer.",
             extra_dict=ADVANCED,
         ),
         io.Int.Input(
@@ -70,6 +71,13 @@ def _settings() -> list[Any]:
             max=2**32 - 1,
             tooltip="Of answers with a temperature.",
             extra_dict=ADVANCED,
+        ),
+        io.Combo.Input(
+            "output",
+            optional=True,
+            options=list(MAKES),
+            default=MAKES[0],
+            tooltip="What is to come out, whatever the words seem to say.",
         ),
     ]
 
@@ -144,6 +152,7 @@ class UnisonPlanner(io.ComfyNode):
         max_new_tokens: int = MAX_NEW_TOKENS,
         temperature: float = 0.0,
         answer_seed: int = 0,
+        output: Make = "auto",
         planner: PlannerModel | None = None,
         **sockets: Any,
     ) -> io.NodeOutput:
@@ -151,8 +160,9 @@ class UnisonPlanner(io.ComfyNode):
         prompt, media = found.bind(instruction)
         planner = planner or PlannerModel()
         with host.interruptible():
-            result = planner.plan(prompt, force_plan, host.progress_bar(), host.cancelled)
-            bound = BoundPlan.of(result.plan, media, planner.name, found.notices)
+            make: Make = "made" if output == "auto" and force_plan else output
+            result = planner.plan(prompt, make, host.progress_bar(), host.cancelled)
+            bound = BoundPlan.of(result, media, planner.name, found.notices)
             settings = AnswerSettings(max_new_tokens, temperature, answer_seed)
             answer = "" if bound.plan.task.is_generation else cls._answer(planner, prompt, bound, settings)
         features = None if result.features is None else host.to_results(result.features)

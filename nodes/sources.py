@@ -17,6 +17,7 @@ from ..unison_backend.pipeline import check_memory
 from ..unison_backend.plan.geometry import round_length, round_side
 from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan
 from ..unison_backend.plan.tasks import Task
+from ..unison_backend.planner.base import PlanResult
 from ..unison_backend.sources import prepare as preparing
 from ..unison_backend.sources.masks import FILLS, MAX_BLUR, MAX_GROW, MaskOptions
 from . import host, host_audio
@@ -284,7 +285,7 @@ class UnisonFrameReference(io.ComfyNode):
             media=("image",) * len(items),
         )
         media = TensorMedia.of([str(place) for place in items], list(items.values()))
-        made = prepared(BoundPlan.of(plan, media).changed(plan, Fraction(fps).limit_denominator(1001)))
+        made = prepared(BoundPlan.of(PlanResult(plan), media).changed(plan, Fraction(fps).limit_denominator(1001)))
         return io.NodeOutput(*source_values(made), ui=preview(made, cls))
 
     @classmethod

@@ -84,6 +84,10 @@ def _told(error: BaseException) -> LibraryError | None:
     library = loading[-1] if loading else (named or "").partition(".")[0]
     if not library:  # raised by a library's own check, which names what it lacks
         return LibraryError(f"a library is missing: {_first_words(error)}")
+    return _unloadable(library, loading, frames, error)
+
+
+def _unloadable(library: str, loading: list[str], frames: list[FrameType], error: BaseException) -> LibraryError:
     via = next((name for name in loading if name != library), None)
     asked, name = f" ({via} loads it)" if via else "", _distribution(library)
     return LibraryError(

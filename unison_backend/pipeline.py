@@ -20,9 +20,11 @@ from .media.write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
 from .memory import memory_errors
 from .plan import overrides
 from .plan.as_json import to_json
+from .plan.kinds import kind_of
 from .plan.plan import MAIN, WHOLE_FRAME, Plan
 from .plan.prompt import Prompt
-from .plan.spec import GenerationSpec, resolve
+from .plan.spec import GenerationSpec, Reason, resolve
+from .plan.tasks import Make
 from .progress import Cancel, Progress, check, never, silent
 from .sources.given import GivenSources, put
 from .sources.masks import FEATHER, MaskOptions, check_feather
@@ -33,11 +35,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .engine.engine import SamplingSettings
-    from .planner.base import Planner
+    from .planner.base import Planner, PlanResult
+    from .planner.rules.intent_model import Reading
     from .sources.prepare import Annotators, Sources
 
 METADATA_KEY = "unison"
 BYTES_PER_VALUE = 4
+# So sure is a reading of words that order a picture or a video by name.
+FIRM = 0.97
 # Frames as source, as both halves of the split and as output are in memory together.
 COPIES_IN_MEMORY = 4
 
@@ -53,6 +58,7 @@ class Planned:
     spec: GenerationSpec
     media: FileMedia
     features: Tensor | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,12 @@ def make_plan(
     progress: Progress = silent,
     cancel: Cancel = never,
     given: GivenSources | None = None,
+    make: Make = "auto",
 ) -> Planned:
     """Plan `prompt`, put the person's own `settings` and `given` files over it and resolve it against its files.
 
-    planner: the rules planner by default. Raises PlanError, PromptError, MediaError, Cancelled.
+    planner: the rules planner by default. make: what is to come out of it, whatever the words seem to say.
+    Raises PlanError, PromptError, InputError, MediaError, Cancelled.
     """
     from .planner.rules.plan import RulesPlanner
 
@@ -103,18 +111,33 @@ def make_plan(
     media = FileMedia(prompt.media)
     # Files are looked at first: a planner that is a model must not run for an instruction that cannot be made.
     _ = media.infos
-    result = (planner or RulesPlanner()).plan(prompt, progress=progress, cancel=cancel)
+    planner = planner or RulesPlanner()
+    result = planner.plan(prompt, make=make, progress=progress, cancel=cancel)
+    if (wanted := _made_of_control(given, result)) and make == "auto" and "output" not in settings:
+        result = planner.plan(prompt, make=wanted, progress=progress, cancel=cancel)
+        why = Reason("output", f"the control file is a {wanted}, so a {wanted} is made", is_warning=True)
+        result = replace(result, notices=(why, *result.notices))
     # What is to be made is settled first: files beside words that ask for nothing would be media of a question.
     plan = overrides.apply(result.plan, {key: value for key, value in settings.items() if key == "output"})
     plan, media = put(plan, media, given)
     plan = overrides.apply(plan, settings)
+    spec = resolve(plan, media.infos, fps=settings.get("fps"))
     return Planned(
         prompt=prompt,
         plan=plan,
-        spec=resolve(plan, media.infos, fps=settings.get("fps")),
+        spec=replace(spec, reasons=(*result.notices, *spec.reasons)),
         media=media,
         features=result.features,
+        reading=result.reading,
     )
+
+
+def _made_of_control(given: GivenSources, result: PlanResult) -> Make | None:
+    """What a control file makes of words that do not say firmly whether they want a picture or a video."""
+    if given.control_file is None or result.reading is None or result.reading.sure > FIRM:
+        return None
+    made: Make = "picture" if kind_of(given.control_file) == "image" else "video"
+    return made if result.reading.intent in ("picture", "video") and made != result.reading.intent else None
 
 
 def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = None) -> Path:
@@ -124,7 +147,7 @@ def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = 
         raise InputError("the instruction holds media without files; write them as ###path###")
     from .sources.prepare import NO_ANNOTATORS, check_possible
 
-    if plan.source is not None and plan.mask is None and plan.target is None:
+    if plan.source is not None and (plan.mask, plan.target, plan.borders) == (None, None, None):
         raise InputError(
             f"the instruction edits {planned.media.label(plan.source)}, but what to change in it cannot be read from "
             "its words, and no mask is given. Give --mask FILE (white = change), or --mask-phrase with what to find, "

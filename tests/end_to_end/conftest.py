@@ -69,3 +69,11 @@ def unison(capsys):
         return status, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """A video of nine frames."""
+    path = tmp_path / "clip.mp4"
+    write_video(path, scene(32, 32, 9), Fraction(12))
+    return path

@@ -61,7 +61,7 @@ def test_plan_as_json(unison):
             "references",
             "frames",
         ),
-        *("control", "target", "answer", "reasons", "plan"),
+        *("control", "target", "borders", "mask_keeps", "answer", "reading", "reasons", "plan"),
     ]
     assert (made["width"], made["height"], made["num_frames"], made["fps"]) == (720, 1280, 73, 24)
     assert made["plan"]["num_frames"] == 72
@@ -145,7 +145,7 @@ def test_version_and_help(unison):
 def test_doctor(unison):
     status, out, _ = unison("doctor")
     assert status == 0
-    assert "wan2.1_vace_1.3B_fp16.safetensors (4.3 GB) in diffusion_models/" in out and "H.264" in out
+    assert "wan2.1_vace_1.3B_fp16.safetensors (4.3 GB) in models/diffusion_models/" in out and "H.264" in out
 
 
 def test_doctor_looks_into_a_models_folder(unison, tmp_path):

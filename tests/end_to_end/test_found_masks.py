@@ -57,7 +57,7 @@ def test_nothing_found_names_phrase_score_and_threshold(unison, models, picture,
 
 def test_without_a_target_it_offers_masks_and_phrases(unison, picture, tmp_path):
     out = tmp_path / "o.png"
-    status, _, errors = unison("run", f"Make it white ###{picture}###.", "--out", out, *STEPS)
+    status, _, errors = unison("run", f"Take it away ###{picture}###.", "--out", out, *STEPS)
     assert status == 2 and not out.exists()
     assert picture.name in errors and "what to change in it cannot be read" in errors
     assert all(option in errors for option in ("--mask FILE", "--mask-phrase", "main", "'the whole frame'"))
@@ -76,7 +76,10 @@ def test_the_main_noun_is_looked_for_on_request(unison, models, picture, tmp_pat
 
 @pytest.mark.parametrize(
     ("words", "options"),
-    [("Turn ###{}### into a watercolor.", ()), ("Make ###{}### white.", ("--mask-phrase", "the whole frame"))],
+    [
+        ("Turn ###{}### into a watercolor.", ("--mask-phrase", "the whole frame")),
+        ("Make ###{}### white.", ("--mask-phrase", "the whole frame")),
+    ],
 )
 def test_the_whole_frame_takes_no_models(unison, picture, tmp_path, words, options):
     out, kept = tmp_path / "o.png", tmp_path / "kept"

@@ -60,7 +60,7 @@ def test_frames_references_and_control_join_the_plan(unison, pictures):
 
 
 def test_words_that_ask_for_nothing_make_what_the_files_say(unison, pictures):
-    """A bare description is no order, so the rules take it for a question."""
+    """A bare description says what is to be seen; a file beside it says whether that is a picture or a video."""
     clip = pictures["a"].with_suffix(".mp4")
     write_video(clip, [load_image(pictures["a"])] * 5, Fraction(24))
     for kind, file in (("image", pictures["a"]), ("video", clip)):
@@ -68,8 +68,8 @@ def test_words_that_ask_for_nothing_make_what_the_files_say(unison, pictures):
         assert (plan["task"], plan["control"], plan["plan"]["media"]) == (f"{kind}_control", "canny", [kind])
     plan = planned(unison, "A storm.", "--first-frame", pictures["a"])
     assert (plan["task"], plan["frames"]) == ("image_to_video", [[0, "first"]])
-    status, _, errors = unison("plan", "A woman with a letter.", "--reference", pictures["a"])
-    assert status == 2 and "set output to image or video" in errors
+    plan = planned(unison, "A woman with a letter.", "--reference", pictures["a"])
+    assert (plan["task"], plan["references"]) == ("image_reference", [0])
     plan = planned(unison, "A woman with a letter.", "--reference", pictures["a"], "--set", "output=video")
     assert (plan["task"], plan["references"]) == ("video_reference", [0])
 

@@ -77,7 +77,12 @@ BAD_NAMES = ("../../../etc/passwd", "/etc/passwd", "unison/../../..", "..\\..\\x
     [
         ("UnisonLoadPlanner", "planner", {"lora": "none"}, "https://huggingface.co/"),
         ("UnisonLoadPlanner", "lora", {"planner": "rules"}, "put the LoRA's folder into models/unison"),
-        ("UnisonLoadProjector", "projector", {}, "projector.pth (50 MB) in unison/, from https://huggingface.co/"),
+        (
+            "UnisonLoadProjector",
+            "projector",
+            {},
+            "projector.pth (50 MB) in models/unison/, from https://huggingface.co/",
+        ),
     ],
 )
 def test_a_name_that_is_not_listed_is_refused(host, name, node, field, others, message):

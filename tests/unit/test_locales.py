@@ -49,6 +49,7 @@ ALLOWED = {
     "sam2.1-hiera-large vitpose depth_anything depthanything controlnet_aux Depth-Anything-V2-Small-hf",
     "options that the snapshot leaves out": "auto rules none found",
     "places and pads": "first last IMGPAD VIDPAD",
+    "parts of plans that no node has": "borders",
 }
 # Names that ComfyUI's own Chinese keeps in English.
 KEPT_NAMES = {"fps", "cfg", "clip", "vae", "sigmas", "Latent", "LoRA", "JSON"}

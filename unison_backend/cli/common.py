@@ -10,6 +10,8 @@ from ..errors import InputError
 from ..progress import Progress, silent
 
 if TYPE_CHECKING:
+    from ..pipeline import Planned
+    from ..plan.tasks import Make
     from ..planner.base import Planner
     from ..planner.choose import PlannerOptions
     from ..sources.given import GivenSources
@@ -44,7 +46,6 @@ def planner_options(options: argparse.Namespace) -> PlannerOptions:
         dtype=options.dtype,
         attention=options.attention,
         quantize=options.quantize,
-        force_plan=options.force_plan,
         device=options.device,
     )
 
@@ -52,8 +53,8 @@ def planner_options(options: argparse.Namespace) -> PlannerOptions:
 def given_sources(options: argparse.Namespace) -> GivenSources:
     """Files and borders given beside the instruction."""
 
+    from ..plan.borders import parse_borders
     from ..sources.given import GivenSources
-    from ..sources.outpaint import parse_borders
 
     return GivenSources(
         mask=options.mask,
@@ -70,11 +71,14 @@ def given_sources(options: argparse.Namespace) -> GivenSources:
 def prompt_of(text: str | None) -> Any:
     """The instruction with its media, `-` from standard input. Raises PromptError, InputError."""
 
-    from ..plan.prompt import parse_paths
+    from ..plan.prompt import files_named, parse_paths
 
     if text is None:
         raise InputError("no instruction: write it behind the command, in quotes")
-    return parse_paths(sys.stdin.read() if text == "-" else text)
+    prompt = parse_paths(sys.stdin.read() if text == "-" else text)
+    for name in files_named(prompt):
+        note(f"note: {name} is a file here, but stands in the instruction as words: did you mean ###{name}###?")
+    return prompt
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -83,6 +87,20 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     from ..plan.overrides import parse_settings
 
     return parse_settings([part for group in options.set for part in group])
+
+
+def make_of(options: argparse.Namespace) -> Make:
+    """What is to come out, whatever the words seem to say."""
+    made: Make = options.make
+    return "made" if made == "auto" and options.force_plan else made
+
+
+def reading_of(planned: Planned) -> dict[str, Any] | None:
+    """How the rules took the words, for reports."""
+    reading = planned.reading
+    if reading is None:
+        return None
+    return {"intent": reading.intent, "sure": round(reading.sure, 3), "other": reading.other}
 
 
 def say(text: str) -> None:

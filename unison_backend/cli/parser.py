@@ -11,6 +11,7 @@ from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, SEED, SHIFT, ST
 from ..demo.set import CFG as DEMO_CFG
 from ..plan.controls import CONTROLS, MAP
 from ..plan.plan import MAIN, WHOLE_FRAME
+from ..plan.tasks import MAKES
 from ..sources.masks import FEATHER, FILLS
 from . import training as cli_training
 
@@ -94,7 +95,10 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp16", "fp32"), default="auto", help="of the planner")
     parser.add_argument("--attention", choices=("auto", "sdpa", "flash_attention_2"), default="auto")
     parser.add_argument("--quantize", choices=("4bit", "8bit"), help="of the planner; needs bitsandbytes")
-    parser.add_argument("--force-plan", action="store_true", help="the Qwen planner must plan a picture or video")
+    parser.add_argument(
+        "--make", choices=MAKES, default="auto", help="what is to come out, whatever the words seem to say"
+    )
+    parser.add_argument("--force-plan", action="store_true", help="a picture or a video, never an answer")
     parser.add_argument(
         "--set",
         action="append",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
 from ..plan.spec import resolve
-from .common import BAD_INPUT, DONE, given_sources, planner_of, prompt_of, say, settings_of
+from .common import BAD_INPUT, DONE, given_sources, make_of, planner_of, prompt_of, reading_of, say, settings_of
 
 
 def plan_command(options: argparse.Namespace) -> int:
@@ -24,16 +25,22 @@ def plan_command(options: argparse.Namespace) -> int:
     with Bar(quiet=True) as progress, stop_signal() as cancel:
         planner = planner_of(options, progress)
         planned = make_plan(
-            prompt_of(options.text), settings_of(options), planner, progress, cancel, given=given_sources(options)
+            prompt_of(options.text),
+            settings_of(options),
+            planner,
+            progress,
+            cancel,
+            given=given_sources(options),
+            make=make_of(options),
         )
     if options.json:
         from ..plan.report import as_json
 
-        say(json.dumps(as_json(planned.plan, planned.spec), ensure_ascii=False, indent=2))
+        say(json.dumps(as_json(planned.plan, planned.spec, reading_of(planned)), ensure_ascii=False, indent=2))
     else:
         from ..plan.report import as_lines
 
-        say("\n".join(as_lines(planned.plan, planned.spec)))
+        say("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned))))
     return DONE
 
 
@@ -47,8 +54,10 @@ def _plan_lines(options: argparse.Namespace) -> int:
     planner = planner_of(options)
     for number, line in enumerate(_lines(options.jsonl), 1):
         try:
-            plan = apply(planner.plan(parse_pads(_prompt_of(line, number))).plan, settings)
-            result = as_json(plan, resolve(plan, fps=settings.get("fps")))
+            read = planner.plan(parse_pads(_prompt_of(line, number)), make=make_of(options))
+            plan = apply(read.plan, settings)
+            spec = resolve(plan, fps=settings.get("fps"))
+            result = as_json(plan, replace(spec, reasons=(*read.notices, *spec.reasons)))
         except InputError as error:
             result, status = {"error": str(error)}, BAD_INPUT
         say(json.dumps(result, ensure_ascii=False, separators=(",", ":")))

@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING
 
 from ..demo.set import CFG as DEMO_CFG
 from ..errors import InputError
+from ..planner.rules.intent_model import IN_WORDS
 from ..progress import Cancel, Progress
-from .common import DONE, given_sources, note, planner_of, planner_options, prompt_of, say, settings_of
+from .common import (
+    DONE,
+    given_sources,
+    make_of,
+    note,
+    planner_of,
+    planner_options,
+    prompt_of,
+    reading_of,
+    say,
+    settings_of,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from ..pipeline import Planned, SourceOptions
@@ -27,11 +39,29 @@ def run_command(options: argparse.Namespace) -> int:
     prompt, settings = prompt_of(options.text), settings_of(options)
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         planner = planner_of(options, progress)
-        planned = make_plan(prompt, settings, planner, progress, cancel, given=given_sources(options))
+        planned = make_plan(prompt, settings, planner, progress, cancel, given_sources(options), make_of(options))
         if planned.plan.task.is_generation:
             del planner  # its memory is wanted by what follows; the features are kept
             return _make(options, planned, progress, cancel)
+        _refuse_file(options, planned)
         return _answer(options, planned, planner, progress, cancel)
+
+
+def _refuse_file(options: argparse.Namespace, planned: Planned) -> None:
+    """A file for a picture or video is named, and the plan is an answer: said before any model is loaded."""
+    from ..media.write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
+
+    suffix = options.out.suffix.lower() if options.out is not None else ""
+    wanted = "picture" if suffix in IMAGE_WRITE_SUFFIXES else "video" if suffix in VIDEO_WRITE_SUFFIXES else None
+    if wanted is None or options.out.is_dir():
+        return
+    reading = planned.reading
+    other = f" (it could also be read as {IN_WORDS[reading.other]})" if reading and reading.other else ""
+    raise InputError(
+        f"--out {options.out} names a {wanted}, but this instruction reads as a question or an order for text{other}. "
+        f"For a {wanted} add --make {wanted}, or begin with what to make, as in 'Create a {wanted} of ...'; for the "
+        "answer leave --out away or give a folder"
+    )
 
 
 def _make(options: argparse.Namespace, planned: Planned, progress: Progress, cancel: Cancel) -> int:
@@ -48,7 +78,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
 
     cfg = SamplingSettings.cfg if options.cfg is None else options.cfg
     sampling = SamplingSettings(options.steps, cfg, options.shift, options.seed)
-    note("\n".join(as_lines(planned.plan, planned.spec)))
+    note("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned))))
     models = resolve_models(options.models, _given(options), progress)
     if models.demo and options.cfg is None:
         sampling = replace(sampling, cfg=DEMO_CFG)

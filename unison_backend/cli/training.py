@@ -24,11 +24,12 @@ def add(commands: Any) -> None:
     """Add the three commands to the parser's sub-commands."""
     data = commands.add_parser("data", help="make data for training").add_subparsers(required=True, metavar="KIND")
     _add_data(data.add_parser("planning", help="instructions with the plans they mean"))
-    train = commands.add_parser("train", help="train a planning LoRA, a projector or the embedded models")
+    train = commands.add_parser("train", help="train planner, projector, intent model, embedded models")
     kinds = train.add_subparsers(required=True, metavar="WHAT")
     _add_planner(kinds.add_parser("planner", help="a planning LoRA for a Qwen2.5-VL folder"))
     _add_projector(kinds.add_parser("projector", help="a projector for your own pictures and videos"))
     _add_demo(kinds.add_parser("demo", help="the embedded models, from nothing"))
+    _add_intent(kinds.add_parser("intent", help="the rules planner's models, from the pack's sentences"))
     evaluate = commands.add_parser("eval", help="measure models").add_subparsers(required=True, metavar="WHAT")
     _add_eval_planner(evaluate.add_parser("planner", help="exact plans of a planner on held-out instructions"))
     _add_eval_demo(evaluate.add_parser("demo", help="what the embedded models get right, by their pixels"))
@@ -53,6 +54,24 @@ def _data(options: argparse.Namespace) -> int:
     write(records, options.out, own)
     counts = ", ".join(f"{task} {count}" for task, count in balance(records).items())
     _say(f"{options.out}: {len(records) + len(own)} records ({counts}" + (f", your own {len(own)})" if own else ")"))
+    return DONE
+
+
+def _add_intent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sentences", type=Path, action="append", default=[], metavar="PATH",
+                        help="your own sentences beside the pack's: a .jsonl file or a folder of them")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="DIR", help="(default: where the rules planner reads its models)")
+    parser.set_defaults(command=_train_intent)
+
+
+def _train_intent(options: argparse.Namespace) -> int:
+    from ..planner.rules.intent_model import WEIGHTS
+    from ..training.intent.fit import train_all
+    from .terminal import Bar, stop_signal
+
+    with Bar() as progress, stop_signal() as cancel:
+        count, files = train_all(options.sentences, options.out or WEIGHTS.parent, progress, cancel)
+    _say(f"{count} sentences: {', '.join(map(str, files))}")
     return DONE
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from ..errors import InputError
+from .borders import Borders
 from .controls import CONTROLS, Control
 from .tasks import MediaKind, Output, Role, Task, task_for
 
 MIN_SIDE, MAX_SIDE = 16, 4096
 MIN_FRAMES, MAX_FRAMES = 1, 2400
+MAX_FPS = 240
 
 Place = Literal["first", "last"] | int
 
@@ -60,6 +63,8 @@ class Plan:
     width, height: pixels, both or none, 16..4096. num_frames: at 24 a second, 1..2400, videos only.
     mask, source, references, frames[].medium: indices into `media`. target: the noun phrase to find and edit.
     control: "map" when the control medium already is one, else the kind of map to make from it.
+    frames[].medium may be a video, whose end the result goes on from. fps: of the result, above 0, at most 240.
+    borders: what the source grows by, which is made. mask_keeps: the mask marks what stays, not what changes.
     answer: the text of an understanding task. prompt: the instruction with pads. raw: the planner's own text.
     """
 
@@ -77,6 +82,9 @@ class Plan:
     prompt: str = ""
     media: tuple[MediaKind, ...] = ()
     raw: str = ""
+    fps: Fraction | None = None
+    borders: Borders | None = None
+    mask_keeps: bool = False
 
     def __post_init__(self) -> None:
         _check_numbers(self)
@@ -117,7 +125,7 @@ class Plan:
             parts.append(f"<BORES>{self.width},{self.height}<EORES>")
         if self.num_frames is not None:
             parts.append(f"<BONF>{self.num_frames}<EONF>")
-        if spoken := [f for f in self.frames if isinstance(f.place, str)]:
+        if spoken := [f for f in self.frames if isinstance(f.place, str) and self.media[f.medium] == "image"]:
             parts.append(f"<BOFIDX>{','.join(str(PLACE_VALUES[str(f.place)]) for f in spoken)}<EOFIDX>")
         if self.source is not None:
             parts.append(f"<BOEDIT>{'' if self.mask is None else f'{self.mask},'}{self.source}<EOEDIT>")
@@ -161,6 +169,8 @@ def _check_numbers(plan: Plan) -> None:
         raise PlanError("frames", places, "each place once")
     if plan.control is not None and plan.control not in CONTROLS:
         raise PlanError("control", plan.control, ", ".join(CONTROLS))
+    if plan.fps is not None and not (isinstance(plan.fps, Fraction) and 0 < plan.fps <= MAX_FPS):
+        raise PlanError("fps", plan.fps, f"more than 0, at most {MAX_FPS}")
 
 
 def _is_within(value: object, low: int, high: int) -> bool:
@@ -175,7 +185,7 @@ def _check_media(plan: Plan) -> None:
     _check_index(plan, "source", plan.source, plan.output)
     _check_index(plan, "mask", plan.mask, "image" if plan.output == "image" else None)
     for frame in plan.frames:
-        _check_index(plan, "frames", frame.medium, "image")
+        _check_index(plan, "frames", frame.medium, None)
     for reference in plan.references:
         _check_index(plan, "references", reference, "image")
     roles = [i for i in (plan.mask, plan.source) if i is not None]
@@ -201,8 +211,10 @@ def _check_task(plan: Plan) -> None:
                     frames=bool(plan.frames), reference=bool(plan.references))  # fmt: skip
     if plan.task != named:
         raise PlanError("task", str(plan.task), f"{named}, which is what the other fields say")
-    if plan.output != "video" and (plan.num_frames is not None or plan.frames):
-        raise PlanError("task", str(plan.task), "a video task: num_frames and frames belong to videos")
+    if plan.output != "video" and (plan.num_frames is not None or plan.frames or plan.fps is not None):
+        raise PlanError("task", str(plan.task), "a video task: num_frames, frames and fps belong to videos")
+    if plan.source is None and (plan.borders is not None or plan.mask_keeps):
+        raise PlanError("source", None, "a picture or video that borders or a mask belong to")
     if plan.task.is_generation:
         if plan.answer is not None:
             raise PlanError("answer", plan.answer[:40], "nothing in a generation plan")

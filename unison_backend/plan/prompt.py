@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PromptError
-from .kinds import kind_of
+from .kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, kind_of
 from .tasks import MediaKind
 
 IMGPAD = "<IMGPAD>"
@@ -35,6 +36,12 @@ _PATH = re.compile(r"###([^\r\n]*?)###")
 _PAD = re.compile(r"<IMGPAD>|<VIDPAD>")
 _NAME = re.compile(r"<((?:image|video|mask)[1-9][0-9]?)>", re.IGNORECASE)
 # C0 and C1 controls except tab and line ends: no tokenizer means anything by them, terminals do.
+_FILE_NAME = re.compile(
+    r"(?:file://|~/|[A-Za-z]:\\)?[\w./\\%-]*[\w-]\.(?:"
+    + "|".join(suffix[1:] for suffix in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
+    + r")\b",
+    re.IGNORECASE,
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -89,16 +96,42 @@ class Prompt:
 def parse_paths(text: str, folder: Path | str = "") -> Prompt:
     """An instruction whose media are written `###path###`; a path used twice is two media.
 
-    folder: what paths are relative to, the working folder by default.
+    folder: what paths are relative to, the working folder by default. Quotes around a path, `~/` and `file://` are
+    read as systems mean them.
     """
 
     def medium(match: re.Match[str]) -> tuple[Medium]:
-        path = match.group(1).strip()
+        path = as_path(match.group(1))
         if not path:
             raise PromptError("'######' names no file: write the path between the hashes, as in ###photo.png###")
         return (Medium(kind_of(path), path=str(Path(folder) / path) if folder else path),)
 
     return Prompt(_split(_PATH, text, medium))
+
+
+def as_path(written: str) -> str:
+    """A path as people paste it: in quotes (Windows' "copy as path"), with `~` for the home folder, as `file://`."""
+    path = written.strip()
+    if len(path) > 1 and path[0] == path[-1] and path[0] in "\"'":
+        path = path[1:-1].strip()
+    if path.lower().startswith("file://"):
+        from urllib.parse import unquote, urlsplit
+        from urllib.request import url2pathname
+
+        parts = urlsplit(path)
+        path = url2pathname(parts.path) if parts.netloc in ("", "localhost") else unquote(path[len("file:") :])
+    return str(Path(path).expanduser()) if path.startswith("~") else path
+
+
+def files_named(prompt: Prompt) -> tuple[str, ...]:
+    """Names of pictures and videos that stand in the text as words though such files are here."""
+    found = []
+    for segment in prompt.segments:
+        for match in _FILE_NAME.finditer(segment) if isinstance(segment, str) else ():
+            with suppress(OSError, ValueError):  # a name that no system takes
+                if Path(as_path(match.group())).is_file():
+                    found.append(match.group())
+    return tuple(dict.fromkeys(found))
 
 
 def parse_pads(text: str) -> Prompt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -11,8 +11,11 @@ from .plan import Plan
 from .spec import GenerationSpec
 
 
-def as_json(plan: Plan, spec: GenerationSpec) -> dict[str, Any]:
-    """Final values (None where a medium that is not here decides), with `plan` as said; the form is in docs/cli.md."""
+def as_json(plan: Plan, spec: GenerationSpec, reading: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Final values (None where a medium that is not here decides), with `plan` as said; the form is in docs/cli.md.
+
+    reading: how the rules took the words.
+    """
     return {
         "version": JSON_VERSION,
         "task": str(plan.task),
@@ -27,23 +30,39 @@ def as_json(plan: Plan, spec: GenerationSpec) -> dict[str, Any]:
         "frames": [[frame.medium, frame.place] for frame in plan.frames],
         "control": plan.control,
         "target": plan.target,
+        "borders": plan.borders and plan.borders.to_json(),
+        "mask_keeps": plan.mask_keeps,
         "answer": plan.answer,
+        "reading": None if reading is None else dict(reading),
         "reasons": [{"field": reason.field, "text": reason.text} for reason in spec.reasons],
         "plan": to_json(plan),
     }
 
 
-def as_lines(plan: Plan, spec: GenerationSpec) -> Iterator[str]:
+def as_lines(plan: Plan, spec: GenerationSpec, reading: Mapping[str, Any] | None = None) -> Iterator[str]:
     """What a person wants to know before a run."""
     yield f"task     {plan.task}"
+    if reading is not None:
+        other = f", else {reading['other']}" if reading["other"] else ""
+        yield f"read as  {reading['intent']} ({reading['sure']:.0%} sure{other})"
     yield f"tokens   {plan.tokens or '(none: an answer in words)'}"
     if not plan.task.is_generation:
+        yield from _because(spec)
         return
-    size = f"{spec.width}x{spec.height}" if spec.width else "decided by a medium that is not here"
-    yield f"size     {size}"
+    yield from _shape(plan, spec)
+    yield from _parts(plan)
+    yield from _because(spec)
+
+
+def _shape(plan: Plan, spec: GenerationSpec) -> Iterator[str]:
+    yield f"size     {f'{spec.width}x{spec.height}' if spec.width else 'decided by a medium that is not here'}"
     if plan.output == "video" and spec.num_frames:
         fps = f" at {float(spec.fps):.6g} fps, {float(spec.num_frames / spec.fps):.3g} s" if spec.fps else ""
         yield f"frames   {spec.num_frames}{fps}"
+
+
+def _parts(plan: Plan) -> Iterator[str]:
+    """What each medium is for."""
     for name in ("mask", "source", "control", "target"):
         if getattr(plan, name) is not None:
             yield f"{name:<8} {getattr(plan, name)}"
@@ -51,8 +70,14 @@ def as_lines(plan: Plan, spec: GenerationSpec) -> Iterator[str]:
         yield f"refs     {', '.join(map(str, plan.references))}"
     for frame in plan.frames:
         yield f"frame    medium {frame.medium} is {frame.place}"
-    for reason in spec.reasons:
-        yield f"because  {reason.field}: {reason.text}"
+    if plan.mask_keeps:
+        yield "keeps    what the mask marks"
+    if plan.borders is not None:
+        yield f"borders  {', '.join(f'{side} {amount}' for side, amount in plan.borders.to_json().items())}"
+
+
+def _because(spec: GenerationSpec) -> Iterator[str]:
+    return (f"because  {reason.field}: {reason.text}" for reason in spec.reasons)
 
 
 def _number(value: Fraction) -> int | float:

@@ -11,10 +11,8 @@ from fractions import Fraction
 from ..defaults import FPS, HEIGHT, NUM_FRAMES, PLAN_FPS, WIDTH
 from . import geometry
 from .geometry import MediaInfo
-from .plan import Plan, PlanError
+from .plan import MAX_FPS, Plan, PlanError
 from .tasks import Task
-
-MAX_FPS = 240
 
 
 @dataclass(frozen=True)
@@ -29,10 +27,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why `field` is what it is, in words fit to be shown."""
+    """Why `field` is what it is, in words fit to be shown. is_warning: a person may well not have meant it."""
 
     field: str
     text: str
+    is_warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,7 @@ def resolve(
     if not plan.task.is_generation:
         return GenerationSpec(plan.task)
     known = [media[i] if i < len(media) else None for i in range(len(plan.media))]
+    fps = fps or plan.fps
     reasons = [Reason("media", f"medium {i} has no role in this plan") for i in plan.unused_media]
     if plan.remakes_all:
         kept = "its control map" if plan.control else "nothing"
@@ -86,13 +86,27 @@ def resolve(
     if decider is None:
         spec = _free(plan, limits, reasons)
     else:
-        info = known[decider]
+        info = _grown(known[decider], plan, decider, reasons)
         spec = (
             _unknown(plan, decider, limits, reasons)
             if info is None
             else _from_medium(plan, decider, info, limits, reasons)
         )
     return _with_fps(spec, fps, reasons)
+
+
+def _grown(info: MediaInfo | None, plan: Plan, index: int, reasons: list[Reason]) -> MediaInfo | None:
+    """The deciding medium with the plan's borders around it."""
+    if info is None or plan.borders is None:
+        return info
+    left, top, right, bottom = plan.borders.pixels(info.width, info.height)
+    if not any((left, top, right, bottom)):
+        raise PlanError("borders", plan.borders.to_json(), f"something to add: medium {index} has that shape already")
+    grown = replace(info, width=info.width + left + right, height=info.height + top + bottom)
+    sides = {"left": left, "top": top, "right": right, "bottom": bottom}
+    told = ", ".join(f"{pixels} pixels {side}" for side, pixels in sides.items() if pixels)
+    reasons.append(Reason("borders", f"medium {index} grows to {grown.width}x{grown.height} ({told})"))
+    return grown
 
 
 def _deciding_medium(plan: Plan) -> int | None:
@@ -127,7 +141,7 @@ def _free(plan: Plan, limits: Limits, reasons: list[Reason]) -> GenerationSpec:
 
 def _from_medium(plan: Plan, index: int, info: MediaInfo, limits: Limits, reasons: list[Reason]) -> GenerationSpec:
     area = (plan.width or limits.width) * (plan.height or limits.height)
-    if info.kind == "video":
+    if info.kind == "video" and not any(frame.medium == index for frame in plan.frames):
         return _from_video(plan, index, info, area, limits, reasons)
     num_frames = _spoken_length(plan, limits, reasons)
     width, height, _ = geometry.fit_to_source(info.width, info.height, 1, area)

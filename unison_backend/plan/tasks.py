@@ -8,6 +8,9 @@ from typing import Literal
 
 MediaKind = Literal["image", "video"]
 Output = Literal["text", "image", "video"]
+Make = Literal["auto", "picture", "video", "answer", "made"]
+"""What a person wants of an instruction, whatever its words seem to say; "made" is a picture or a video."""
+MAKES: tuple[Make, ...] = ("auto", "picture", "video", "answer")  # that are offered
 Role = Literal["words", "pictures", "videos", "editing", "control", "reference", "frames"]
 """What a task works from: for an answer what is looked at, for a result what its strongest medium is."""
 

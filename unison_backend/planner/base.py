@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..plan.plan import Plan
 from ..plan.prompt import Prompt
+from ..plan.spec import Reason
+from ..plan.tasks import Make
 from ..progress import Cancel, Progress, never, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from .rules.intent_model import Reading
 
 # Called with each piece of an answer as it arrives.
 Stream = Callable[[str], None]
@@ -23,14 +27,25 @@ def unheard(text: str) -> None:
 
 @dataclass(frozen=True)
 class PlanResult:
-    """A plan and, from planners that are models, the features [1, S, D] that the projector reads."""
+    """A plan, and what there is to say about it.
+
+    features: [1, S, D] for the projector, from planners that are models. reading: how the rules took the words.
+    notices: what a person has to know about this plan.
+    """
 
     plan: Plan
     features: Tensor | None = None
+    reading: Reading | None = None
+    notices: tuple[Reason, ...] = ()
 
 
 class Planner(Protocol):
     """Turns an instruction into a plan."""
 
-    def plan(self, prompt: Prompt, *, progress: Progress = silent, cancel: Cancel = never) -> PlanResult:
-        """The plan of `prompt`; raises PlanError for what cannot be meant, Cancelled."""
+    def plan(
+        self, prompt: Prompt, *, make: Make = "auto", progress: Progress = silent, cancel: Cancel = never
+    ) -> PlanResult:
+        """The plan of `prompt`, for what the person wants of it.
+
+        Raises PlanError for what cannot be meant, InputError for what these media cannot give, Cancelled.
+        """

@@ -28,7 +28,6 @@ class PlannerOptions:
     dtype: str = "auto"
     attention: str = "auto"
     quantize: str | None = None
-    force_plan: bool = False
     device: str = "auto"
 
 
@@ -62,11 +61,11 @@ def load_planner(options: PlannerOptions, models: ModelPaths, progress: Progress
         )
     qwen = load_qwen(
         models.planner,
-        options.lora,
+        options.lora or models.lora,
         dtype=options.dtype,
         attention=options.attention,
         device=pick_device(options.device),
         quantize=options.quantize,
         progress=progress,
     )
-    return QwenPlanner(qwen, force_plan=options.force_plan)
+    return QwenPlanner(qwen)

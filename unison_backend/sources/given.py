@@ -8,12 +8,12 @@ from typing import Any
 
 from ..errors import InputError
 from ..media.from_files import FileMedia
+from ..plan.borders import Borders
 from ..plan.controls import CONTROLS, MAP, Control
 from ..plan.kinds import kind_of
 from ..plan.overrides import apply
-from ..plan.plan import Frame, Place, Plan
+from ..plan.plan import Frame, Place, Plan, is_whole_frame
 from ..plan.prompt import Medium
-from .outpaint import Borders, Outpainted
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,6 @@ def put(plan: Plan, media: FileMedia, given: GivenSources) -> tuple[Plan, FileMe
     if given.first_frame or given.last_frame:
         values |= {"frames": _frames(plan, files, given), "output": "video"}
     found = FileMedia(files)
-    if given.outpaint:
-        values["mask"] = len(files)
-        found = Outpainted(files, _known(values["source"]), given.outpaint)
     kinds = tuple(medium.kind for medium in found.media)
     return apply(plan, values | {"media": kinds}), found
 
@@ -68,10 +65,14 @@ def _edit(plan: Plan, files: list[Medium], given: GivenSources) -> dict[str, Any
     values: dict[str, Any] = {"source": source, "references": tuple(i for i in plan.references if i != source)}
     if plan.output == "text":
         values["output"] = plan.media[source]
+    if _is_restyled(plan):  # what was to steer the result is edited now
+        values |= {"control": None, "target": None}
     if given.mask_phrase:
         values |= {"target": given.mask_phrase, "mask": None}
     if given.mask:
         values["mask"] = _add(files, given.mask)
+    if given.outpaint:
+        values |= {"borders": given.outpaint, "target": None}
     return values
 
 
@@ -95,10 +96,17 @@ def _frames(plan: Plan, files: list[Medium], given: GivenSources) -> tuple[Frame
     return tuple(frames.values())
 
 
+def _is_restyled(plan: Plan) -> bool:
+    """Whether all of the control medium changes, for want of a mask."""
+    return plan.source is None and plan.control is not None and is_whole_frame(plan.target)
+
+
 def _source(plan: Plan) -> int:
     """What a mask is for: the plan's source, else its first medium without another use."""
     if plan.source is not None:
         return plan.source
+    if _is_restyled(plan) and plan.control_medium is not None:
+        return plan.control_medium
     taken = {frame.medium for frame in plan.frames} | {plan.control_medium}
     free = [
         i for i in range(len(plan.media)) if i not in taken and (i not in plan.references or len(plan.references) == 1)
@@ -106,9 +114,3 @@ def _source(plan: Plan) -> int:
     if not free:
         raise InputError("a mask needs a picture or video that it belongs to: put one into the instruction")
     return next((i for i in free if plan.media[i] == "video"), free[0])
-
-
-def _known(value: int | None) -> int:
-    if value is None:
-        raise ValueError("a source comes first")
-    return value

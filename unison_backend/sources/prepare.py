@@ -17,11 +17,13 @@ from torch import Tensor
 from ..errors import InputError, UnsupportedError
 from ..media.resize import cover, letterbox_on_white
 from ..plan.geometry import MediaInfo
-from ..plan.plan import WHOLE_FRAME, Plan
+from ..plan.plan import WHOLE_FRAME, Plan, is_whole_frame
+from ..plan.restyle import RESTYLE_BY, RESTYLE_ELSE
 from ..plan.spec import GenerationSpec
 from ..progress import Cancel, Progress, check, never, silent
 from . import masks
 from .masks import MASK_THRESHOLD, MaskOptions
+from .outpaint import Sides, new_area, on_canvas
 
 GREY = 0.5
 UNCHANGED = MaskOptions()
@@ -102,7 +104,12 @@ def prepare(
 def check_possible(plan: Plan, media: Media | None = None, annotators: Annotators = NO_ANNOTATORS) -> None:
     """Raise UnsupportedError when the plan needs a step that is not there, before any work is done."""
     name = media.label if media else lambda index: f"medium {index}"
-    if plan.source is not None and plan.mask is None and not plan.remakes_all:
+    if clip := next((frame for frame in plan.frames if plan.media[frame.medium] == "video"), None):
+        raise UnsupportedError(
+            f"the plan goes on from {name(clip.medium)}, and continuing a video cannot be made yet. Give a frame of it "
+            "as a picture and say how it goes on, as in 'Animate this picture: ...'."
+        )
+    if plan.source is not None and plan.mask is None and plan.borders is None and not plan.remakes_all:
         if plan.target is None:
             raise UnsupportedError(
                 f"the plan edits {name(plan.source)} without a mask and names nothing in it to look for. Give a mask "
@@ -166,11 +173,9 @@ class _Preparation:
         """Source with its masked part grey (or the control map there), and the mask at the source's size and times."""
         if self.plan.remakes_all:
             return self._all_of(source)
-        video = self._clip(source)
-        if self.plan.mask is not None:
-            mask, name = self._given_mask(source, self.plan.mask), f"the mask {self.media.label(self.plan.mask)}"
-        else:
-            mask, name = self._found_mask(video), f"the mask of {self.plan.target!r}"
+        sides = self._sides(source)
+        video = self._clip(source, sides=sides)
+        mask, name = self._mask_of(source, video, sides)
         mask = masks.changed(mask, options, self.cancel)
         marked = (mask > MASK_THRESHOLD)[..., None]
         if not marked.any():
@@ -179,6 +184,34 @@ class _Preparation:
             self.notices.append(f"{name} marks everything: nothing of {self.media.label(source)} is kept")
         inside = torch.tensor(GREY) if self.plan.control is None else self.control_video(source)
         return torch.where(marked, inside, video), mask
+
+    def _sides(self, source: int) -> Sides | None:
+        """What the source grows by, in its own pixels."""
+        if self.plan.borders is None:
+            return None
+        info = self.media.info(source)
+        return self.plan.borders.pixels(info.width, info.height)
+
+    def _mask_of(self, source: int, video: Tensor, sides: Sides | None) -> tuple[Tensor, str]:
+        """[T, H, W], white where something is made, and how messages call it."""
+        if self.plan.mask is not None:
+            mask, name = self._given_mask(source, self.plan.mask), f"the mask {self.media.label(self.plan.mask)}"
+        elif sides is not None:
+            mask, name = self._border_mask(source, sides), "the mask of the borders"
+        else:
+            mask, name = self._found_mask(video), f"the mask of {self.plan.target!r}"
+        if self.plan.mask_keeps:
+            self.notices.append(f"{name} marks what stays: it is turned round, and all the rest is changed")
+            mask = 1 - mask
+        if sides is not None and self.plan.mask is not None:
+            mask = torch.maximum(mask, self._border_mask(source, sides))
+        return mask, name
+
+    def _border_mask(self, source: int, sides: Sides) -> Tensor:
+        info = self.media.info(source)
+        count, height, width = self.shape
+        area = new_area(info.height, info.width, sides)[..., None].expand(-1, -1, 3)
+        return cover(area, width, height)[..., 0].expand(count, height, width)
 
     def _all_of(self, source: int) -> tuple[Tensor, Tensor]:
         """The whole frame is the mask: it cannot grow, and what the source shows only counts as a control map."""
@@ -199,7 +232,13 @@ class _Preparation:
         footage = self._clip(medium, like=source)
         if self.plan.control in (None, "map") or self.annotators.make_map is None:
             return footage
-        video, told = self.annotators.make_map(str(self.plan.control), footage, self.progress, self.cancel)
+        try:
+            video, told = self.annotators.make_map(self.plan.control, footage, self.progress, self.cancel)
+        except UnsupportedError as error:
+            if self.plan.control != RESTYLE_BY or not is_whole_frame(self.plan.target):
+                raise
+            self.notices.append(f"shapes are held by a scribble map, since there is no depth model here ({error})")
+            video, told = self.annotators.make_map(RESTYLE_ELSE, footage, self.progress, self.cancel)
         self.notices.append(told)
         return video
 
@@ -226,37 +265,41 @@ class _Preparation:
         count, height, width = self.shape
         info = self.media.info(index)
         if info.kind == "image":
-            still = cover(self.media.picture(index, as_mask=True), width, height).amax(-1)
+            sides = None if self.plan.borders is None else self.plan.borders.pixels(info.width, info.height)
+            still = self._fitted(self.media.picture(index, as_mask=True), sides, ground=0.0).amax(-1)
             return still.expand(count, height, width)
         frames = self._aligned_frames(index, source)
         if info.num_frames < self.media.info(source).num_frames:
             self.notices.append(f"the mask {self.media.label(index)} is shorter than its video: its last frame is held")
         return torch.stack([frame.amax(-1) for frame in frames])
 
-    def _clip(self, index: int, like: int | None = None) -> Tensor:
+    def _clip(self, index: int, like: int | None = None, sides: Sides | None = None) -> Tensor:
         """A medium as [T, H, W, 3] at final size: the frames that `spec` picked of a video, or a still.
 
-        like: the video that those frames were picked from, when it is another one.
+        like: the video that those frames were picked from, when it is another one. sides: a grey border.
         """
         count, height, width = self.shape
         if self.media.info(index).kind == "image":
-            return cover(self.media.picture(index), width, height).expand(count, height, width, 3)
+            return self._fitted(self.media.picture(index), sides).expand(count, height, width, 3)
         video = torch.empty(count, height, width, 3)
-        for number, frame in enumerate(self._aligned_frames(index, index if like is None else like)):
+        for number, frame in enumerate(self._aligned_frames(index, index if like is None else like, sides)):
             video[number] = frame
             self.progress("preparing sources", number + 1, count)
         return video
 
-    def _aligned_frames(self, index: int, source: int) -> Iterator[Tensor]:
-        """The video's frame at final size for each frame that `spec` picked of `source`; each is decoded once."""
+    def _fitted(self, picture: Tensor, sides: Sides | None = None, ground: float = GREY) -> Tensor:
         _, height, width = self.shape
+        return cover(picture if sides is None else on_canvas(picture, sides, ground), width, height)
+
+    def _aligned_frames(self, index: int, source: int, sides: Sides | None = None) -> Iterator[Tensor]:
+        """The video's frame at final size for each frame that `spec` picked of `source`; each is decoded once."""
         wanted = aligned(self.media.info(source), self.media.info(index), self.spec.source_frames)
         decoded = self.media.frames(index, sorted(set(wanted)), self.cancel)
         current, shown = -1, torch.empty(0)
         for number in wanted:
             check(self.cancel, "source preparation")
             if number != current:
-                current, shown = number, cover(next(decoded), width, height)
+                current, shown = number, self._fitted(next(decoded), sides)
             yield shown
 
 

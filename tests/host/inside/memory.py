@@ -49,7 +49,7 @@ def main(pack, arguments):
             steps.append([type(entry.model.model).__name__ for entry in mm.current_loaded_models])
 
         def plan():
-            made.append(planner.plan(prompt, False, lambda *_: None, lambda: False).features.clone())
+            made.append(planner.plan(prompt, "auto", lambda *_: None, lambda: False).features.clone())
             note()
 
         plan()

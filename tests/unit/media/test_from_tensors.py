@@ -11,7 +11,6 @@ from unison_backend.plan.plan import WHOLE_FRAME, Frame, Plan
 from unison_backend.plan.prompt import Medium, bind_names
 from unison_backend.plan.spec import resolve
 from unison_backend.plan.tasks import Task
-from unison_backend.planner.rules.plan import plan as rules_plan
 from unison_backend.progress import never
 from unison_backend.sources.prepare import GREY, Media, prepare
 
@@ -102,8 +101,7 @@ def test_a_whole_frame_edit_of_a_socket_needs_no_models():
     """What Prepare Sources does with nothing but a plan connected."""
     picture = torch.rand(64, 64, 3)
     found = media(image1=still(picture, "image1"))
-    plan = rules_plan(bind_names("Turn <image1> into a watercolor.", {"image1": Medium("image", name="image1")}))
-    assert plan.target == WHOLE_FRAME
+    plan = Plan(task=Task.IMAGE_EDITING, source=0, target=WHOLE_FRAME, media=("image",))
     sources = prepare(plan, resolve(plan, [found.info(0)]), found)
     assert (sources.mask == 1).all() and (sources.video == GREY).all()
     assert "repaints all of image1" in sources.notices[0]

@@ -22,7 +22,7 @@ from unison_backend.plan.tasks import MediaKind
 from unison_backend.plan.tokens import parse
 from unison_backend.planner.qwen.grammar import PlanGrammar
 from unison_backend.planner.qwen.loading import load_qwen
-from unison_backend.planner.qwen.planner import QwenPlanner
+from unison_backend.planner.qwen.planner import MAX_PLAN_TOKENS, QwenPlanner
 from unison_backend.planner.qwen.processors import PlanProcessor
 from unison_backend.planner.rules.plan import plan
 
@@ -144,7 +144,7 @@ def sampled(grammar: PlanGrammar, seed: int, scale: float) -> list[int]:
     """A plan from random scores through the processor, behind a prompt of two ids."""
     processor, ids = PlanProcessor(grammar, 2), [1, 2]
     generator = torch.Generator().manual_seed(seed)
-    while len(ids) < 2 + grammar.max_tokens and ids[-1] not in grammar.end_ids:
+    while len(ids) < 2 + MAX_PLAN_TOKENS and ids[-1] not in grammar.end_ids:
         scores = torch.randn(1, grammar.size, generator=generator) * scale
         weights = processor(torch.tensor([ids]), scores)[0].softmax(-1)
         ids.append(int(torch.multinomial(weights, 1, generator=generator)))
@@ -159,10 +159,10 @@ def test_whatever_the_scores_the_plan_is_an_edit_with_a_mask(
     kinds, masks = given_media
     if not mask_edits(kinds, masks):
         with pytest.raises(PlanError, match=r"mask (without a picture or video|of several frames)") as caught:
-            PlanGrammar(tokenizer, kinds, force_plan=True, masks=masks)
+            PlanGrammar(tokenizer, kinds, make="made", masks=masks)
         assert caught.value.field == "mask"
         return
-    grammar = PlanGrammar(tokenizer, kinds, force_plan=True, masks=masks)
+    grammar = PlanGrammar(tokenizer, kinds, make="made", masks=masks)
     made = sampled(grammar, seed, scale)
     assert made[-1] in grammar.end_ids
     assert is_masked_edit(parse(decoded(tokenizer, made), "", kinds, masks), masks)
@@ -222,7 +222,7 @@ def test_exactly_what_parses_is_accepted(tokenizer: Any, kinds: Sequence[MediaKi
 def test_what_masks_leave(
     tokenizer: Any, kinds: list[MediaKind], masks: list[int], text: str, yes: str, no: str
 ) -> None:
-    allowed = PlanGrammar(tokenizer, kinds, force_plan=True, masks=masks).allowed(ids_of(tokenizer, text))
+    allowed = PlanGrammar(tokenizer, kinds, make="made", masks=masks).allowed(ids_of(tokenizer, text))
     found = {tokenizer.decode([number]) for number in allowed or []}
     assert set(yes.split()) <= found and not found & set(no.split())
 
@@ -238,11 +238,11 @@ def test_a_mask_alone_leaves_the_answer(tokenizer: Any) -> None:
 
 def test_the_qwen_planner_keeps_the_rule(qwen: Any) -> None:
     prompt = bind_names("Make the cat white.", sockets(image1=IMAGE, image2=IMAGE, mask1=IMAGE, mask2=VIDEO))
-    made = QwenPlanner(qwen, force_plan=True).plan(prompt).plan
+    made = QwenPlanner(qwen).plan(make="made", prompt=prompt).plan
     assert is_masked_edit(made, prompt.masks) and made.mask == 2
     alone = bind_names("Draw a cat.", sockets(mask1=IMAGE))
     with pytest.raises(PlanError, match="mask without a picture or video"):
-        QwenPlanner(qwen, force_plan=True).plan(alone)
+        QwenPlanner(qwen).plan(make="made", prompt=alone)
     assert not QwenPlanner(qwen).plan(alone).plan.task.is_generation
 
 

@@ -139,7 +139,7 @@ def test_a_made_plan_is_checked_like_a_parsed_one():
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 3},
         {"task": "paint"},
         {"width": "640"},
         {"width": 640.0},

@@ -151,7 +151,7 @@ def test_the_adapter_loads_plans_and_can_be_taken_off(base, qwen, trained):
         with tuned.without_adapter():
             off = tuned.model(input_ids=ids).logits
     assert torch.equal(off, plain) and (on - plain).abs().max() > 1e-3
-    assert QwenPlanner(tuned, force_plan=True).plan(parse_pads("Draw a fox.")).plan.task.is_generation
+    assert QwenPlanner(tuned).plan(make="made", prompt=parse_pads("Draw a fox.")).plan.task.is_generation
 
 
 def test_what_is_learned_is_what_the_planner_then_says(base, tmp_path):

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from ...errors import WeightsError
 from ...plan.mask_rule import check_mask_fits, mask_edits
 from ...plan.plan import MAX_FRAMES, MAX_SIDE, MIN_FRAMES, MIN_SIDE, PLACE_VALUES, PlanError
-from ...plan.tasks import MediaKind
+from ...plan.tasks import Make, MediaKind
 from ...plan.tokens import ADDED_TOKENS, parse
 from .chat import pad_id
 
@@ -106,22 +106,26 @@ def _numbers(low: int, high: int, pair: bool = False) -> _Payloads:
     return _Payloads.of(map(str, range(low, high + 1)), pair)
 
 
+_ENDS_OF: dict[Make, tuple[str, ...]] = {"picture": ("<CFI>",), "video": ("<CFV>",)}
+
+
 class PlanGrammar:
     """The plans for one instruction with media of `kinds`, as sets of next ids.
 
-    With `force_plan` the first token must begin a plan; without, a first token that is no signal token ends the
-    planning, and the answer is a generation of its own. Any order of fields is as good as any other here. With
-    `masks`, indices into `kinds`, every plan is an edit with one of them; where they fit nothing there is no plan.
-    Raises WeightsError when the tokenizer lacks an added token, a digit or an end of turn, and PlanError when a plan
-    is forced and there is none.
+    With `make` the first token must begin a plan, for a picture or a video where it says so; with "auto" a first token
+    that is no signal token ends the planning, and the answer is a generation of its own. Any order of fields is as good
+    as any other here. With `masks`, indices into `kinds`, every plan is an edit with one of them; where they fit
+    nothing there is no plan. Raises WeightsError when the tokenizer lacks an added token, a digit or an end of turn,
+    and PlanError when a plan is demanded and there is none.
     """
 
     def __init__(
-        self, tokenizer: Any, kinds: Sequence[MediaKind], *, force_plan: bool = False, masks: Sequence[int] = ()
+        self, tokenizer: Any, kinds: Sequence[MediaKind], *, make: Make = "auto", masks: Sequence[int] = ()
     ) -> None:
         self.kinds, self.masks = tuple(kinds), tuple(masks)
-        self.force_plan = force_plan
-        if force_plan:
+        self.force_plan = make != "auto"
+        self._ends = _ENDS_OF.get(make, ENDS)
+        if self.force_plan:
             check_mask_fits(self.kinds, self.masks)
         self._mask_edits = [f"{mask},{source}" for mask, source in mask_edits(self.kinds, self.masks)]
         self._vocabulary = vocabulary(tokenizer)
@@ -158,13 +162,6 @@ class PlanGrammar:
         """Rows that the model's head must have: one more than the tokenizer's highest id."""
         return self._vocabulary.size
 
-    @property
-    def max_tokens(self) -> int:
-        """No plan has more ids than this, its end token included."""
-        index = len(str(max(len(self.kinds) - 1, 0)))
-        signs = 2 * len(str(MAX_SIDE)) + 1 + len(str(MAX_FRAMES)) + len(",".join(map(str, PLACE_VALUES.values())))
-        return signs + 2 * index + 1 + 2 * len(CLOSERS) + len(FLAGS) + 1
-
     def is_signal(self, token_id: int) -> bool:
         """Whether `token_id` is one of the 12 tokens of plans."""
         return token_id in self.signal_ids
@@ -199,7 +196,7 @@ class PlanGrammar:
             return dict.fromkeys(self._vocabulary.stops, "")
         if field := _OPEN.search(text):
             return self._inside(text[: field.start()], field[1], field[2])
-        names = [end for end in ENDS if self._is_plan(text + end)]
+        names = [end for end in self._ends if self._is_plan(text + end)]
         names += [flag for flag in FLAGS if self._is_alive(text + flag)]
         names += [opener for opener in CLOSERS if next(self._fitting(text, opener), None) is not None]
         return {self._vocabulary.added[name]: name for name in names}
@@ -249,7 +246,7 @@ class PlanGrammar:
         edits = [""]
         if self.masks and "<BOEDIT>" not in text:
             edits = [f"<BOEDIT>{edit}<EOEDIT>" for edit in self._mask_edits]
-        return any(self._is_plan(text + edit + end) for edit in edits for end in ENDS)
+        return any(self._is_plan(text + edit + end) for edit in edits for end in self._ends)
 
     def _is_plan(self, text: str) -> bool:
         try:

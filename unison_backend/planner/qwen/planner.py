@@ -17,8 +17,9 @@ from ...conditioning.projector import NUM_ROWS
 from ...defaults import MAX_NEW_TOKENS
 from ...errors import InputError
 from ...memory import memory_errors
-from ...plan.plan import Plan, is_whole_frame, task_of
+from ...plan.plan import Plan, task_of
 from ...plan.prompt import Prompt
+from ...plan.tasks import Make
 from ...plan.tokens import parse
 from ...progress import Cancel, Progress, check, never, silent
 from ..base import PlanResult, Stream, unheard
@@ -56,25 +57,30 @@ class AnswerSettings:
 
 
 class QwenPlanner:
-    """A loaded Qwen2.5-VL as a `Planner` that can also answer. `force_plan` demands a plan for a picture or video."""
+    """A loaded Qwen2.5-VL as a `Planner` that can also answer."""
 
-    def __init__(self, qwen: Qwen, *, force_plan: bool = False) -> None:
-        self.qwen, self.force_plan = qwen, force_plan
+    def __init__(self, qwen: Qwen) -> None:
+        self.qwen = qwen
 
-    def plan(self, prompt: Prompt, *, progress: Progress = silent, cancel: Cancel = never) -> PlanResult:
+    def plan(
+        self, prompt: Prompt, *, make: Make = "auto", progress: Progress = silent, cancel: Cancel = never
+    ) -> PlanResult:
         """Plan and features of `prompt`. Raises PlanError, WeightsError, Cancelled.
 
-        Without planning weights the signal tokens' rows are untrained: the rules plan and there are no features.
+        Without planning weights the signal tokens' rows are untrained: the rules plan and there are no features. Nor
+        does a demanded answer take any.
         """
         if not self.qwen.has_planning:
-            from ..rules.plan import plan
+            from ..rules.plan import planned
 
-            return PlanResult(plan(prompt))
+            return planned(prompt, make)
+        if make == "answer":
+            return PlanResult(Plan(task_of("text", prompt.kinds), prompt=prompt.text, media=prompt.kinds))
         ids = self.ids(prompt)
         rows = len(chat_ids(self.qwen.tokenizer, prompt, add_generation_prompt=False))
         progress("planning", 0, 0)
         with self._cancellable(cancel, "planning"), _captured(self.qwen.language_model, NUM_ROWS + 1) as captured:
-            text = self._decode_plan(prompt, ids, progress, cancel)
+            text = self._decode_plan(prompt, ids, make, progress, cancel)
         features = captured[0][:, 1 : min(rows, NUM_ROWS + 1)].float()
         if text is None:
             task = task_of("text", prompt.kinds)
@@ -95,13 +101,15 @@ class QwenPlanner:
             states: Tensor = self.qwen.language_model(input_ids=tensor, use_cache=False).last_hidden_state
         return states[:, 1:].float()
 
-    def _decode_plan(self, prompt: Prompt, ids: list[int], progress: Progress, cancel: Cancel) -> str | None:
+    def _decode_plan(
+        self, prompt: Prompt, ids: list[int], make: Make, progress: Progress, cancel: Cancel
+    ) -> str | None:
         """The plan's text; None when the first token is no signal, which makes it a question."""
         from .grammar import PlanGrammar
         from .processors import PlanProcessor
 
         tokenizer = self.qwen.tokenizer
-        grammar = PlanGrammar(tokenizer, prompt.kinds, force_plan=self.force_plan, masks=prompt.masks)
+        grammar = PlanGrammar(tokenizer, prompt.kinds, make=make, masks=prompt.masks)
 
         def stop(new: Sequence[int]) -> bool:
             progress("planning", len(new), 0)
@@ -227,8 +235,6 @@ def _with_target(plan: Plan, prompt: Prompt) -> Plan:
     from ..rules.targets import target
 
     sought = target(*read(prompt))
-    if sought and plan.mask is not None and is_whole_frame(sought.phrase):
-        return plan
     return plan if sought is None else replace(plan, target=sought.phrase)
 
 

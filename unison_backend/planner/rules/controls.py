@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 from ...plan.controls import MAP, Control
-from ...plan.tasks import Output
 from . import roles
-from .intent import Verdict
 from .language import Language
 from .text import Text
 
@@ -17,22 +15,21 @@ _INTO = 30
 _DERIVED = 24
 
 
-def control_input(
-    verdict: Verdict | None, output: Output | None, text: Text, language: Language
-) -> tuple[int, Control] | None:
+def control_input(text: Text, language: Language) -> tuple[int, Control] | None:
     """A control map, or footage whose pose, depth, edges or motion is to be followed: its index and kind."""
     for index, match in roles.linked("control", text, language):
         before = text.value[max(0, match.start() - _INTO) : match.start()]
-        if (output is None or text.kinds[index] == output) and _is_given(match, index, before, text, language):
+        if _is_given(match, index, before, text, language):
             return index, _kind(index, text, language)
-    if verdict and verdict.kind in ("edit", "transform"):
-        return None
-    if output in ("video", None) and (moved := _followed_motion(text, language)):
-        return moved
-    return _followed_pose(text, language) if output in ("image", None) and "video" not in text.kinds else None
+    return followed_motion(text, language) or _followed_pose(text, language)
 
 
-def _followed_motion(text: Text, language: Language) -> tuple[int, Control] | None:
+def kind_said(text: Text, language: Language) -> Control:
+    """The kind of map that the words speak of, wherever; `MAP` when they speak of none."""
+    return next((kind for kind, pattern in language.named("control") if pattern.search(text.value)), MAP)
+
+
+def followed_motion(text: Text, language: Language) -> tuple[int, Control] | None:
     """ "the robot dances like the woman in <pad>"."""
     if "video" not in text.kinds or not language.search("motion", text.value):
         return None

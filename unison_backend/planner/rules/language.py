@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from ...plan.prompt import Medium, Prompt
+from .detect import detect
 from .text import IMAGE_BASE, MEDIA_MACROS, PAD, QUOTE, VIDEO_BASE, Text
+from .typos import corrected
 
 LANGUAGES = Path(__file__).parent / "languages"
 _MACRO = re.compile(r"<<(\w+)>>")
-_CJK = re.compile(r"[\u3400-\u9fff]")
+_UNIFIED = {0x2019: "'", 0xD7: "x"}
+_SPELLED_HALF = re.compile("-and-a-half")
+_TIMES = re.compile(r"(?<=\d) (?:by|times) (?=\d)")
+_DASHES = re.compile(r"[\u2013\u2014\u2015]+")
+_BLANKS = re.compile(r"[ \t]+")
 
 # A quotation is mentioned, not meant: its words are no orders and its numbers no sizes.
 _QUOTATIONS = re.compile(
@@ -31,7 +37,10 @@ _MAX_READ = 6000
 
 
 def read(prompt: Prompt) -> tuple[Text, Language]:
-    """The prompt's text for patterns, and the language it is mostly written in."""
+    """The prompt's text for patterns, and the language it is mostly written in.
+
+    Of a long text its two ends are read, where orders stand; its media keep their numbers.
+    """
     parts, count = [], 0
     for segment in prompt.segments:
         if isinstance(segment, Medium):
@@ -39,19 +48,21 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
             parts.append(chr(base + min(count, 0x3FF)))
             count += 1
         else:
-            parts.append(PAD.sub(" ", segment))
-    raw = "".join(parts)
-    if len(raw) > _MAX_READ:
-        raw = raw[: _MAX_READ // 2] + "\n" + raw[-_MAX_READ // 2 :]
-    language = load("zh" if _CJK.search(raw) else "en")
-    text = _QUOTATIONS.sub(QUOTE, raw)
-    text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("\u00d7", "x")
-    text = text.replace("-and-a-half", " and a half")
-    text = re.sub(r"(?<=\d) (?:by|times) (?=\d)", "x", text)
-    text = re.sub(r"[\u2013\u2014\u2015]+", " - ", text)
-    text = re.sub(r"[ \t]+", " ", text)
+            parts.append(PAD.sub(" ", _ends(segment)))
+    raw = _QUOTATIONS.sub(QUOTE, _ends("".join(parts)))
+    language = load(detect(raw))
+    text = _ends(unicodedata.normalize("NFKC", raw)).lower().translate(_UNIFIED)
+    text = _SPELLED_HALF.sub(" and a half", text)
+    text = _TIMES.sub("x", text)
+    text = _DASHES.sub(" - ", text)
+    text = _BLANKS.sub(" ", text)
     simple = text.translate(simplified()) if language.name == "zh" else text
-    return Text(language.quiet(simple), prompt.kinds, text), language
+    mended, corrections = corrected(simple, language.spelled, language.numbers)
+    return Text(language.quiet(mended), prompt.kinds, text, corrections), language
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= _MAX_READ else f"{text[: _MAX_READ // 2]}\n{text[-_MAX_READ // 2 :]}"
 
 
 def _joined(entry: Any) -> str:
@@ -77,21 +88,23 @@ class Language:
             key: [_joined(p) for p in (value.values() if isinstance(value, dict) else value)]
             for key, value in patterns.items()
         }
-        self.numbers: dict[str, int] = data["numbers"]
+        self.numbers: dict[str, float] = data["numbers"]
         self.units: dict[str, float] = data["units"]
         self.ordinals: dict[str, int] = data["ordinals"]
         self.signs: dict[str, str] = data.get("signs", {})
+        self.small = frozenset(data.get("small", ()))
+        self.spelled = frozenset(data.get("spelled", ()))  # words to look for behind misspelt ones
         self.words: dict[str, frozenset[str]] = {k: frozenset(v) for k, v in data.get("words", {}).items()}
         self._compiled: dict[str, list[re.Pattern[str]]] = {}
 
     def patterns(self, key: str) -> list[re.Pattern[str]]:
         if key not in self._compiled:
-            self._compiled[key] = [re.compile(self._expand(source)) for source in self._sources[key]]
+            self._compiled[key] = [re.compile(self._expand(source)) for source in self._sources.get(key, ())]
         return self._compiled[key]
 
     def named(self, key: str) -> list[tuple[str, re.Pattern[str]]]:
         """The patterns under a `key` whose entries have names, with these."""
-        return list(zip(self._names[key], self.patterns(key), strict=True))
+        return list(zip(self._names.get(key, ()), self.patterns(key), strict=True))
 
     def find(self, key: str, text: str, start: int = 0, end: int | None = None) -> Iterator[re.Match[str]]:
         """Every match of every pattern under `key`, pattern by pattern."""
@@ -133,7 +146,7 @@ def simplified() -> dict[int, str]:
     return str.maketrans(nouns()["simplified"])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def load(name: str) -> Language:
     """The language `name`; a file is read and its patterns compiled once a process."""
     return Language(name)

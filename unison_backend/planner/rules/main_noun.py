@@ -1,50 +1,61 @@
-"""The main noun of an instruction: what to look for in a picture when no rule tells what its words change."""
+"""The main noun of an instruction: what to look for in a picture when a person asks for just that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ...errors import InputError
 from ...plan.plan import MAIN
 from ...plan.prompt import Prompt
 from .language import Language, read, simplified
-from .languages.en.targets import english_phrases
-from .languages.zh.targets import chinese_marked, chinese_phrases
-from .languages.zh.translation import nouns_in, tokens
+from .languages.zh.translation import tokens
+from .phrases import is_
+from .targets import target
+from .text import Text
 
 # Kinds of Chinese words that can be a phrase's head.
 _NOUNS = ("people", "animals", "things")
 
 
 def main_noun(prompt: Prompt) -> str:
-    """The head noun of the first noun phrase that is no pronoun and no word for the medium itself.
+    """The head noun of what the instruction edits, without the words around it.
 
     Raises InputError when the instruction names nothing.
     """
     text, language = read(prompt)
-    found = _chinese(text.words, language) if language.name == "zh" else _english(text.words, language)
-    noun = next(found, None)
-    if noun is None:
+    found = target(text, language)
+    noun = "" if found is None else (_chinese if language.name == "zh" else _english)(found.phrase, language)
+    if not noun:
+        noun = next(iter(_any_noun(text, language)), "")
+    if not noun:
         raise InputError(
             f"no noun can be read from {prompt.text[:200]!r}: say what to find instead of {MAIN}, or give a mask"
         )
     return noun
 
 
-def _english(words: str, language: Language) -> Iterator[str]:
+def _english(phrase: str, language: Language) -> str:
     """The head of an English phrase is its last word before a preposition or a verb."""
-    for phrase in english_phrases(words, language):
-        stop = language.search("target_head_stop", phrase)
-        head = (phrase[: stop.start()] if stop and stop.start() else phrase).split()
-        if head and head[-1].replace("-", "").isalpha():
-            yield head[-1]
+    stop = language.search("target_head_stop", phrase)
+    head = (phrase[: stop.start()] if stop and stop.start() else phrase).split()
+    return head[-1] if head and head[-1].replace("-", "").isalpha() else ""
 
 
-def _chinese(words: str, language: Language) -> Iterator[str]:
-    """The head of a Chinese phrase is its last noun; without an order the first noun of the text is taken."""
-    for phrase in chinese_phrases(words, language):
-        if heads := [token for token, kind in tokens(phrase) if kind in _NOUNS]:
-            yield heads[-1]
-    for token in nouns_in(chinese_marked(words.translate(simplified()), language)):
-        if not any(pattern.fullmatch(token) for pattern in language.patterns("target_whole")):
-            yield token
+def _chinese(phrase: str, language: Language) -> str:
+    """The head of a Chinese phrase is its last noun; a phrase that no dictionary knows is taken whole."""
+    heads = [token for token, kind in tokens(phrase.translate(simplified())) if kind in _NOUNS]
+    return heads[-1] if heads else phrase.split()[-1]
+
+
+def _any_noun(text: Text, language: Language) -> Iterator[str]:
+    """Nouns wherever they stand, but for words for the medium itself."""
+    if language.name == "zh":
+        plain = _without_media(text).translate(simplified())
+        found: Iterable[str] = (token for token, kind in tokens(plain) if kind in _NOUNS)
+    else:
+        found = (_english(match.group("np"), language) for match in language.find("noun_phrase", text.words))
+    return (noun for noun in found if noun and not is_("target_medium", noun, language))
+
+
+def _without_media(text: Text) -> str:
+    return "".join(" " if "\ue000" <= character <= "\ue8ff" else character for character in text.words)

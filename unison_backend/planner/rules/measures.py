@@ -7,9 +7,14 @@ of the output; the patterns say where a measure may stand.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
+from ...defaults import PLAN_FPS
 from ...plan.geometry import round_half_up
+from ...plan.plan import MAX_FPS
+from ...plan.spec import Reason
 from .language import Language
 
 # Meaning table: what the names of sizes mean (paper, result figures).
@@ -23,13 +28,25 @@ RATIOS = {
     ("3", "4"): (480, 640),
 }
 
-_TIMES = re.compile(r"(?<![\d.])(?<!\d:)(?P<w>\d{2,6})(?: ?px| ?pixels?)? ?[x*] ?(?P<h>\d{2,6})(?![\d:])")
+_TIMES = re.compile(r"(?<![\d.])(?<!\d:)(?P<w>\d{2,6})(?: ?px| ?pixels?)? ?[x*] ?(?P<h>\d{2,6})(?!\d|:\d)")
 _LINES = re.compile(r"(?<![\d.])(?P<n>480|720|1080) ?p(?![a-z])")
 _RATIO = re.compile(
     r"(?<![\d.])(?<!\d:)(?P<w>16|9|1|4|3) ?(?::|/|by|x|\u6bd4) ?(?P<h>16|9|1|4|3)(?!\d|[.:/]\d| ?(?:am|pm)\b)"
 )
 # "this 12-second clip: <video>" says how long the source is.
-_LABELS_VIDEO = re.compile("\\W{0,3}[\ue400-\ue7ff]")
+_LABELS_VIDEO = re.compile("(?:[ -]{1,2}[a-z]+){0,2}\\W{0,3}[\ue400-\ue7ff]")
+_SHARES = {
+    "half": Fraction(1, 2), "a quarter of": Fraction(1, 4), "quarter of": Fraction(1, 4),
+    "three quarters of": Fraction(3, 4), "3/4 of": Fraction(3, 4), "1/2 of": Fraction(1, 2), "1/2": Fraction(1, 2),
+    "1/4 of": Fraction(1, 4), "a dozen": Fraction(12), "half a dozen": Fraction(6),
+}  # fmt: skip
+_PLAIN_NUMBER = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,6})?")
+# "this 5-second clip <video>" in an order to make it longer.
+_LABELLED = re.compile("[ -](?:long )?(?:clip|video|vid|shot|footage|film|reel)\\b[^.;!?]{0,12}[\ue400-\ue7ff]")
+# Characters before a number that say whose measure it is.
+_BEFORE = 24
+# Characters before a size in which a source is named, around one in which something else is, and in which it is denied.
+_CLAUSE, _BEHIND, _DENIAL = 60, 40, 16
 # Below this a bare "AxB" is a grid or a board, unless the words say pixels or name a picture.
 _SMALL = 64
 
@@ -38,18 +55,19 @@ def size(text: str, language: Language) -> tuple[int, int] | None:
     """Width and height said for the output. Explicit numbers win over 720p, 720p over 16:9, 16:9 over "vertical"."""
     if explicit := _explicit(text, language):
         return explicit
-    shape = _shape(text, language)
+    shape = said_shape(text, language)
     lines = (m for m in _LINES.finditer(text) if not _is_things(text, m, language))
     if match := next(lines, None):
         width, height = RESOLUTIONS[match.group("n")]
         return (height, width) if shape == SHAPES["vertical"] else (width, height)
-    return _ratio(text, language) or shape
+    ratio = said_ratio(text, language)
+    return RATIOS[ratio] if ratio else shape
 
 
 def _explicit(text: str, language: Language) -> tuple[int, int] | None:
     found = [m for pattern in (_TIMES, *language.patterns("size_wh")) for m in pattern.finditer(text)]
     for match in sorted(found, key=lambda m: m.start()):
-        after = text[match.end() : match.end() + 40]
+        after = text[match.end() : match.end() + _BEHIND]
         width, height = _side(match.group("w"), language), _side(match.group("h"), language)
         if width is None or height is None or language.match("size_reject_after", after):
             continue
@@ -67,7 +85,7 @@ def _is_things(text: str, match: re.Match[str], language: Language) -> bool:
 
 
 def _is_sources(text: str, match: re.Match[str], language: Language) -> bool:
-    before, after = text[max(0, match.start() - 60) : match.start()], text[match.end() :]
+    before, after = text[max(0, match.start() - _CLAUSE) : match.start()], text[match.end() :]
     return bool(language.search("source_shape", before) or language.match("source_shape_after", after))
 
 
@@ -76,65 +94,161 @@ def _side(word: str, language: Language) -> int | None:
     return int(number) if number is not None and number.denominator == 1 else None
 
 
-def _ratio(text: str, language: Language) -> tuple[int, int] | None:
+def said_ratio(text: str, language: Language) -> tuple[str, str] | None:
+    """The key of `RATIOS` that is said for the output."""
     for match in [*_RATIO.finditer(text), *language.find("ratio_words", text)]:
         sides = (str(_side(match.group("w"), language)), str(_side(match.group("h"), language)))
-        rejected = language.search("ratio_reject", text[max(0, match.start() - 40) : match.start()])
+        rejected = language.search("ratio_reject", text[max(0, match.start() - _BEHIND) : match.start()])
         rejected = rejected or language.match("ratio_reject_after", text[match.end() :])
         if sides in RATIOS and not rejected and not _is_things(text, match, language):
-            return RATIOS[sides]
+            return sides
     return None
 
 
-def _shape(text: str, language: Language) -> tuple[int, int] | None:
+def said_shape(text: str, language: Language) -> tuple[int, int] | None:
     """The orientation that is asked for and not refused ("horizontal, not vertical")."""
     found = [
         (match.start(), shape)
         for shape in SHAPES
         for match in language.find(shape, text)
-        if not language.search("not", text[max(0, match.start() - 16) : match.start()])
+        if not language.search("not", text[max(0, match.start() - _DENIAL) : match.start()])
     ]
     return SHAPES[min(found)[1]] if found else None
 
 
-def length(text: str, language: Language) -> int | None:
-    """Frames (24 a second) said for the output."""
+def length(text: str, language: Language, *, added: bool = False) -> int | None:
+    """Frames (24 a second) said for the output; times that follow each other add up ("1 min 15 s").
+
+    added: what is asked for is only a length to add, so any time that is said is meant.
+    """
+    for match in list(language.find("rate", text)):  # a rate is no number of frames
+        text = f"{text[: match.start()]}{' ' * len(match.group())}{text[match.end() :]}"
+    times = _times(text, language)
     corrections = list(language.find("length_correct", text))
     if corrections:
-        return _frames(max(corrections, key=lambda m: m.end()), language)
+        return _frames(_time_at(max(corrections, key=lambda m: m.end()).start("n"), times))
+    if frames := next(language.find("length_set", text), None):
+        return max(1, int(frames.group("n")))
+    if clock := next(language.find("length_clock", text), None):
+        return PLAN_FPS * (60 * int(clock.group("m")) + int(clock.group("s"))) or None
+    if added:
+        return _frames(*(time for time in times if not _LABELLED.match(text[time.end :])))
+    if len(times) > 1 and language.search("length_sequence", text):
+        parts = [time for time in times if not _is_scene(time, text, language)]
+        return _frames(*parts) if len(parts) > 1 else _said(text, times, language)
+    return _said(text, times, language)
+
+
+def _said(text: str, times: Sequence[_Time], language: Language) -> int | None:
+    """A time that words make the length, else every one that belongs neither to the scene nor to a source."""
     for pattern in language.patterns("length"):
         for match in pattern.finditer(text):
-            if _LABELS_VIDEO.match(text[match.end() :]):
+            time = _time_at(match.start("n"), times) or _time(match, language)
+            if time is None or _LABELS_VIDEO.match(text[time.end :]):
                 continue
-            before = text[max(0, match.start("n") - 24) : match.start("n")]
+            before = text[max(0, time.start - _BEFORE) : time.start]
             if language.search("length_reject_before", before) and not language.search("length_keep", match.group()):
                 continue
-            return _frames(match, language)
-    return None
+            return _frames(time)
+    return _frames(*(time for time in times if _is_open(time, text, language)))
 
 
-def _frames(match: re.Match[str], language: Language) -> int | None:
+@dataclass(frozen=True)
+class _Time:
+    """A time in the text, of one or more parts ("1 min 15 s"), in frames."""
+
+    start: int
+    end: int
+    frames: Fraction
+
+
+def _times(text: str, language: Language) -> list[_Time]:
+    """All times, in order; those right behind each other, each in a smaller unit, are one."""
+    found: list[_Time] = []
+    for match in sorted(language.find("quantity", text), key=lambda m: m.start()):
+        if found and match.start() < found[-1].end:
+            continue
+        time = _time(match, language)
+        while time is not None:
+            rest = text[time.end :]
+            more = language.match("quantity_more", rest)
+            part = _time(more, language) if more is not None else None
+            if more is None or part is None or language.units[more.group("u")] >= language.units[match.group("u")]:
+                break
+            time = _Time(time.start, time.end + part.end, time.frames + part.frames)
+            match = more
+        if time is not None:
+            found.append(time)
+    return found
+
+
+def _time(match: re.Match[str], language: Language) -> _Time | None:
     number = parse_number(match.group("n"), language)
     if number is None:
         return None
-    if match.groupdict().get("half"):
-        number += Fraction(1, 2)
-    per_unit = Fraction(str(language.units[match.group("u")]))
-    return max(1, round_half_up(number * per_unit))
+    number += Fraction(1, 2) if match.groupdict().get("half") else 0
+    end = max(match.end("u"), match.end("half"))
+    return _Time(match.start(), end, number * Fraction(str(language.units[match.group("u")])))
+
+
+def _time_at(place: int, times: Sequence[_Time]) -> _Time | None:
+    """The time that a pattern found a part of."""
+    return next((time for time in times if time.start <= place < time.end), None)
+
+
+def _frames(*times: _Time | None) -> int | None:
+    total = sum((time.frames for time in times if time is not None), Fraction(0))
+    return max(1, round_half_up(total)) if total else None
+
+
+def _is_scene(time: _Time, text: str, language: Language) -> bool:
+    """ "waits ten seconds" """
+    before = text[max(0, time.start - _BEFORE) : time.start]
+    return language.search("length_of_scene", before) is not None and not before.endswith("for ")
+
+
+def _is_open(time: _Time, text: str, language: Language) -> bool:
+    """A time that stands by itself, or at the end of the text."""
+    if _LABELS_VIDEO.match(text[time.end :]):
+        return False
+    before = text[max(0, time.start - _BEFORE) : time.start]
+    if language.search("length_open", before):
+        return True
+    ends = language.match("length_end", text[time.end :]) is not None
+    return ends and language.search("length_of_scene", before) is None
+
+
+def rate(text: str, language: Language) -> Fraction | None:
+    """Frames a second said for the output."""
+    for match in language.find("rate", text):
+        number = parse_number(match.group("n"), language)
+        if number is not None and 0 < number <= MAX_FPS:
+            return number
+    return None
 
 
 def parse_number(word: str, language: Language) -> Fraction | None:
     """A number in digits or words ("2.5", "one and a half", Chinese numerals); None when it is none."""
     word = word.strip()
-    if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", word):
-        return Fraction(word)
-    return _chinese_number(word, language) if language.name == "zh" else _english_number(word, language)
+    if _PLAIN_NUMBER.fullmatch(word):
+        return Fraction(word.replace(",", "."))
+    if language.signs:  # numerals that are put together character by character
+        return _chinese_number(word, language)
+    return _english_number(word, language) if language.name == "en" else _listed_number(word, language)
+
+
+def _listed_number(words: str, language: Language) -> Fraction | None:
+    """A number word as it is listed."""
+    number = language.numbers.get(" ".join(words.split()))
+    return None if number is None else Fraction(str(number))
 
 
 def _english_number(words: str, language: Language) -> Fraction | None:
     half = Fraction(0)
-    if words.startswith("half"):
-        return Fraction(1, 2)
+    for start, share in _SHARES.items():
+        if words.startswith(start):
+            rest = words.removeprefix(start).strip()
+            return share if rest in ("", "a", "an") else share * (_english_number(rest, language) or 1)
     if match := re.search(r" and a half$| point (\w+(?: \w+)?)$", words):
         decimal = "".join(str(int(language.numbers[w])) for w in (match.group(1) or "five").split())
         half, words = Fraction(f"0.{decimal}"), words[: match.start()]
@@ -163,7 +277,7 @@ def _chinese_number(word: str, language: Language) -> Fraction | None:
     return _chinese_whole(whole, numbers) + (Fraction(f"0.{digits}") if digits else 0)
 
 
-def _chinese_whole(whole: str, numbers: dict[str, int]) -> Fraction:
+def _chinese_whole(whole: str, numbers: dict[str, float]) -> Fraction:
     if all(numbers[c] < 10 for c in whole):
         return Fraction(int("".join(str(int(numbers[c])) for c in whole) or "0"))
     total = group = Fraction(0)
@@ -177,3 +291,17 @@ def _chinese_whole(whole: str, numbers: dict[str, int]) -> Fraction:
     # "one thousand two" without a zero means two hundreds.
     short = last > 10 and group and whole[-2:-1] and numbers[whole[-2]] >= 10
     return total + group * (last / 10 if short else 1)
+
+
+def not_taken(text: str, language: Language, *, video: bool, size_taken: bool, length_taken: bool) -> Iterator[Reason]:
+    """What looks like a size, a length or a rate of the result and is not taken as one, in words."""
+    if not size_taken:
+        for match in (*_TIMES.finditer(text), *_LINES.finditer(text)):
+            yield Reason("size", f"{match.group().strip()!r} is not taken as the size of the result", True)
+    if not length_taken:
+        for match in language.find("quantity", text):
+            why = "as the length of the result: it reads as part of what happens" if video else "up: a picture is made"
+            yield Reason("num_frames", f"{match.group().strip()!r} is not taken {why}", True)
+    if not video:
+        for match in language.find("rate", text):
+            yield Reason("fps", f"{match.group().strip()!r} is not taken up: a picture is made", True)

@@ -1,298 +1,175 @@
-"""The rules planner: no weights, milliseconds, English and Chinese.
+"""The rules planner: no weights to find, milliseconds.
 
-It reads language, not examples: what is asked (`intent`), which medium is what (`roles`), which size and length are
-said (`measures`); this file puts the three together under the grammar of plans.
+The intent model says what kind of order an instruction is; named rules say which medium is what (`roles`, `controls`),
+which size, length and rate are said (`measures`), what is edited (`targets`). This file puts them together under the
+grammar of plans.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import replace
 
-from ...plan.controls import Control
-from ...plan.mask_rule import check_mask_fits, check_masks, mask_edits
-from ...plan.plan import Frame, Place, Plan, is_whole_frame, task_of
-from ...plan.prompt import MASK_WORDS, Prompt
-from ...plan.tasks import Output
+from ...errors import InputError
+from ...plan.mask_rule import check_masks
+from ...plan.plan import Plan, task_of
+from ...plan.prompt import MASK_WORDS, PADS, Prompt, parse_pads
+from ...plan.tasks import Make, Output
 from ...progress import Cancel, Progress, never, silent
 from ..base import PlanResult
-from . import controls, measures, roles
-from .intent import Verdict, intent, named_output
+from . import measures
+from .assign import Roles, assigned, masked, said_mask, says_frames
+from .intent_model import INTENTS, Intent, Reading, intent_model, possible
 from .language import Language, read
+from .notices import notices
 from .targets import target
 from .text import Text
 
-# Characters behind a medium in which a noun still names what it shows ("<pad> this cartoon figure").
-_NEAR = 12
+# What a result of each kind can come from.
+_MAKES: dict[str, frozenset[Intent]] = {
+    "made": frozenset(INTENTS) - {"ask"},
+    "answer": frozenset(("ask",)),
+    "picture": frozenset(("picture", "edit", "restyle", "outpaint", "control", "reference_picture")),
+    "video": frozenset(
+        ("video", "edit", "restyle", "outpaint", "extend", "control", "frames", "reference_video"),
+    ),
+}
+# Of these the result is of the kind of the medium that is worked on.
+_OF_MEDIUM: frozenset[Intent] = frozenset(("edit", "restyle", "outpaint", "control"))
+# What an order with a first or last frame may be taken for.
+_MAYBE_FRAMES: frozenset[Intent] = frozenset(("edit", "reference_picture", "reference_video"))
+# What is left of the words for masks that the text does not name.
+_BRINGS_MASKS = re.compile(rf"{MASK_WORDS} *\.")
+# A reading that is less sure than this gives way to what the media's roles say.
+_SURE = 0.8
 
 
-@dataclass
-class _Roles:
-    """Media by role while the rules work them out."""
-
-    mask: int | None = None
-    source: int | None = None
-    frames: list[Frame] = field(default_factory=list)
-    control: int | None = None
-    control_kind: Control | None = None
-    references: list[int] = field(default_factory=list)
-
-    @property
-    def taken(self) -> set[int]:
-        named = {self.mask, self.source, self.control} - {None}
-        return {i for i in named if i is not None} | {f.medium for f in self.frames} | set(self.references)
+def plan(prompt: Prompt, make: Make = "auto") -> Plan:
+    """The plan of an instruction by rules alone; see `planned`."""
+    return planned(prompt, make).plan
 
 
-def plan(prompt: Prompt) -> Plan:
-    """The plan of an instruction by rules alone.
+def planned(prompt: Prompt, make: Make = "auto") -> PlanResult:
+    """The plan, how sure the reading is, and what there is to say about it.
 
-    With masks among the media whatever is ordered is an edit with one of them. Raises `PlanError` for sizes and
-    lengths beyond the limits, and for an order with masks that fit nothing.
+    make: what the person wants, whatever the words seem to say. With masks among the media whatever is ordered is an
+    edit with one of them. Raises `PlanError` for sizes and lengths beyond the limits and for masks that fit nothing,
+    `InputError` for a result that these media cannot give.
     """
     text, language = read(prompt)
-    verdict = intent(text, language)
-    found = _Roles()
+    reading = _reading(prompt, text, _open(prompt, make))
+    found, reading = _roles(reading, prompt, text, language)
+    if make in ("picture", "video") and found.output != {"picture": "image"}.get(make, make):
+        raise InputError(f"a {make} is asked for, but the media of this instruction make {_article(found.output)}")
+    if found.output == "text":
+        made = Plan(task=task_of("text", prompt.kinds), prompt=prompt.text, media=prompt.kinds)
+        return PlanResult(made, reading=reading)
+    made = _plan_of(found, prompt, text, language)
+    check_masks(made, prompt.masks)
+    return PlanResult(made, reading=reading, notices=tuple(notices(reading, made, text, language)))
+
+
+def _article(output: Output) -> str:
+    return {"image": "a picture", "video": "a video", "text": "an answer"}[output]
+
+
+def _open(prompt: Prompt, make: Make) -> frozenset[Intent]:
+    """The intents that the media and the person's wish leave open."""
+    kinds = prompt.kinds
+    found = possible(kinds)
+    if make == "auto":
+        return found
+    found &= _MAKES[make]
+    wanted = "image" if make == "picture" else "video"
+    if make in ("picture", "video") and wanted not in kinds:
+        found -= _OF_MEDIUM
+    if not found:
+        raise InputError(f"a {make} cannot be made of these media; give a picture, or set the output to auto")
+    return found
+
+
+def _reading(prompt: Prompt, text: Text, among: frozenset[Intent]) -> Reading:
+    """What kind of order it is; of one with masks, without these and the words that only bring them in."""
+    if not prompt.masks:
+        return intent_model().read(text.words, text.kinds, among)
+    plain = _BRINGS_MASKS.sub("", "".join(s if isinstance(s, str) else "" if s.is_mask else PADS[s.kind]
+                                          for s in prompt.segments))  # fmt: skip
+    kinds = tuple(medium.kind for medium in prompt.media if not medium.is_mask) or prompt.kinds
+    words = read(parse_pads(plain))[0].words if plain.strip() else ""
+    reading = intent_model().read(words, kinds, possible(kinds))
+    if among == {"ask"} or (reading.intent == "ask" and "ask" in among):
+        return replace(reading, intent="ask", other="edit" if "edit" in among else None)
+    return replace(reading, intent="edit", other="ask" if reading.other == "ask" else None)
+
+
+def _roles(reading: Reading, prompt: Prompt, text: Text, language: Language) -> tuple[Roles, Reading]:
+    """Which medium is what; a mask, a frame or a map that is called so outweighs a reading that is not sure."""
+    if reading.intent == "ask":
+        return Roles("text"), reading
     if prompt.masks:
-        output = _assign_masked(found, prompt.masks, verdict, text, language)
-    else:
-        output = _assign(found, verdict, text, language)
-    if output == "text":
-        return Plan(task_of("text", prompt.kinds),
-                    prompt=prompt.text, media=prompt.kinds)  # fmt: skip
-    size = measures.size(text.value, language)
-    length = measures.length(text.value, language) if output == "video" else None
-    task = task_of(output, prompt.kinds, edit=found.source is not None, control=found.control is not None,
-                   frames=bool(found.frames), reference=bool(found.references))  # fmt: skip
-    width, height = size or (None, None)
-    sought = target(text, language) if found.source is not None else None
-    if found.mask is not None and sought and is_whole_frame(sought.phrase):
-        sought = None
-    made = Plan(
-        task=task,
+        return masked(prompt.masks, text, language), _corrected(reading, "edit")
+    if (found := said_mask(text, language, reading.intent)) is not None:
+        return found, _corrected(reading, "edit")
+    intent = reading.intent
+    if (
+        reading.sure < _SURE
+        and intent in ("edit", "reference_picture", "reference_video")
+        and says_frames(text, language)
+    ):
+        intent = "frames"
+    if {intent, reading.other} == {"edit", "restyle"} and reading.sure < _SURE:
+        intent = "edit" if target(text, language) else "restyle"
+    return assigned(intent, text, language), _corrected(reading, intent)
+
+
+def _settled(reading: Reading, text: Text, language: Language) -> Intent:
+    """What the roles make of a reading that is not sure."""
+    if reading.intent in _MAYBE_FRAMES and says_frames(text, language):
+        return "frames"
+    return reading.intent
+
+
+def _corrected(reading: Reading, intent: Intent) -> Reading:
+    """The reading with the intent that the roles settle on; the model's own becomes the other one."""
+    return reading if reading.intent == intent else replace(reading, intent=intent, other=reading.intent)
+
+
+def _plan_of(found: Roles, prompt: Prompt, text: Text, language: Language) -> Plan:
+    """The roles with what is said of size, length and rate."""
+    video = found.output == "video"
+    extends = any(prompt.kinds[frame.medium] == "video" for frame in found.frames)
+    width, height = (found.borders is None and measures.size(text.value, language)) or (None, None)
+    return Plan(
+        task=task_of(
+            found.output,
+            prompt.kinds,
+            edit=found.source is not None,
+            control=found.control is not None,
+            frames=bool(found.frames),
+            reference=bool(found.references),
+        ),
         width=width,
         height=height,
-        num_frames=length,
-        frames=tuple(found.frames),
+        num_frames=measures.length(text.value, language, added=extends) if video else None,
+        fps=measures.rate(text.words, language) if video else None,
+        frames=found.frames,
         mask=found.mask,
         source=found.source,
-        references=tuple(found.references),
+        references=found.references,
         control=found.control_kind,
-        target=sought.phrase if sought else None,
-        answer=None,
+        target=found.target,
+        borders=found.borders,
+        mask_keeps=found.mask_keeps,
         prompt=prompt.text,
         media=prompt.kinds,
     )
-    check_masks(made, prompt.masks)
-    return made
-
-
-def _assign(found: _Roles, verdict: Verdict | None, text: Text, language: Language) -> Output:
-    """Fill `found` and tell what is to be made; "text" when nothing is."""
-    if verdict is not None and verdict.kind == "ask":
-        return "text"
-    if not text.kinds:
-        return _textual(verdict, text, language)
-    output = verdict.output if verdict else None
-    if _mask(found, text, language):
-        return _edit_output(found, text)
-    if steers := controls.control_input(verdict, output, text, language):
-        found.control, found.control_kind = steers
-    if verdict is None and found.control is None and not _frames(found, verdict, text, language):
-        return _without_order(found, text, language)
-    if verdict and verdict.kind == "edit" and "video" not in text.kinds and _said_frames(text, language):
-        verdict = Verdict("make", "video")
-    if verdict and verdict.kind in ("edit", "transform") and (found.control is None or verdict.kind == "edit"):
-        found.control = found.control_kind = None
-        return _edit(found, text, language)
-    output = (
-        "video"
-        if found.frames
-        else output or named_output(text.value, language) or _output_of_media(found, verdict, text, language)
-    )
-    if output == "video":
-        _frames(found, verdict, text, language)
-        _free_video(found, text, language)
-    found.references = list(roles.media_of("image", text, found.taken))
-    return output if found.source is None else _edit_output(found, text)
-
-
-def _assign_masked(
-    found: _Roles, masks: tuple[int, ...], verdict: Verdict | None, text: Text, language: Language
-) -> Output:
-    """Media that are `masks` outright make an edit of everything but a question, as a mask said in words does."""
-    if verdict is not None and verdict.kind == "ask":
-        return "text"
-    edits = mask_edits(text.kinds, masks)
-    if not edits:
-        if _assign(found, verdict, text, language) != "text":
-            check_mask_fits(text.kinds, masks)
-        return "text"
-    named = _named_mask(masks, text, language)
-    edits = tuple(edit for edit in edits if edit[0] == named) or edits
-    sources = sorted({source for _, source in edits})
-    videos = [i for i in sources if text.kinds[i] == "video"]
-    found.source = _source(videos or sources, text, language)
-    found.mask = next(mask for mask, source in edits if source == found.source)
-    found.references = list(roles.media_of("image", text, found.taken.union(masks)))
-    return _edit_output(found, text)
-
-
-def _named_mask(masks: tuple[int, ...], text: Text, language: Language) -> int | None:
-    """The first of `masks` that words call the mask; words that bring in every unnamed one do not single it out."""
-    for index, match in roles.linked("mask", text, language):
-        everyones = text.value.endswith(MASK_WORDS.lower(), 0, match.end())
-        if index in masks and not everyones and not language.search("mask_reject", match.group()):
-            return index
-    return None
-
-
-def _textual(verdict: Verdict | None, text: Text, language: Language) -> Output:
-    """No media: an order for a picture or a video, or a question."""
-    if verdict is None:
-        named = named_output(text.value, language)
-        if named is None and measures.length(text.value, language) and measures.size(text.value, language):
-            return "video"
-        return named or ("image" if language.search("as_style", text.value) else "text")
-    if verdict.output:
-        return verdict.output
-    if named := named_output(text.value, language):
-        return named
-    return "video" if _moves(text, language) else "image"
-
-
-def _moves(text: Text, language: Language) -> bool:
-    """True when a length is said or the camera moves."""
-    return bool(measures.length(text.value, language) or language.search("camera", text.value))
-
-
-def _mask(found: _Roles, text: Text, language: Language) -> bool:
-    """A mask among the media makes an edit, whatever verb is used; its source is the other medium."""
-    if len(text.kinds) < 2:
-        return False
-    for index, match in roles.linked("mask", text, language):
-        if language.search("mask_reject", match.group()):
-            continue
-        rest = [i for i in range(len(text.kinds)) if i != index]
-        kind = "video" if text.kinds[index] == "video" or any(text.kinds[i] == "video" for i in rest) else "image"
-        fitting = [i for i in rest if text.kinds[i] == kind]
-        if not fitting:
-            continue
-        found.mask = index
-        found.source = _source(fitting, text, language)
-        found.references = list(roles.media_of("image", text, found.taken))
-        return True
-    return False
-
-
-def _edit_output(found: _Roles, text: Text) -> Output:
-    assert found.source is not None
-    return "video" if text.kinds[found.source] == "video" else "image"
-
-
-def _edit(found: _Roles, text: Text, language: Language) -> Output:
-    """An edit without a mask: a video before a picture; among several pictures the one that is changed."""
-    videos = list(roles.media_of("video", text, found.taken))
-    candidates = videos or list(roles.media_of("image", text, found.taken))
-    found.source = _source(candidates, text, language)
-    found.references = list(roles.media_of("image", text, found.taken))
-    return _edit_output(found, text)
-
-
-def _source(candidates: list[int], text: Text, language: Language) -> int:
-    """Of several media the one that words call the source, else the one that something is put into."""
-    said = [i for i, _ in roles.linked("source", text, language) if i in candidates]
-    return said[0] if said else _target(candidates, text, language)
-
-
-def _target(candidates: list[int], text: Text, language: Language) -> int:
-    """Of several media the one that something is put into; things come "from" the others."""
-    positions = {index: position for position, index in text.pads}
-    # Of a very long text the middle is not read, and the media in it have no place.
-    candidates = [i for i in candidates if i in positions] or candidates[:1]
-    if len(candidates) == 1:
-        return candidates[0]
-    lent = [i for i in candidates if language.search("origin", roles.around(text, positions[i])[0])
-            or language.match("origin_post", roles.around(text, positions[i])[1])]  # fmt: skip
-    into = [i for i in candidates if language.search("destination", roles.around(text, positions[i])[0])
-            or language.match("destination_post", roles.around(text, positions[i])[1])]  # fmt: skip
-    kept = [i for i in into if i not in lent] or [i for i in candidates if i not in lent] or into or candidates
-    return kept[0]
-
-
-def _frames(found: _Roles, verdict: Verdict | None, text: Text, language: Language) -> bool:
-    """Pictures that are the first or last frame, said as such or set in motion."""
-    if found.frames:
-        return True
-    places: dict[int, Place] = {}
-    for place in ("first", "last"):
-        for index, _ in roles.linked(place, text, language):
-            if text.kinds[index] == "image" and index not in found.taken and place not in places.values():
-                places.setdefault(index, place)  # type: ignore[arg-type]
-    pictures = list(roles.media_of("image", text, found.taken))
-    if language.search("both", text.value) and len(pictures) >= 2:
-        places = {pictures[0]: "first", pictures[1]: "last"}
-    moved = verdict is not None and (verdict.kind == "animate" or verdict.output == "video")
-    if not places and len(pictures) == 1 and moved and _is_scene(verdict, pictures[0], text, language):
-        places = {pictures[0]: "first"}
-    found.frames = [Frame(index, places[index]) for index in sorted(places)]
-    return bool(places)
-
-
-def _said_frames(text: Text, language: Language) -> bool:
-    """True when words call a picture the first or last frame of something."""
-    return any(
-        text.kinds[index] == "image" for place in ("first", "last") for index, _ in roles.linked(place, text, language)
-    )
-
-
-def _is_scene(verdict: Verdict | None, index: int, text: Text, language: Language) -> bool:
-    """True when the picture itself is meant to move, not the person or thing in it."""
-    if verdict is not None and verdict.kind == "animate":
-        return True
-    position = next((p for p, i in text.pads if i == index), len(text.value))
-    before, behind = roles.around(text, position)
-    if language.search("reference", before) or language.search("reference", behind[:_NEAR]):
-        return False
-    return bool(language.search("from_scene", before) or language.match("from_scene_post", behind))
-
-
-def _free_video(found: _Roles, text: Text, language: Language) -> None:
-    """A video without a role in an order for a video: it is followed if that is said, else edited."""
-    videos = list(roles.media_of("video", text, found.taken))
-    if videos and found.control is None:
-        if language.search("motion_follow", text.value):
-            found.control, found.control_kind = videos[0], "pose"
-        else:
-            found.source = videos[0]
-
-
-def _output_of_media(found: _Roles, verdict: Verdict | None, text: Text, language: Language) -> Output:
-    """What is made when no noun says it: a frame or a length means a video, a control map its own kind."""
-    if found.control is not None:
-        return "video" if text.kinds[found.control] == "video" else "image"
-    if found.frames or (verdict and verdict.kind == "animate") or _said_frames(text, language):
-        return "video"
-    return "video" if "video" in text.kinds or _moves(text, language) else "image"
-
-
-def _without_order(found: _Roles, text: Text, language: Language) -> Output:
-    """No verb orders anything: the roles and the named medium decide, else it is a question."""
-    named = named_output(text.value, language)
-    if named is None and language.search("edit_state", text.value):
-        return _edit(found, text, language)
-    if named is None and not language.search("as_style", text.value):
-        return "text"
-    if named == "video":
-        _frames(found, Verdict("make", "video"), text, language)
-        _free_video(found, text, language)
-        if found.source is not None:
-            return _edit_output(found, text)
-    found.references = list(roles.media_of("image", text, found.taken))
-    return named or "image"
 
 
 class RulesPlanner:
     """The rules as a `Planner`; it has no features."""
 
-    def plan(self, prompt: Prompt, *, progress: Progress = silent, cancel: Cancel = never) -> PlanResult:
-        """See `plan`; it takes a millisecond, so there is nothing to show or to stop."""
-        return PlanResult(plan(prompt))
+    def plan(
+        self, prompt: Prompt, *, make: Make = "auto", progress: Progress = silent, cancel: Cancel = never
+    ) -> PlanResult:
+        """See `planned`; it takes a millisecond, so there is nothing to show or to stop."""
+        return planned(prompt, make)

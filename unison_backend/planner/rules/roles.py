@@ -122,3 +122,11 @@ def around(text: Text, position: int) -> tuple[str, str]:
 def media_of(kind: str, text: Text, taken: set[int]) -> Iterator[int]:
     """Indices of the media of `kind` that have no role yet."""
     return (i for i, k in enumerate(text.kinds) if k == kind and i not in taken)
+
+
+def said_mask(text: Text, language: Language) -> int | None:
+    """The first medium that words call the mask."""
+    found = (
+        index for index, match in linked("mask", text, language) if not language.search("mask_reject", match.group())
+    )
+    return next(found, None)

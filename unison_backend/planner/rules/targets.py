@@ -1,9 +1,8 @@
 """What an edit is about: the noun phrase that names the thing to find in the source, and how many are meant.
 
-The phrase says what is there now, not what it becomes. `target` reads it from an instruction, in its words and its
-language; `parse_target` makes of a phrase what a detector looks for: English, lower case, without "all" or "two".
-Every order of the instruction gives a candidate, and the first that is no addition decides; an order about the
-masked area leaves nothing to find, one about the look of everything gives the whole frame.
+The phrase says what is there now, not what it becomes; for an addition it is the thing that something is put on.
+`target` reads it from an instruction, in its words and its language (`target_model`); `parse_target` makes of a phrase
+what a detector looks for: English, lower case, without "all" or "two".
 """
 
 from __future__ import annotations
@@ -12,16 +11,18 @@ from dataclasses import dataclass
 
 from ...plan.plan import WHOLE_FRAME, is_whole_frame
 from .language import Language, load, simplified
-from .languages.en.targets import english_core, english_target
-from .languages.zh.targets import chinese_target
 from .languages.zh.translation import translated
-from .phrases import CJK, clean, without
+from .phrases import CJK, clean, is_, trimmed, without
+from .target_model import span
 from .text import Text
 
 # A phrase is translated and stripped until nothing changes; each round takes something away.
 _ROUNDS = 80
 # Keys of what tells in Chinese that several things are meant.
 _SEVERAL = ("target_quantifier", "target_coordination", "target_several")
+_MOST = 60  # characters of a phrase
+# Characters before a phrase in which a word says that all of them are meant.
+_BEFORE = 16
 
 
 @dataclass(frozen=True)
@@ -35,23 +36,24 @@ class Target:
 def target(text: Text, language: Language) -> Target | None:
     """The thing that the instruction edits, as said but without articles; None when it names none.
 
-    An order about style, weather, time of day or colours of all that is seen gives `WHOLE_FRAME`.
-
     The phrase keeps its quantifier ("all pedestrians", "two dogs"), so that it alone says how many are meant.
     """
-    read = chinese_target if language.name == "zh" else english_target
-    phrase = clean(read(text.words, language))
-    if not phrase and _is_whole_frame(text, language):
-        return Target(WHOLE_FRAME, False)
-    return Target(phrase, is_plural(phrase)) if phrase else None
-
-
-def _is_whole_frame(text: Text, language: Language) -> bool:
-    """True when style, weather, time of day or colour grading of a medium as a whole is ordered, and no mask is."""
-    words = text.words.translate(simplified()) if language.name == "zh" else text.words
-    if not text.kinds or any(language.search(key, words) for key in ("mask", "whole_frame_not")):
-        return False
-    return language.search("whole_frame", words) is not None
+    found = span(text.words)
+    if found is None:
+        return None
+    phrase = clean(found.text)
+    if language.name == "zh":
+        for pattern in language.patterns("target_middle"):
+            phrase = pattern.sub("\u7684", phrase)
+        phrase = clean(without(("target_lead",), phrase, language))
+    else:
+        every = language.search("target_every", text.words[max(0, found.start - _BEFORE) : found.start])
+        phrase = clean(without(("target_lead",), trimmed("target_dangling", phrase, language), language))
+        phrase = f"{every.group('q')} {phrase}" if every and phrase else phrase
+    if len(phrase) > _MOST:
+        phrase = clean(phrase[:_MOST].rsplit(" ", 1)[0])
+    names_nothing = any(is_(key, phrase, language) for key in ("target_pronoun", "target_lead", "target_medium"))
+    return Target(phrase, is_plural(phrase)) if phrase and not names_nothing else None
 
 
 def parse_target(target: str) -> Target:
@@ -62,7 +64,7 @@ def parse_target(target: str) -> Target:
     plural = is_plural(phrase)
     for _ in range(_ROUNDS):
         before = phrase
-        phrase = clean(english_core(CJK.sub(lambda m: f" {translated(m.group())} ", phrase)))
+        phrase = clean(_english_core(CJK.sub(lambda m: f" {translated(m.group())} ", phrase)))
         if phrase == before:
             break
     return Target(phrase, plural)
@@ -94,3 +96,11 @@ def _is_plural_noun(noun: str, english: Language) -> bool:
     if noun in english.words["plurals"] or noun.endswith(("men", "children", "people")):
         return True
     return len(noun) > 3 and noun.endswith("s") and not noun.endswith(("ss", "us", "'s", "is"))
+
+
+def _english_core(phrase: str) -> str:
+    """A phrase of English words without articles and quantifiers; any background is "background"."""
+    english = load("en")
+    phrase = without(("target_lead", "target_one_of", "target_quantifier", "target_group"), phrase, english)
+    phrase = trimmed("target_tail", trimmed("target_article", phrase, english), english)
+    return "background" if is_("target_background", phrase, english) else phrase

@@ -21,13 +21,14 @@ PAD = re.compile(r"[\ue000-\ue7ff]")
 class Text:
     """An instruction made ready for patterns: lower case, compatibility characters unified, media as characters.
 
-    words: the same text, character by character, before Chinese was made simplified and what only looks like an order
-    harmless in `value`.
+    words: the same text before Chinese was made simplified, misspelt words were corrected and what only looks like an
+    order was made harmless in `value`. corrections: (word as typed, word as read).
     """
 
     value: str
     kinds: tuple[str, ...]
     words: str
+    corrections: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def pads(self) -> tuple[tuple[int, int], ...]:

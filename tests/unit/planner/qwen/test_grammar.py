@@ -26,6 +26,7 @@ from unison_backend.plan.plan import Plan, PlanError
 from unison_backend.plan.tasks import MediaKind, Task
 from unison_backend.plan.tokens import ADDED_TOKENS, parse
 from unison_backend.planner.qwen.grammar import PlanGrammar, vocabulary
+from unison_backend.planner.qwen.planner import MAX_PLAN_TOKENS
 from unison_backend.planner.qwen.processors import PlanProcessor, WithoutSignals
 
 KINDS: tuple[MediaKind, ...] = ("image", "video")
@@ -164,7 +165,7 @@ def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
 def sampled(tokenizer: Any, grammar: PlanGrammar, generator: torch.Generator, scale: float = 1.0) -> list[int]:
     """A plan drawn from random scores through the processor, behind a prompt of three ids."""
     processor, ids = PlanProcessor(grammar, 3), [1, 2, 3]
-    while len(ids) < 3 + grammar.max_tokens and ids[-1] not in grammar.end_ids:
+    while len(ids) < 3 + MAX_PLAN_TOKENS and ids[-1] not in grammar.end_ids:
         scores = processor(torch.tensor([ids]), torch.randn(1, grammar.size + 5, generator=generator) * scale)[0]
         left = scores.isfinite().nonzero().flatten()
         ids.append(int(left[torch.multinomial(scores[left].softmax(-1), 1, generator=generator)]))
@@ -183,11 +184,11 @@ def check_sampled(tokenizer: Any, count: int) -> None:
     tokens: set[str] = set()
     for number in range(count):
         kinds = random_kinds(chance)
-        grammar = PlanGrammar(tokenizer, kinds, force_plan=True)
+        grammar = PlanGrammar(tokenizer, kinds, make="made")
         text = decoded(tokenizer, made := sampled(tokenizer, grammar, generator, scale=(0.0, 1.0, 30.0)[number % 3]))
         plan = parse(text, media=kinds)
         assert plan.task.is_generation, text
-        assert made[-1] in grammar.end_ids and len(made) <= grammar.max_tokens
+        assert made[-1] in grammar.end_ids and len(made) <= MAX_PLAN_TOKENS
         assert not re.search(r"\b0[0-9]|\s", text)
         tokens.update(re.findall(r"<\w+>", text))
     assert tokens == set(ADDED_TOKENS[:12])
@@ -208,10 +209,10 @@ def test_the_tokenizer_of_a_comfyui_host_gives_plans(host: Any) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kinds=st.lists(st.sampled_from(KINDS), max_size=25), data=st.data())
 def test_no_choice_leads_into_a_dead_end(merged: Any, kinds: list[MediaKind], data: st.DataObject) -> None:
-    grammar, ids = PlanGrammar(merged, kinds, force_plan=True), list[int]()
+    grammar, ids = PlanGrammar(merged, kinds, make="made"), list[int]()
     while not ids or ids[-1] not in grammar.end_ids:
         allowed = grammar.allowed(ids)
-        assert allowed and len(ids) < grammar.max_tokens
+        assert allowed and len(ids) < MAX_PLAN_TOKENS
         ids.append(data.draw(st.sampled_from(allowed)))
     assert is_plan(decoded(merged, ids), kinds)
     assert grammar.allowed(ids) == list(grammar.stop_ids)
@@ -239,10 +240,10 @@ def test_the_models_own_generate_gives_plans(folder: Path, demo: Any, options: d
     chance = random.Random(5)
     for _ in range(8):
         kinds = random_kinds(chance)
-        grammar = PlanGrammar(demo, kinds, force_plan=True)
+        grammar = PlanGrammar(demo, kinds, make="made")
         prompts = [[chance.randrange(1000) for _ in range(9)] for _ in range(3)]
         rows = generated(
-            model(folder), prompts, PlanProcessor(grammar, 9), max_new_tokens=grammar.max_tokens,
+            model(folder), prompts, PlanProcessor(grammar, 9), max_new_tokens=MAX_PLAN_TOKENS,
             eos_token_id=[*grammar.end_ids, *grammar.stop_ids], pad_token_id=grammar.stop_ids[-1], **options,
         )  # fmt: skip
         for row in rows:
@@ -267,7 +268,7 @@ def test_generate_stops_behind_a_first_token_that_is_no_signal(folder: Path, dem
 
 
 def test_transformers_takes_the_processors_as_they_are(demo: Any) -> None:
-    both = LogitsProcessorList([PlanProcessor(PlanGrammar(demo, [], force_plan=True), 0), WithoutSignals(demo)])
+    both = LogitsProcessorList([PlanProcessor(PlanGrammar(demo, [], make="made"), 0), WithoutSignals(demo)])
     assert torch.isinf(both(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(demo)))).all()
 
 
@@ -277,7 +278,7 @@ def test_free_decoding_hardly_ever_gives_a_plan(demo: Any) -> None:
     grammar = PlanGrammar(demo, [])
     for _ in range(1000):
         kinds, ids = random_kinds(chance), [chance.choice(grammar.signal_ids[2:])]
-        while len(ids) < grammar.max_tokens and ids[-1] not in (*grammar.end_ids, *grammar.stop_ids):
+        while len(ids) < MAX_PLAN_TOKENS and ids[-1] not in (*grammar.end_ids, *grammar.stop_ids):
             ids.append(chance.randrange(grammar.size))
         found += is_plan(decoded(demo, ids), kinds)
     assert found < 50
@@ -310,7 +311,7 @@ def texts(count: int) -> Iterator[list[str]]:
 def test_exactly_what_parses_is_accepted(merged: Any, demo: Any, kinds: Sequence[MediaKind]) -> None:
     """In canonical and in shuffled order, cut into tokens of one character or more."""
     chance = random.Random(len(kinds))
-    single, many = (PlanGrammar(t, kinds, force_plan=True) for t in (demo, merged))
+    single, many = (PlanGrammar(t, kinds, make="made") for t in (demo, merged))
     accepted = 0
     for parts in texts(len(kinds)):
         good = is_plan("".join(parts), kinds)
@@ -324,7 +325,7 @@ def test_exactly_what_parses_is_accepted(merged: Any, demo: Any, kinds: Sequence
 
 @pytest.mark.parametrize("kinds", [kinds for kinds in SHORT_LISTS if len(kinds) == 3])
 def test_exactly_what_parses_is_accepted_with_three_media(demo: Any, kinds: Sequence[MediaKind]) -> None:
-    chance, grammar = random.Random(3), PlanGrammar(demo, kinds, force_plan=True)
+    chance, grammar = random.Random(3), PlanGrammar(demo, kinds, make="made")
     for parts in chance.sample(list(texts(3)), 800):
         *fields, end = parts
         text = "".join([*chance.sample(fields, len(fields)), end])
@@ -333,7 +334,7 @@ def test_exactly_what_parses_is_accepted_with_three_media(demo: Any, kinds: Sequ
 
 def test_many_media_are_counted_in_two_digits(merged: Any) -> None:
     kinds: list[MediaKind] = ["image"] * 11 + ["video"]
-    grammar, chance = PlanGrammar(merged, kinds, force_plan=True), random.Random(2)
+    grammar, chance = PlanGrammar(merged, kinds, make="made"), random.Random(2)
     for mask, source in itertools.product(range(-1, 14), range(14)):
         text = f"<BOEDIT>{f'{mask},' if mask >= 0 else ''}{source}<EOEDIT>"
         for end in ("<CFI>", "<CFV>"):
@@ -355,7 +356,7 @@ def test_plans_of_the_rules_are_accepted(tokenizer: Any) -> None:
     ]
     for plan in plans:
         assert plan.tokens
-        grammar = PlanGrammar(tokenizer, plan.media, force_plan=True)
+        grammar = PlanGrammar(tokenizer, plan.media, make="made")
         assert accepts(grammar, tokenizer(plan.tokens, add_special_tokens=False).input_ids), plan.tokens
 
 
@@ -368,7 +369,7 @@ def test_plans_of_the_rules_are_accepted(tokenizer: Any) -> None:
     ],
 )
 def test_numbers_are_those_within_the_limits(demo: Any, before: str, after: str, low: int, high: int) -> None:
-    grammar = PlanGrammar(demo, [], force_plan=True)
+    grammar = PlanGrammar(demo, [], make="made")
     taken = [n for n in range(high + 20) if accepts(grammar, ids_of(demo, f"{before}{n}{after}"))]
     assert taken == list(range(low, high + 1))
     for wrong in ("", "016", "0", "00", "4096,", ",", "16,16", "99999", "160000"):
@@ -442,7 +443,7 @@ IMAGE, VIDEO, BOTH = ["image"], ["video"], ["image", "video"]
     ],
 )
 def test_what_one_token_excludes(demo: Any, kinds: list[MediaKind], text: str, yes: str, no: str) -> None:
-    found = following(PlanGrammar(demo, kinds, force_plan=True), demo, text)
+    found = following(PlanGrammar(demo, kinds, make="made"), demo, text)
     assert set(yes.split()) <= found and not found & set(no.split())
 
 
@@ -466,7 +467,7 @@ def test_behind_a_first_token_without_signal_planning_stops(demo: Any) -> None:
     for first in (0, 40, grammar.stop_ids[0], len(demo) + 3):
         assert grammar.allowed([first]) == grammar.allowed([first, 7, 8]) == list(grammar.stop_ids)
     with pytest.raises(ValueError, match="token 0 at position 0"):
-        PlanGrammar(demo, ["image"], force_plan=True).allowed([0])
+        PlanGrammar(demo, ["image"], make="made").allowed([0])
 
 
 def test_behind_the_end_only_ends_of_turn(tokenizer: Any) -> None:
@@ -485,7 +486,7 @@ def test_ids_outside_the_grammar_are_named(demo: Any, text: str) -> None:
 
 
 def test_what_is_handed_out_may_be_changed(demo: Any) -> None:
-    grammar = PlanGrammar(demo, [], force_plan=True)
+    grammar = PlanGrammar(demo, [], make="made")
     first = grammar.allowed([])
     assert first
     first.clear()
@@ -545,7 +546,7 @@ def test_a_tokenizer_that_lacked_a_token_is_read_again() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 0.0])
 def test_scores_that_are_not_numbers_still_make_a_plan(demo: Any, value: float, dtype: torch.dtype) -> None:
-    grammar = PlanGrammar(demo, ["image"], force_plan=True)
+    grammar = PlanGrammar(demo, ["image"], make="made")
     left = PlanProcessor(grammar, 0)(
         torch.zeros(1, 0, dtype=torch.long), torch.full((1, len(demo)), value, dtype=dtype)
     )
@@ -556,7 +557,7 @@ def test_scores_that_are_not_numbers_still_make_a_plan(demo: Any, value: float, 
 
 
 def test_a_score_that_is_not_a_number_is_the_last_choice(demo: Any) -> None:
-    grammar = PlanGrammar(demo, [], force_plan=True)
+    grammar = PlanGrammar(demo, [], make="made")
     scores = torch.full((1, grammar.size), float("nan"))
     scores[0, grammar.end_ids[1]] = -50.0
     left = PlanProcessor(grammar, 0)(torch.zeros(1, 0, dtype=torch.long), scores)
@@ -564,7 +565,7 @@ def test_a_score_that_is_not_a_number_is_the_last_choice(demo: Any) -> None:
 
 
 def test_rows_of_a_batch_go_their_own_way_and_scores_stay_as_they_were(demo: Any) -> None:
-    grammar = PlanGrammar(demo, [], force_plan=True)
+    grammar = PlanGrammar(demo, [], make="made")
     ids = torch.tensor([ids_of(demo, text) for text in ("<BORES>1", "<BONF>9", "<BONF>2")])
     scores = torch.randn(3, len(demo) + 4)
     before = scores.clone()

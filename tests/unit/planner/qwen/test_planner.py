@@ -22,9 +22,16 @@ def qwen():
     return load_qwen(demo.ensure_untrained().planner, dtype="fp32")
 
 
+class Forced(QwenPlanner):
+    """Always plans: the untrained model would as soon answer."""
+
+    def plan(self, prompt, *, make="made", **options):
+        return super().plan(prompt, make=make, **options)
+
+
 @pytest.fixture
 def planner(qwen):
-    return QwenPlanner(qwen, force_plan=True)
+    return Forced(qwen)
 
 
 class Media:
@@ -224,7 +231,7 @@ def layers_run(qwen, monkeypatch):
 @pytest.mark.parametrize("method", ["plan", "answer", "features"])
 def test_a_cancel_in_layer_one_stops_the_prefill_there(qwen, monkeypatch, method):
     counts = layers_run(qwen, monkeypatch)
-    planner = QwenPlanner(qwen, force_plan=True)
+    planner = Forced(qwen)
     with pytest.raises(Cancelled):
         getattr(planner, method)(parse_pads("Why is the sky blue?"), cancel=lambda: 0 in counts)
     assert counts == [0]
@@ -237,9 +244,7 @@ def test_a_cancel_while_decoding_stops_within_a_token(qwen, monkeypatch, method)
     counts = layers_run(qwen, monkeypatch)
     depth = len(qwen.language_model.layers)
     with pytest.raises(Cancelled):
-        getattr(QwenPlanner(qwen, force_plan=True), method)(
-            parse_pads("Why is the sky blue?"), cancel=lambda: len(counts) >= 2 * depth
-        )
+        getattr(Forced(qwen), method)(parse_pads("Why is the sky blue?"), cancel=lambda: len(counts) >= 2 * depth)
     assert len(counts) == 2 * depth
 
 
@@ -256,7 +261,7 @@ def test_out_of_memory_says_what_to_lower_and_leaves_the_planner_usable(qwen, mo
     def fail(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
 
-    planner = QwenPlanner(qwen, force_plan=True)
+    planner = Forced(qwen)
     monkeypatch.setattr(qwen.language_model.layers[1], "forward", fail)
     with pytest.raises(ResourceError, match=r"out of memory while (planning|answering): show fewer.*in 4 bit"):
         getattr(planner, method)(parse_pads("Why is the sky blue?"))

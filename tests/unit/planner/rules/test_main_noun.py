@@ -11,7 +11,7 @@ from unison_backend.errors import InputError
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.planner.rules.main_noun import main_noun
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).with_name("data")
 RECORDS = [json.loads(line) for line in (DATA / "main_nouns.jsonl").read_text(encoding="utf-8").splitlines()]
 
 

@@ -1,0 +1,275 @@
+"""Which medium is what, for each kind of order; for masks, what they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ...plan.borders import Borders
+from ...plan.controls import Control
+from ...plan.mask_rule import check_mask_fits, mask_edits
+from ...plan.plan import WHOLE_FRAME, Frame, Place
+from ...plan.prompt import MASK_WORDS
+from ...plan.restyle import RESTYLE_BY
+from ...plan.tasks import Output
+from . import controls, measures, roles
+from .borders import said_borders
+from .intent_model import Intent
+from .language import Language
+from .mask_model import keeps, mask_of
+from .targets import target
+from .text import Text
+
+_ENDS: tuple[Place, ...] = ("first", "last")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What is made, and which medium is what for it."""
+
+    output: Output
+    mask: int | None = None
+    source: int | None = None
+    frames: tuple[Frame, ...] = ()
+    control: int | None = None
+    control_kind: Control | None = None
+    references: tuple[int, ...] = ()
+    target: str | None = None
+    borders: Borders | None = None
+    mask_keeps: bool = False
+
+    @property
+    def taken(self) -> set[int]:
+        named = (self.mask, self.source, self.control, *(frame.medium for frame in self.frames), *self.references)
+        return {medium for medium in named if medium is not None}
+
+
+def assigned(intent: Intent, text: Text, language: Language) -> Roles:
+    """The roles of the media in an order of this kind."""
+    return _BUILDERS[intent](text, language)
+
+
+# One function an intent: text and language to the roles of the media.
+
+
+def _ask(text: Text, language: Language) -> Roles:
+    return Roles("text")
+
+
+def _picture(text: Text, language: Language) -> Roles:
+    return Roles("image")
+
+
+def _video(text: Text, language: Language) -> Roles:
+    return Roles("video")
+
+
+def _edit(text: Text, language: Language) -> Roles:
+    """A video before a picture; among several pictures the one that is changed; the others lend their look."""
+    source = _worked_on(text, language)
+    sought = target(text, language)
+    return Roles(
+        _kind(source, text),
+        source=source,
+        references=_rest(text, {source}),
+        target=None if sought is None else sought.phrase,
+    )
+
+
+def _restyle(text: Text, language: Language) -> Roles:
+    """Without a mask nothing of a source would be kept: its shapes (for colours to come, its brightness) steer."""
+    source = _worked_on(text, language)
+    by = "grey" if language.search("colourise", text.value) else RESTYLE_BY
+    return Roles(
+        _kind(source, text), control=source, control_kind=by, references=_rest(text, {source}), target=WHOLE_FRAME
+    )
+
+
+def _outpaint(text: Text, language: Language) -> Roles:
+    source = _worked_on(text, language)
+    return Roles(_kind(source, text), source=source, borders=said_borders(text.value, language))
+
+
+def _extend(text: Text, language: Language) -> Roles:
+    """The clip that goes on is what the result begins with; between two clips the second is its end."""
+    clips = list(roles.media_of("video", text, set()))
+    return Roles("video", frames=tuple(Frame(clip, place) for clip, place in zip(clips, _ENDS, strict=False)))
+
+
+def _control(text: Text, language: Language) -> Roles:
+    """What is followed: what words call a map or say to follow, else the first video, else the first picture."""
+    medium, kind = controls.control_input(text, language) or (_first_medium(text), controls.kind_said(text, language))
+    output = _kind(medium, text)
+    if output == "image" and (says_frames(text, language) or measures.length(text.value, language)):
+        return _frames(text, language)
+    frames = _frame_places(text, {medium}, language) if output == "video" else ()
+    if output == "video" and not frames and language.search("animate", text.value):
+        frames = tuple(Frame(picture, "first") for picture in list(_rest(text, {medium}))[:1])
+    taken = {medium, *(frame.medium for frame in frames)}
+    return Roles(output, control=medium, control_kind=kind, frames=frames, references=_rest(text, taken))
+
+
+def _frames(text: Text, language: Language) -> Roles:
+    """Pictures that words call the first or last frame; else a lone picture is the first, two are both ends."""
+    frames = _frame_places(text, set(), language)
+    pictures = list(roles.media_of("image", text, set()))
+    if not frames:
+        ends = _ENDS[: len(pictures)] if len(pictures) <= len(_ENDS) else _ENDS[:1]
+        frames = tuple(Frame(picture, end) for picture, end in zip(pictures, ends, strict=False))
+    taken = {frame.medium for frame in frames}
+    steers = controls.control_input(text, language)
+    if steers and text.kinds[steers[0]] == "video":
+        return Roles("video", frames=frames, control=steers[0], control_kind=steers[1], references=_rest(text, taken))
+    return Roles("video", frames=frames, references=_rest(text, taken))
+
+
+def _reference_picture(text: Text, language: Language) -> Roles:
+    return Roles("image", references=_rest(text, set()))
+
+
+def _reference_video(text: Text, language: Language) -> Roles:
+    """A video beside the pictures is followed if that is said, else it is what is edited."""
+    videos = list(roles.media_of("video", text, set()))
+    pictures = _rest(text, set())
+    if not videos:
+        return Roles("video", references=pictures)
+    if followed := controls.followed_motion(text, language):
+        return Roles("video", control=followed[0], control_kind=followed[1], references=pictures)
+    return _edit(text, language)
+
+
+_BUILDERS: dict[Intent, Callable[[Text, Language], Roles]] = {
+    "ask": _ask,
+    "picture": _picture,
+    "video": _video,
+    "edit": _edit,
+    "restyle": _restyle,
+    "outpaint": _outpaint,
+    "extend": _extend,
+    "control": _control,
+    "frames": _frames,
+    "reference_picture": _reference_picture,
+    "reference_video": _reference_video,
+}
+
+
+# Masks
+
+
+def masked(masks: tuple[int, ...], text: Text, language: Language) -> Roles:
+    """Media that are `masks` outright make an edit, as a mask said in words does."""
+    edits = mask_edits(text.kinds, masks)
+    if not edits:
+        check_mask_fits(text.kinds, masks)
+        return Roles("text")
+    named = _named_mask(masks, text, language)
+    edits = tuple(edit for edit in edits if edit[0] == named) or edits
+    sources = sorted({source for _, source in edits})
+    videos = [i for i in sources if text.kinds[i] == "video"]
+    source = _source(videos or sources, text, language)
+    mask = next(mask for mask, of in edits if of == source)
+    return _with_mask(mask, source, text, language, also=masks)
+
+
+def _named_mask(masks: tuple[int, ...], text: Text, language: Language) -> int | None:
+    """The first of `masks` that words call the mask; words that bring in every unnamed one do not single it out."""
+    for index, match in roles.linked("mask", text, language):
+        everyones = text.value.endswith(MASK_WORDS.lower(), 0, match.end())
+        if index in masks and not everyones and not language.search("mask_reject", match.group()):
+            return index
+    return None
+
+
+def said_mask(text: Text, language: Language, intent: Intent) -> Roles | None:
+    """The edit that a medium makes which words call a mask, whatever verb is used; its source is the other medium."""
+    if len(text.kinds) < 2:
+        return None
+    said = roles.said_mask(text, language)
+    index = mask_of(text.words, len(text.kinds), said) if intent == "edit" else said
+    if index is None:
+        return None
+    rest = [i for i in range(len(text.kinds)) if i != index]
+    kind = "video" if text.kinds[index] == "video" or any(text.kinds[i] == "video" for i in rest) else "image"
+    fitting = [i for i in rest if text.kinds[i] == kind]
+    return _with_mask(index, _source(fitting, text, language), text, language) if fitting else None
+
+
+def _with_mask(mask: int, source: int, text: Text, language: Language, also: Sequence[int] = ()) -> Roles:
+    sought = target(text, language)
+    return Roles(
+        _kind(source, text),
+        mask=mask,
+        source=source,
+        references=_rest(text, {mask, source, *also}),
+        target=None if sought is None else sought.phrase,
+        mask_keeps=keeps(text.words, text.kinds),
+    )
+
+
+# Single media
+
+
+def _kind(medium: int, text: Text) -> Output:
+    return "video" if text.kinds[medium] == "video" else "image"
+
+
+def _rest(text: Text, taken: set[int]) -> tuple[int, ...]:
+    """The pictures that have no role yet."""
+    return tuple(roles.media_of("image", text, taken))
+
+
+def _first_medium(text: Text) -> int:
+    return text.kinds.index("video") if "video" in text.kinds else 0
+
+
+def _worked_on(text: Text, language: Language) -> int:
+    """The medium that is changed: a video before a picture."""
+    videos = list(roles.media_of("video", text, set()))
+    return _source(videos or list(roles.media_of("image", text, set())), text, language)
+
+
+def _source(candidates: Sequence[int], text: Text, language: Language) -> int:
+    """Of several media the one that words call the source, else the one that something is put into."""
+    said = [i for i, _ in roles.linked("source", text, language) if i in candidates]
+    return said[0] if said else _put_into(candidates, text, language)
+
+
+def _put_into(candidates: Sequence[int], text: Text, language: Language) -> int:
+    """Of several media the one that something is put into; things come "from" the others."""
+    positions = {index: position for position, index in text.pads}
+    # Of a very long text the middle is not read, and the media in it have no place.
+    candidates = [i for i in candidates if i in positions] or candidates[:1]
+    if len(candidates) == 1:
+        return candidates[0]
+    lent = [i for i in candidates if _is_called(("origin", "origin_post"), positions[i], text, language)]
+    into = [i for i in candidates if _is_called(("destination", "destination_post"), positions[i], text, language)]
+    ranked = (_without(into, lent), _without(candidates, lent), into, candidates)
+    return next(found for found in ranked if found)[0]
+
+
+def _without(some: Sequence[int], others: Sequence[int]) -> list[int]:
+    return [i for i in some if i not in others]
+
+
+def _is_called(keys: tuple[str, str], position: int, text: Text, language: Language) -> bool:
+    """Whether the words before a medium match the first key, or those behind it the second."""
+    before, behind = roles.around(text, position)
+    return bool(language.search(keys[0], before) or language.match(keys[1], behind))
+
+
+def _frame_places(text: Text, taken: set[int], language: Language) -> tuple[Frame, ...]:
+    """Pictures that words call the first or last frame."""
+    pictures = list(roles.media_of("image", text, taken))
+    if len(pictures) >= 2 and language.search("both", text.value):
+        return (Frame(pictures[0], "first"), Frame(pictures[1], "last"))
+    places: dict[int, Place] = {}
+    for place in _ENDS:
+        for index, _ in roles.linked(str(place), text, language):
+            if index in pictures and place not in places.values():
+                places.setdefault(index, place)
+    return tuple(Frame(index, places[index]) for index in sorted(places))
+
+
+def says_frames(text: Text, language: Language) -> bool:
+    """True when words call a picture the first or last frame of something."""
+    return bool(_frame_places(text, set(), language))

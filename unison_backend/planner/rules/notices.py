@@ -1,0 +1,53 @@
+"""What a person has to know about how the rules took an instruction's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...plan.plan import Plan, is_whole_frame
+from ...plan.spec import Reason
+from . import measures
+from .borders import UNSAID
+from .detect import NAMES, WHOLE
+from .intent_model import IN_WORDS, Reading
+from .language import Language
+from .text import Text
+
+# A person is told of the other reading of one that is less sure than this.
+_DOUBTFUL = 0.6
+
+
+def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Iterator[Reason]:
+    """What a person has to know about how the words were taken."""
+    if language.name not in WHOLE:
+        yield Reason(
+            "language",
+            f"this reads as {NAMES[language.name]}: the kind of order, sizes, lengths and masks are read, other roles "
+            "of several pictures are guessed; English and Chinese are read whole",
+            is_warning=True,
+        )
+    for typed, taken in text.corrections:
+        yield Reason("spelling", f"{typed!r} is read as {taken!r}")
+    if reading.sure < _DOUBTFUL and reading.other is not None:
+        yield Reason(
+            "reading",
+            f"taken as {IN_WORDS[reading.intent]}; it could also be {IN_WORDS[reading.other]}. If that is meant, say "
+            "so plainly, or say what is to come out (picture, video or answer)",
+            is_warning=True,
+        )
+    if is_whole_frame(made.target):
+        kept = f"its shapes are kept by a {made.control} map, faces and colours may change"
+        yield Reason("control", f"everything of the source changes and there is no mask: {kept}", True)
+    if made.mask_keeps:
+        yield Reason("mask", "the words say that the mask marks what stays: all the rest is changed", True)
+    if made.borders is not None and not made.borders.aspect and UNSAID in vars(made.borders).values():
+        yield Reason("borders", "how far it is to grow is not said: a quarter of its side")
+    if made.mask is None and made.source is not None and made.target and language.name in WHOLE:
+        yield Reason("target", f"what is changed is found by these words: {made.target}")
+    yield from measures.not_taken(
+        text.value,
+        language,
+        video=made.output == "video",
+        size_taken=made.width is not None or made.borders is not None,
+        length_taken=made.num_frames is not None,
+    )

@@ -1,0 +1,117 @@
+"""Which words of an order name the thing that is edited: a linear model that marks them word by word.
+
+It helps where no rule reads a target ("blue door, please, not a brown one"). Every word is scored as the beginning,
+the inside or the outside of the phrase; the phrase is the span with the best sum.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+from .linear import LinearModel
+
+WEIGHTS = Path(__file__).with_name("targets.weights")
+BEGIN, INSIDE, OUTSIDE = CLASSES = ("begin", "inside", "outside")
+MOST_TOKENS = 120  # that are read
+LONGEST_WORD = 40  # characters; what is longer names nothing
+LONGEST = 8  # words of a phrase
+LONGEST_UNSPACED = 10  # characters of one, where characters are words
+AROUND = 3  # words on each side that are looked at
+LEAST = -3.0  # log odds that a phrase has to have
+
+_TOKEN = re.compile("[\ue000-\ue7ff]|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\\W_]+(?:['-][^\\W_]+)*|[^\\w\\s]")
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_EDGE = "|"
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word, or a character where these are words, with its place in the text."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def is_unspaced(self) -> bool:
+        return _UNSPACED.match(self.text) is not None
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of a text as `language.read` makes it; media are the same word whichever they are."""
+    found = (Token(m.group(), m.start(), m.end()) for m in _TOKEN.finditer(text))
+    plain = (Token("\ue000" if "\ue000" <= t.text <= "\ue7ff" else t.text, t.start, t.end) for t in found)
+    return [token for token, _ in zip(plain, range(MOST_TOKENS), strict=False)]
+
+
+def features(words: list[Token], place: int) -> Iterator[str]:
+    """What the model looks at for one word: itself, its ends, and the words around it."""
+
+    def at(offset: int) -> str:
+        where = place + offset
+        return words[where].text if 0 <= where < len(words) else _EDGE
+
+    word = words[place].text
+    yield f"w{word}"
+    yield f"s{word[-3:]}" if len(word) > 3 else f"s{word}"
+    yield "p" + ("" if word[0].isalnum() else word)
+    for offset in range(1, AROUND + 1):
+        yield f"-{offset}{at(-offset)}"
+        yield f"+{offset}{at(offset)}"
+    for first in range(-2, 2):
+        yield f"b{first}{at(first)} {at(first + 1)}"
+    for first in range(-3, 2):
+        yield f"t{first}{at(first)} {at(first + 1)} {at(first + 2)}"
+    if words[place].is_unspaced:
+        for first in (-2, -1, 0):
+            yield "c" + "".join(at(first + step) for step in range(3))
+    yield f"n{min(place, 6)}"
+    yield f"o{min(sum(1 for w in words[:place] if w.text[0].isalnum()), 3)}"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Some words of a text, from `start` on."""
+
+    text: str
+    start: int
+
+
+def span(text: str) -> Span | None:
+    """The words that most likely name what is edited; None where none likely do."""
+    words = tokens(text)
+    scores = [target_model().scores(features(words, place)) for place in range(len(words))]
+    odds = [score[INSIDE] - score[OUTSIDE] for score in scores]
+    inside = list(accumulate(odds, initial=0.0))
+    best, found = LEAST, None
+    for start, score in enumerate(scores):
+        for end in _ends(words, start):
+            value = score[BEGIN] - score[OUTSIDE] + inside[end] - inside[start + 1]
+            # Where the phrase ends, the next word has to be outside.
+            value -= max(0.0, odds[end]) if end < len(words) else 0.0
+            if value > best:
+                best, found = value, (start, end)
+    if found is None:
+        return None
+    first, last = words[found[0]], words[found[1] - 1]
+    return Span(text[first.start : last.end], first.start)
+
+
+def _ends(words: list[Token], start: int) -> Iterator[int]:
+    """Where a phrase from `start` on may end: behind any of the next words, up to a mark or a medium."""
+    longest = LONGEST_UNSPACED if words[start].is_unspaced else LONGEST
+    for end in range(start + 1, min(len(words), start + longest) + 1):
+        if not words[end - 1].text[0].isalnum() or len(words[end - 1].text) > LONGEST_WORD:
+            return
+        yield end
+
+
+@lru_cache(maxsize=1)
+def target_model() -> LinearModel:
+    """The pack's own model, read once a process."""
+    return LinearModel(WEIGHTS)
