@@ -169,17 +169,6 @@ def umt5_hf_key(key: str) -> str:
     return key
 
 
-def umt5_original_key(key: str) -> str:
-    """The inverse of `umt5_hf_key` on the keys of `umt5_shapes`."""
-    stem, _, last = key.rpartition(".")
-    top = {value: name for name, value in _UMT5_TOP.items()}
-    if stem in top:
-        return f"{top[stem]}.{last}"
-    match = re.fullmatch(r"encoder\.block\.(\d+)\.layer\.(.+)", stem)
-    block = {value: name for name, value in _UMT5_BLOCK.items()}
-    return f"blocks.{match[1]}.{block[match[2]]}.{last}" if match else key
-
-
 def count(keys: Iterable[str], prefix: str) -> int:
     """How many consecutive indices from 0 follow `prefix` (as "blocks.") in `keys`."""
     found = {match[1] for key in keys if (match := re.match(re.escape(prefix) + r"(\d+)\.", key))}

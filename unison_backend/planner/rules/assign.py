@@ -21,6 +21,7 @@ from .targets import target
 from .text import Text
 
 _ENDS: tuple[Place, ...] = ("first", "last")
+_TOLD_APART = 32  # media of an instruction whose surroundings are read to find the one that is changed
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def _put_into(candidates: Sequence[int], text: Text, language: Language) -> int:
     """Of several media the one that something is put into; things come "from" the others."""
     positions = {index: position for position, index in text.pads}
     # Of a very long text the middle is not read, and the media in it have no place.
-    candidates = [i for i in candidates if i in positions] or candidates[:1]
+    candidates = [i for i in candidates if i in positions][:_TOLD_APART] or candidates[:1]
     if len(candidates) == 1:
         return candidates[0]
     lent = [i for i in candidates if _is_called(("origin", "origin_post"), positions[i], text, language)]

@@ -22,7 +22,6 @@ from .assign import Roles, assigned, masked, said_mask, says_frames
 from .intent_model import INTENTS, Intent, Reading, intent_model, possible
 from .language import Language, read
 from .notices import notices
-from .targets import target
 from .text import Text
 
 # What a result of each kind can come from.
@@ -110,15 +109,7 @@ def _roles(reading: Reading, prompt: Prompt, text: Text, language: Language) -> 
         return masked(prompt.masks, text, language), _corrected(reading, "edit")
     if (found := said_mask(text, language, reading.intent)) is not None:
         return found, _corrected(reading, "edit")
-    intent = reading.intent
-    if (
-        reading.sure < _SURE
-        and intent in ("edit", "reference_picture", "reference_video")
-        and says_frames(text, language)
-    ):
-        intent = "frames"
-    if {intent, reading.other} == {"edit", "restyle"} and reading.sure < _SURE:
-        intent = "edit" if target(text, language) else "restyle"
+    intent = reading.intent if reading.sure >= _SURE else _settled(reading, text, language)
     return assigned(intent, text, language), _corrected(reading, intent)
 
 

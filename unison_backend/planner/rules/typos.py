@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator
 
 from .intent_model import intent_model
 
-_WORD = re.compile(r"[a-z]{5,}")
+_WORD = re.compile(r"\b[a-z]{5,20}\b")
 
 
 def corrected(text: str, wanted: frozenset[str], others: Container[str]) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -147,14 +147,3 @@ def pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         ids[index, : len(row)] = torch.tensor(row)
         real[index, : len(row)] = 1
     return ids, real
-
-
-@torch.no_grad()
-def accuracy(reading: Reading, encoder: TextEncoder, data: Texts) -> dict[str, float]:
-    """How often each field is named right."""
-    right = torch.zeros(len(fields()))
-    for text, labels in zip(data.texts, data.labels, strict=True):
-        ids, real = (part.to(encoder.model.device) for part in pad([encoder.tokenize(text)]))
-        scores = reading(ids, real)
-        right += torch.tensor([int(score[0].argmax()) for score in scores]) == labels
-    return {name: (value / len(data.texts)).item() for name, value in zip(fields(), right, strict=True)}

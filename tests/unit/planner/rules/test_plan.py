@@ -10,6 +10,7 @@ from unison_backend.plan.plan import PlanError
 from unison_backend.plan.prompt import parse_pads, parse_paths
 from unison_backend.plan.tokens import parse
 from unison_backend.planner.rules import language
+from unison_backend.planner.rules.intent_model import features
 from unison_backend.planner.rules.measures import parse_number
 from unison_backend.planner.rules.plan import plan
 
@@ -56,6 +57,16 @@ def test_sizes_beyond_the_limits_are_refused():
         plan(parse_paths("Create an image of a dog, 99999x99999 pixels."))
     with pytest.raises(PlanError, match="2400"):
         plan(parse_paths("Create a video of a dog that is 10 minutes long."))
+
+
+@pytest.mark.parametrize(
+    "text", ["\u2026", "<IMGPAD>", "a", "word, ", "12 ", "3 seconds ", "\ufdfa", '"a" ', "sqaure "]
+)
+def test_what_is_read_does_not_grow_with_the_text(text):
+    """Patterns look at so many characters, and the models at so many features, whatever is repeated how often."""
+    found = [language.read(parse_pads(text * count))[0] for count in (4_000, 16_000)]
+    assert all(len(part.value) <= 6_200 and len(part.words) <= 6_001 for part in found)
+    assert len(features(found[1].words, ())) <= 1.2 * len(features(found[0].words, ())) + 50
 
 
 def test_of_a_hundred_kilobytes_only_the_ends_are_read():

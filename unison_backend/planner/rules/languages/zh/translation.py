@@ -115,16 +115,6 @@ def tokens(run: str) -> Iterator[tuple[str, str]]:
     yield from known
 
 
-def nouns_in(text: str) -> Iterator[str]:
-    """Everyday nouns anywhere in `text`, in order; of single characters only people and animals, the rest misleads."""
-    position = 0
-    while position < len(text):
-        word, kind = _word_at(text, position, False)
-        position += len(word)
-        if kind in ("people", "animals") or (kind == "things" and len(word) > 1):
-            yield word
-
-
 def _sticks(left: tuple[str, str], right: tuple[str, str]) -> bool:
     """A single character beside an unknown one is a part of an unknown word, not a word of its own."""
     return all(len(word) == 1 or kind == "unknown" for word, kind in (left, right)) and not (
