@@ -111,3 +111,11 @@ def test_continuing_a_video_is_refused_by_name(unison, tmp_path, clip):
     status, _, errors = unison("run", f"Continue ###{clip}### by 2 seconds.", "--out", tmp_path / "o.mp4", *STEPS)
     assert status == 1 and "continuing a video cannot be made yet" in errors and str(clip) in errors
     assert not (tmp_path / "o.mp4").exists()
+
+
+def test_the_embedded_models_say_when_nothing_they_know_is_asked_for(unison, tmp_path):
+    _, _, errors = unison("run", "a castle at dawn, 64x64", "--out", tmp_path / "c.png", *STEPS)
+    assert "names none of the shapes that the embedded models know" in errors and "wan_2.1_vae.safetensors" in errors
+    _, _, errors = unison("run", "two red circles, 64x64", "--out", tmp_path / "o.png", *STEPS)
+    assert "names none of the shapes" not in errors
+    assert (tmp_path / "c.png").is_file() and (tmp_path / "o.png").is_file()

@@ -80,8 +80,9 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
     sampling = SamplingSettings(options.steps, cfg, options.shift, options.seed)
     note("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned))))
     models = resolve_models(options.models, _given(options), progress)
-    if models.demo and options.cfg is None:
-        sampling = replace(sampling, cfg=DEMO_CFG)
+    if models.demo:
+        _say_what_is_unknown(planned)
+        sampling = sampling if options.cfg is not None else replace(sampling, cfg=DEMO_CFG)
     for notice in models.notices:
         note(f"note: {notice}")
     made = run(
@@ -99,6 +100,20 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
         note(f"note: {notice}")
     say(str(made.path))
     return DONE
+
+
+def _say_what_is_unknown(planned: Planned) -> None:
+    """The embedded models make something of every instruction; of most it is nothing that was asked for."""
+    from ..demo.world.known import names_a_shape
+    from ..weights.needs import NEEDS, describe
+
+    if names_a_shape(planned.prompt.text):
+        return
+    lines = "\n".join(f"  {describe(need)}" for need in NEEDS if need.required)
+    note(
+        "note: this instruction names none of the shapes that the embedded models know (circle, square, triangle, "
+        f"star), so what they make will not show what it says. Real pictures take:\n{lines}"
+    )
 
 
 def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, progress: Progress, cancel: Cancel) -> int:
