@@ -26,6 +26,8 @@ _HANGUL = re.compile(r"[\uac00-\ud7af]")
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _LATIN_WORD = re.compile(r"[^\W\d_\u0370-\uffff]+")
 _KANA_SHARE = 0.1  # of Han and kana together that Japanese at least has
+# So many small words, and one of so many words being one, are English whatever else is there.
+_CLEARLY, _CLEARLY_OF = 2, 4
 # A word of another script is a name, not the language.
 _LEAST = {"ja": 2, "ko": 2, "ru": 3}
 
@@ -48,6 +50,11 @@ def detect(text: str) -> str:
 
 
 def _latin(words: list[str]) -> str:
+    from .language import load
+
+    english = sum(word in load("en").small for word in words)
+    if english >= _CLEARLY and english * _CLEARLY_OF >= len(words):
+        return "en"  # without reading the files of the others
     small = _small_words()
     hits = {name: sum(word in known for word in words) for name, known in small.items()}
     best = max(hits, key=lambda name: hits[name])
