@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 from comfy_api.latest import io
 
 from . import folders
 from .annotator_socket import AnnotatorModel
+from .loader import Loader
 from .schema import ControlModelSocket, DetectorSocket, SegmenterSocket, schema
 
-NOTHING = "none found"
 
-
-class _Loader(io.ComfyNode):
-    """A combo of what is in the models folders, loaded by the backend; the subclasses say what."""
-
-    NAME = ""
-    LISTING: Callable[[], dict[str, Path]]
-
-    @classmethod
-    def combo(cls, tooltip: str) -> Any:
-        names = list(cls.LISTING())
-        return io.Combo.Input(cls.NAME, options=names or [NOTHING], default=(names or [NOTHING])[0], tooltip=tooltip)
-
-    @classmethod
-    def check(cls, name: str | None) -> bool | str:
-        return True if name is None or name in cls.LISTING() else folders.missing(name, cls.NAME)
-
-    @classmethod
-    def path(cls, name: str) -> Path:
-        return folders.choose(name, cls.LISTING, cls.NAME)
-
-
-class UnisonLoadDetector(_Loader):
+class UnisonLoadDetector(Loader):
     """GroundingDINO."""
 
     NAME, LISTING = "detector", staticmethod(folders.detector_folders)
@@ -58,7 +33,7 @@ class UnisonLoadDetector(_Loader):
 
     @classmethod
     def fingerprint_inputs(cls, detector: str) -> str:
-        return folders.stamp(cls.LISTING().get(detector))
+        return cls.stamp(detector)
 
     @classmethod
     def execute(cls, detector: str) -> io.NodeOutput:
@@ -67,7 +42,7 @@ class UnisonLoadDetector(_Loader):
         return io.NodeOutput(AnnotatorModel.of(load_detector(cls.path(detector))))
 
 
-class UnisonLoadSegmenter(_Loader):
+class UnisonLoadSegmenter(Loader):
     """SAM2."""
 
     NAME, LISTING = "segmenter", staticmethod(folders.segmenter_folders)
@@ -90,7 +65,7 @@ class UnisonLoadSegmenter(_Loader):
 
     @classmethod
     def fingerprint_inputs(cls, segmenter: str) -> str:
-        return folders.stamp(cls.LISTING().get(segmenter))
+        return cls.stamp(segmenter)
 
     @classmethod
     def execute(cls, segmenter: str) -> io.NodeOutput:
@@ -99,7 +74,7 @@ class UnisonLoadSegmenter(_Loader):
         return io.NodeOutput(AnnotatorModel.of(load_segmenter(cls.path(segmenter))))
 
 
-class UnisonLoadControlModel(_Loader):
+class UnisonLoadControlModel(Loader):
     """Depth, pose or optical flow."""
 
     NAME, LISTING = "control", staticmethod(folders.control_models)
@@ -130,7 +105,7 @@ class UnisonLoadControlModel(_Loader):
 
     @classmethod
     def fingerprint_inputs(cls, control: str) -> str:
-        return folders.stamp(cls.LISTING().get(control))
+        return cls.stamp(control)
 
     @classmethod
     def execute(cls, control: str) -> io.NodeOutput:

@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import demo_models, folders, host, planner_socket
+from .loader import Loader
 from .schema import ABSENT, ADVANCED, PlannerSocket, ProjectorSocket, schema
 
 AUTO, RULES, NONE = "auto", "rules", "none"
@@ -106,12 +107,13 @@ class UnisonLoadPlanner(io.ComfyNode):
         return folders.choose(planner, folders.planner_folders, "planner")
 
 
-class UnisonLoadProjector(io.ComfyNode):
+class UnisonLoadProjector(Loader):
     """The projector's weights."""
+
+    NAME, LISTING, NOTHING = "projector", staticmethod(folders.projector_files), "projector.pth"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        files = list(folders.projector_files())
         return schema(
             "UnisonLoadProjector",
             "Loaders",
@@ -119,31 +121,21 @@ class UnisonLoadProjector(io.ComfyNode):
             description="The projector turns planner features into 4 extra text tokens. It belongs to the planner "
             "that it was trained with.",
             search_aliases=["unison", "mlp projector", "projector.pth"],
-            inputs=[
-                io.Combo.Input(
-                    "projector",
-                    options=files or ["projector.pth"],
-                    default=files[0] if files else "projector.pth",
-                    tooltip="A file in models/unison: projector.pth as published, or safetensors.",
-                )
-            ],
+            inputs=[cls.combo("A file in models/unison: projector.pth as published, or safetensors.")],
             outputs=[ProjectorSocket.Output(display_name="projector", tooltip="For the projector node.")],
         )
 
     @classmethod
     def validate_inputs(cls, projector: str | None) -> bool | str:
-        known = projector is None or projector in folders.projector_files()
-        return True if known else folders.missing(projector, "projector")
+        return cls.check(projector)
 
     @classmethod
     def fingerprint_inputs(cls, projector: str) -> str:
-        return folders.stamp(folders.projector_files().get(projector))
+        return cls.stamp(projector)
 
     @classmethod
     def execute(cls, projector: str) -> io.NodeOutput:
-        return io.NodeOutput(
-            planner_socket.load_projector(folders.choose(projector, folders.projector_files, "projector"))
-        )
+        return io.NodeOutput(planner_socket.load_projector(cls.path(projector)))
 
 
 class UnisonDemoModels(io.ComfyNode):

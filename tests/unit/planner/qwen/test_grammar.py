@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import re
 import subprocess
@@ -17,164 +16,31 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoTokenizer, LogitsProcessorList, PreTrainedTokenizerFast
+from tokenizers import pre_tokenizers
+from transformers import LogitsProcessorList
 
-from unison_backend.demo.set import ensure_untrained
 from unison_backend.errors import WeightsError
-from unison_backend.plan.plan import Plan, PlanError
+from unison_backend.plan.plan import Plan
 from unison_backend.plan.tasks import MediaKind, Task
 from unison_backend.plan.tokens import ADDED_TOKENS, parse
 from unison_backend.planner.qwen.grammar import PlanGrammar, vocabulary
 from unison_backend.planner.qwen.planner import MAX_PLAN_TOKENS
 from unison_backend.planner.qwen.processors import PlanProcessor, WithoutSignals
 
-KINDS: tuple[MediaKind, ...] = ("image", "video")
-SHORT_LISTS = [kinds for count in range(4) for kinds in itertools.product(KINDS, repeat=count)]
-STOPS = ("<|im_end|>", "<|endoftext|>")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small only lose time with more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ensure_untrained(tmp_path_factory.mktemp("cache")).planner
-
-
-@pytest.fixture(scope="module")
-def demo(folder: Path) -> Any:
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-
-
-def built(
-    *, numbers: Sequence[str] = (), without: Sequence[str] = (), special: Sequence[str] = (*STOPS, *ADDED_TOKENS)
-) -> Any:
-    """A byte-level BPE tokenizer with `numbers` as merged tokens and without the tokens of `without`."""
-    vocabulary_ids: dict[str, int] = {}
-    merges: list[tuple[str, str]] = []
-    for sign in sorted(set(pre_tokenizers.ByteLevel.alphabet()).difference(without)):
-        vocabulary_ids[sign] = len(vocabulary_ids)
-    for number in sorted(numbers, key=len):
-        for end in range(2, len(number) + 1):
-            if number[:end] not in vocabulary_ids:
-                merges.append((number[: end - 1], number[end - 1]))
-                vocabulary_ids[number[:end]] = len(vocabulary_ids)
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary_ids, merges=merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False) for t in special if t not in without])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-
-
-# Numbers of two and three digits, commas with digits on either side, and what only looks like a number.
-NUMBERS = [str(number) for number in range(10, 1000)]
-MIXED = (
-    ",4",
-    ",48",
-    "640,",
-    "0,1",
-    "1,0",
-    "1,0,",
-    ",,",
-    "1280,720",
-    "\u01206",
-    "4\u0120",
-    "6a",
-    "-1",
-    "00",
-    "01",
-    "16.",
+from .grammars import (
+    KINDS,
+    SHORT_LISTS,
+    STOPS,
+    accepts,
+    built,
+    cut,
+    decoded,
+    following,
+    ids_of,
+    is_plan,
+    random_kinds,
+    sampled,
 )
-
-
-@pytest.fixture(scope="module")
-def merged() -> Any:
-    return built(numbers=[*NUMBERS, *MIXED])
-
-
-def host_folder() -> Path:
-    host = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "comfy" / "ComfyUI")
-    return host / "comfy" / "text_encoders" / "qwen25_tokenizer"
-
-
-@pytest.fixture(scope="module")
-def host() -> Any:
-    """The tokenizer that ComfyUI bundles, with the 14 tokens added as the planner adds them."""
-    if not host_folder().is_dir():
-        pytest.skip(f"no ComfyUI with a Qwen2.5 tokenizer at {host_folder()} (COMFYUI_PATH says where)")
-    tokenizer = AutoTokenizer.from_pretrained(host_folder(), local_files_only=True)
-    tokenizer.add_special_tokens({"additional_special_tokens": list(ADDED_TOKENS)})
-    return tokenizer
-
-
-@pytest.fixture(params=["demo", "merged", "host"])
-def tokenizer(request: pytest.FixtureRequest) -> Any:
-    return request.getfixturevalue(request.param)
-
-
-def ids_of(tokenizer: Any, text: str) -> list[int]:
-    """Ids of a plan's text, digits and commas one by one."""
-    return [tokenizer.convert_tokens_to_ids(part) for part in re.findall(r"<\w+>|[0-9,]", text)]
-
-
-def cut(tokenizer: Any, text: str, chance: random.Random) -> list[int]:
-    """Ids of a plan's text, digits and commas cut at random into tokens that the tokenizer has."""
-    found = vocabulary(tokenizer)
-    ids = {piece: number for number, piece in found.pieces.items()} | found.added
-    made = []
-    for part in re.findall(r"<\w+>|[0-9,]+", text):
-        while part:
-            size = chance.choice([n for n in range(1, len(part) + 1) if part[:n] in ids])
-            made.append(ids[part[:size]])
-            part = part[size:]
-    return made
-
-
-def following(grammar: PlanGrammar, tokenizer: Any, text: str) -> set[str]:
-    """The texts of the tokens that may follow `text`."""
-    allowed = grammar.allowed(ids_of(tokenizer, text))
-    assert allowed
-    return {tokenizer.decode([number]) for number in allowed}
-
-
-def accepts(grammar: PlanGrammar, ids: Sequence[int]) -> bool:
-    try:
-        return grammar.allowed(ids) == list(grammar.stop_ids)
-    except ValueError:
-        return False
-
-
-def is_plan(text: str, kinds: Sequence[MediaKind]) -> bool:
-    try:
-        return parse(text, media=kinds).task.is_generation
-    except PlanError:
-        return False
-
-
-def decoded(tokenizer: Any, ids: Sequence[int]) -> str:
-    return str(tokenizer.decode(ids, skip_special_tokens=False))
-
-
-def sampled(tokenizer: Any, grammar: PlanGrammar, generator: torch.Generator, scale: float = 1.0) -> list[int]:
-    """A plan drawn from random scores through the processor, behind a prompt of three ids."""
-    processor, ids = PlanProcessor(grammar, 3), [1, 2, 3]
-    while len(ids) < 3 + MAX_PLAN_TOKENS and ids[-1] not in grammar.end_ids:
-        scores = processor(torch.tensor([ids]), torch.randn(1, grammar.size + 5, generator=generator) * scale)[0]
-        left = scores.isfinite().nonzero().flatten()
-        ids.append(int(left[torch.multinomial(scores[left].softmax(-1), 1, generator=generator)]))
-    return ids[3:]
-
-
-def random_kinds(chance: random.Random, most: int = 12) -> list[MediaKind]:
-    return [chance.choice(KINDS) for _ in range(chance.choice([0, 1, 1, 2, 2, 3, 4, most]))]
-
 
 # Every decode is a plan
 
@@ -538,86 +404,6 @@ def test_a_tokenizer_that_lacked_a_token_is_read_again() -> None:
     grown.add_special_tokens({"additional_special_tokens": list(ADDED_TOKENS)})
     assert PlanGrammar(grown, []).size == len(grown)
     assert vocabulary(grown) is vocabulary(grown)
-
-
-# The processors
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 0.0])
-def test_scores_that_are_not_numbers_still_make_a_plan(demo: Any, value: float, dtype: torch.dtype) -> None:
-    grammar = PlanGrammar(demo, ["image"], make="made")
-    left = PlanProcessor(grammar, 0)(
-        torch.zeros(1, 0, dtype=torch.long), torch.full((1, len(demo)), value, dtype=dtype)
-    )
-    allowed = grammar.allowed([])
-    assert left.dtype == dtype and int(left.argmax()) in (allowed or [])
-    assert set(torch.isfinite(left)[0].nonzero().flatten().tolist()) == set(allowed or [])
-    assert torch.isfinite((left.float() / 0.1).softmax(-1)).all()
-
-
-def test_a_score_that_is_not_a_number_is_the_last_choice(demo: Any) -> None:
-    grammar = PlanGrammar(demo, [], make="made")
-    scores = torch.full((1, grammar.size), float("nan"))
-    scores[0, grammar.end_ids[1]] = -50.0
-    left = PlanProcessor(grammar, 0)(torch.zeros(1, 0, dtype=torch.long), scores)
-    assert int(left.argmax()) == grammar.end_ids[1]
-
-
-def test_rows_of_a_batch_go_their_own_way_and_scores_stay_as_they_were(demo: Any) -> None:
-    grammar = PlanGrammar(demo, [], make="made")
-    ids = torch.tensor([ids_of(demo, text) for text in ("<BORES>1", "<BONF>9", "<BONF>2")])
-    scores = torch.randn(3, len(demo) + 4)
-    before = scores.clone()
-    left = PlanProcessor(grammar, 0)(ids, scores)
-    assert torch.equal(scores, before)
-    for row in range(3):
-        allowed = grammar.allowed(ids[row].tolist())
-        assert allowed and torch.equal(left[row, allowed], scores[row, allowed])
-        assert int(torch.isneginf(left[row]).sum()) == scores.shape[1] - len(allowed)
-
-
-def test_a_model_with_too_few_rows_is_refused(demo: Any) -> None:
-    processor = PlanProcessor(PlanGrammar(demo, []), 0)
-    with pytest.raises(WeightsError, match=f"has {len(demo) - 1} tokens, its tokenizer {len(demo)}"):
-        processor(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, len(demo) - 1))
-
-
-def test_answers_hold_no_added_token_and_no_padding_row(tokenizer: Any) -> None:
-    without = WithoutSignals(tokenizer)
-    added = PlanGrammar(tokenizer, []).added_ids
-    for rows in (len(tokenizer), len(tokenizer) + 100):
-        scores = torch.randn(2, rows)
-        left = without(torch.zeros(2, 3, dtype=torch.long), scores)
-        assert torch.isneginf(left[:, [*added, *range(len(tokenizer), rows)]]).all()
-        kept = [number for number in range(len(tokenizer)) if number not in added]
-        assert torch.equal(left[:, kept], scores[:, kept])
-
-
-def test_ids_that_no_token_has_are_no_answer() -> None:
-    class Gaps:
-        """A tokenizer whose tokens leave ids out."""
-
-        eos_token_id = 5
-        ids = {token: 10 * n for n, token in enumerate((*"0123456789,", "word", *ADDED_TOKENS), 1)}  # noqa: RUF012
-
-        def __len__(self) -> int:
-            return len(self.ids)
-
-        def get_vocab(self) -> dict[str, int]:
-            return dict(self.ids)
-
-        def convert_tokens_to_ids(self, token: str) -> int | None:
-            return self.ids.get(token)
-
-        def convert_ids_to_tokens(self, number: int) -> str | None:
-            return self.decode([number])
-
-        def decode(self, numbers: list[int]) -> str | None:
-            return next((token for token, number in self.ids.items() if number == numbers[0]), None)
-
-    left = WithoutSignals(Gaps())(torch.zeros(1, 0, dtype=torch.long), torch.zeros(1, 300))
-    assert torch.isfinite(left)[0].nonzero().flatten().tolist() == list(range(10, 130, 10))
 
 
 def test_importing_the_grammar_loads_neither_torch_nor_transformers() -> None:
