@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,7 +89,8 @@ def _text_model(config: dict[str, Any]) -> type:
 
 def planner(files: demo.DemoSet, progress: Progress) -> planner_socket.PlannerModel:
     """The embedded Qwen: the rules plan, it gives features and answers."""
-    return planner_socket.load_planner(files.planner, files.lora, plans=False, progress=progress)
+    loaded = planner_socket.load_planner(files.planner, files.lora, plans=False, progress=progress)
+    return replace(loaded, embedded=True)
 
 
 def projector(files: demo.DemoSet) -> planner_socket.ProjectorModel:

@@ -11,15 +11,22 @@ from typing import Any
 
 from torch import nn
 
+from ..unison_backend.demo.world.known import unknown_notice
+from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.prompt import Prompt
 from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.base import PlanResult
 from ..unison_backend.planner.rules.plan import RulesPlanner
 from ..unison_backend.progress import Cancel, Progress
+from ..unison_backend.weights.needs import NEEDS
 from . import host
 
 # Working memory as a share of the weights: a plan is a few dozen tokens, an answer also holds pictures.
 _PLANNING_SHARE, _ANSWER_SHARE = 0.1, 0.5
+# What takes the embedded models' place, by the files' names.
+REAL = "Real weights: connect {} to Models: yours or demo (Unison); a Qwen2.5-VL folder (Load Planner) answers.".format(
+    ", ".join(need.file for need in NEEDS if need.required)
+)
 
 
 class UnisonPlannerWeights(nn.Module):
@@ -43,12 +50,13 @@ class PlannerModel:
     """What a UNISON_PLANNER socket carries: the rules alone, or a Qwen2.5-VL in a patcher.
 
     plans: the Qwen plans by itself; without, the rules plan and it gives features (where it has planning weights)
-    and answers.
+    and answers. embedded: it is the demo set's, which knows coloured shapes only.
     """
 
     patcher: Any | None = None
     qwen: Any | None = None
     plans: bool = False
+    embedded: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +74,13 @@ class PlannerModel:
             return result
         with self.loaded(_PLANNING_SHARE) as planner:
             return replace(result, features=planner.features(prompt, cancel=cancel))
+
+    def notices(self, plan: Plan) -> tuple[str, ...]:
+        """What to tell of a plan that the embedded models know nothing of."""
+        if not self.embedded:
+            return ()
+        told = unknown_notice(plan.prompt, plan.task.is_generation, REAL)
+        return () if told is None else (told,)
 
     def answering(self) -> Any:
         """A context with the QwenPlanner to ask."""

@@ -162,7 +162,8 @@ class UnisonPlanner(io.ComfyNode):
         with host.interruptible():
             make: Make = "made" if output == "auto" and force_plan else output
             result = planner.plan(prompt, make, host.progress_bar(), host.cancelled)
-            bound = BoundPlan.of(result, media, planner.name, found.notices)
+            notices = (*found.notices, *planner.notices(result.plan))
+            bound = BoundPlan.of(result, media, planner.name, notices)
             settings = AnswerSettings(max_new_tokens, temperature, answer_seed)
             answer = "" if bound.plan.task.is_generation else cls._answer(planner, prompt, bound, settings)
         features = None if result.features is None else host.to_results(result.features)

@@ -119,3 +119,6 @@ def test_the_embedded_models_say_when_nothing_they_know_is_asked_for(unison, tmp
     _, _, errors = unison("run", "two red circles, 64x64", "--out", tmp_path / "o.png", *STEPS)
     assert "names none of the shapes" not in errors
     assert (tmp_path / "c.png").is_file() and (tmp_path / "o.png").is_file()
+    status, answer, errors = unison("run", "What is the capital of France?", "--quiet")
+    assert status == 0 and answer.strip()
+    assert "never saw: capital, France. Its answer is a guess" in errors and "Qwen2.5-VL" in errors

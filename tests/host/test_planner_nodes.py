@@ -187,3 +187,17 @@ def test_a_chosen_rate_outlasts_the_next_change(host):
     graph.node("PreviewAny", source=second[5])
     run = graphs.succeeded(host.run(graph.prompt))
     assert run.outputs[second.id]["unison_plan"][0]["fps"] == 12
+
+
+def test_the_embedded_models_say_in_the_graph_what_they_do_not_know(host):
+    def notices(instruction):
+        graph = Graph()
+        planner = graph.node("UnisonPlanner", instruction=instruction, planner=graph.node("UnisonDemoModels")[3])
+        graph.node("PreviewAny", source=planner[2])
+        return graphs.succeeded(host.run(graph.prompt)).outputs[planner.id]["unison_plan"][0]["notices"]
+
+    (told,) = notices("a castle at dawn, 64x64")
+    assert "names none of the shapes" in told and "wan_2.1_vae.safetensors" in told
+    (told,) = notices("What is the capital of France?")
+    assert "never saw: capital, France" in told
+    assert notices("a red circle, 64x64") == [] == notices("What is a circle?")

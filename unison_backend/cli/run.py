@@ -103,17 +103,16 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
 
 
 def _say_what_is_unknown(planned: Planned) -> None:
-    """The embedded models make something of every instruction; of most it is nothing that was asked for."""
-    from ..demo.world.known import names_a_shape
-    from ..weights.needs import NEEDS, describe
+    """The embedded models make or say something of every instruction; of most it is nothing that was asked for."""
+    from ..demo.world.known import unknown_notice
+    from ..weights.needs import NEEDS, describe, need_of
 
-    if names_a_shape(planned.prompt.text):
-        return
-    lines = "\n".join(f"  {describe(need)}" for need in NEEDS if need.required)
-    note(
-        "note: this instruction names none of the shapes that the embedded models know (circle, square, triangle, "
-        f"star), so what they make will not show what it says. Real pictures take:\n{lines}"
-    )
+    makes = planned.plan.task.is_generation
+    needs = [need for need in NEEDS if need.required] if makes else [need_of("planner")]
+    lines = "\n".join(f"  {describe(need)}" for need in needs)
+    told = unknown_notice(planned.prompt.text, makes, f"Real {'pictures' if makes else 'answers'} take:\n{lines}")
+    if told is not None:
+        note(f"note: {told}")
 
 
 def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, progress: Progress, cancel: Cancel) -> int:
@@ -127,6 +126,8 @@ def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, pro
         models = find_planner(options.models, options.planner_folder, progress)
         for notice in models.notices:
             note(f"note: {notice}")
+        if models.demo:
+            _say_what_is_unknown(planned)
         planner = load_planner(planner_options(options), models, progress)
     note(f"task     {planned.plan.task}")
 
