@@ -23,12 +23,12 @@ from fresh_clone import LISTS, PROJECT, ROOT, build_requirements, replace_list, 
 
 
 def resolved(project: str) -> tuple[list[str], list[str]]:
-    """What uv resolves a pyproject.toml's text to: `name==version ; markers` for all groups, and for the build."""
+    """What uv resolves a pyproject.toml's text to: `name==version ; markers` for groups and extras, and the build."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pyproject.toml").write_text(project, encoding="utf-8")
         Path(folder, "README.md").touch()
         Path(folder, "LICENSE").touch()
-        options = ("--no-hashes", "--no-header", "--no-annotate", "--no-emit-project", "--all-groups")
+        options = ("--no-hashes", "--no-header", "--no-annotate", "--no-emit-project", "--all-groups", "--all-extras")
         packages = uv("export", "--quiet", "--project", folder, *options)
         (build := Path(folder, "build.in")).write_text("\n".join(build_requirements(project)), encoding="utf-8")
         tools = uv("pip", "compile", "--quiet", "--universal", "--no-annotate", "--no-header", str(build), cwd=folder)

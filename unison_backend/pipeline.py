@@ -1,7 +1,8 @@
 """One instruction from words to a file: plan, sources, text context, engine, file.
 
-Each stage loads what it needs and lets it go before the next one, so that the text encoder and the transformer are
-never in memory together. Everything that can be refused is refused before a model is loaded.
+Models come from `Stages`, which loads one when a stage asks for it; the stage lets it go before the next one, so that
+the text encoder and the transformer are never in memory together (`batch.resident` keeps them where they fit).
+Everything that can be refused is refused before a model is loaded.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ from .sources.masks import FEATHER, MaskOptions, check_feather
 from .weights.find import ModelPaths
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-    from .engine.engine import SamplingSettings
+    from .conditioning.projector import Projector
+    from .conditioning.text_encoder import TextEncoder
+    from .engine.engine import Engine, SamplingSettings
     from .planner.base import Planner, PlanResult
+    from .planner.qwen.loading import Qwen
     from .planner.rules.intent_model import Reading
     from .sources.prepare import Annotators, Sources
 
@@ -76,6 +79,54 @@ class SourceOptions:
 
     def __post_init__(self) -> None:
         check_feather(self.feather)
+
+
+class Stages:
+    """The models of a run on its device, each loaded anew whenever it is asked for. Nothing is kept here.
+
+    Every method raises WeightsError, or InputError when there is no such file.
+    """
+
+    def __init__(self, models: ModelPaths, device: str = "auto") -> None:
+        from .engine.device import pick_device
+
+        self.models, self.device = models, pick_device(device)
+
+    def qwen(self) -> Qwen:
+        """The planner's model with its LoRA."""
+        from .planner.qwen.loading import load_qwen
+
+        return load_qwen(_path(self.models.planner), self.models.lora, device=self.device)
+
+    def projector(self) -> Projector:
+        """The projector."""
+        from .conditioning.projector import load_projector
+
+        return load_projector(_path(self.models.projector), device=self.device)
+
+    def text_encoder(self) -> TextEncoder:
+        """T5, in bfloat16 as in the reference; the small demo encoder in float32, which costs nothing."""
+        import torch
+
+        from .conditioning.text_encoder import load_text_encoder
+
+        dtype = torch.float32 if self.models.demo else torch.bfloat16
+        return load_text_encoder(_path(self.models.text_encoder), dtype=dtype, device=self.device)
+
+    def engine(self) -> Engine:
+        """Transformer and VAE."""
+        from .engine.engine import Engine
+
+        return Engine.load(_path(self.models.vace), _path(self.models.vae), self.device)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Both contexts [1, 2048, D] on the CPU, and what there is to say about them."""
+
+    positive: Tensor
+    negative: Tensor
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,33 +255,61 @@ def run(
 
     Raises UnisonError of every kind; memory that runs out becomes ResourceError.
     """
-    from .engine.device import pick_device
-    from .engine.engine import Engine
+    return run_stages(
+        planned,
+        out,
+        Stages(models, device),
+        settings,
+        negative=negative,
+        options=options,
+        progress=progress,
+        cancel=cancel,
+    )
 
+
+def run_stages(
+    planned: Planned,
+    out: Path,
+    stages: Stages,
+    settings: SamplingSettings,
+    *,
+    texts: Texts | None = None,
+    negative: str | None = None,
+    options: SourceOptions | None = None,
+    progress: Progress = silent,
+    cancel: Cancel = never,
+) -> Made:
+    """`run` with models from `stages`. texts: what `read_texts` gave, if it was called before."""
     options = options or SourceOptions()
     seconds: dict[str, float] = {}
     spec = planned.spec
     with memory_errors(f"making {spec.num_frames} frames of {spec.width}x{spec.height}", _LOWER):
-        place = pick_device(device)
         with _timed("sources", seconds):
             sources = prepare_sources(planned, options, progress, cancel)
         with _timed("text", seconds):
-            projected, missing = project_features(planned, models, place, cancel)
-            positive, negative_context = encode_texts(planned, projected, models, negative, place, progress, cancel)
+            texts = texts or read_texts(planned, stages, negative, progress, cancel)
         with _timed("load engine", seconds):
             check(cancel, "loading")
             progress("loading the engine", 0, 1)
-            engine = Engine.load(_path(models.vace), _path(models.vae), place)
+            engine = stages.engine()
             progress("loading the engine", 1, 1)
         with _timed("generate", seconds):
-            frames = engine.generate(sources, positive, negative_context, settings, progress, cancel)
+            frames = engine.generate(sources, texts.positive, texts.negative, settings, progress, cancel)
             if planned.plan.source is not None and options.composite:
                 from .sources.composite import composite
 
                 frames = composite(frames, sources.video, sources.mask, options.feather, progress, cancel)
     with _timed("write", seconds):
         notices = write(out, frames, planned, settings, progress, cancel)
-    return Made(out, (*models.notices, *sources.notices, *missing, *notices), seconds)
+    return Made(out, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
+
+
+def read_texts(
+    planned: Planned, stages: Stages, negative: str | None, progress: Progress = silent, cancel: Cancel = never
+) -> Texts:
+    """What the engine reads of a plan: both contexts, the positive one with the projected tokens."""
+    projected, missing = project_features(planned, stages, cancel)
+    return Texts(*encode_texts(planned, projected, stages, negative, progress, cancel), missing)
 
 
 def prepare_sources(planned: Planned, options: SourceOptions, progress: Progress, cancel: Cancel) -> Sources:
@@ -253,44 +332,40 @@ def prepare_sources(planned: Planned, options: SourceOptions, progress: Progress
     return sources
 
 
-def project_features(
-    planned: Planned, models: ModelPaths, device: torch.device, cancel: Cancel
-) -> tuple[Tensor | None, tuple[str, ...]]:
+def project_features(planned: Planned, stages: Stages, cancel: Cancel) -> tuple[Tensor | None, tuple[str, ...]]:
     """The projected tokens [1, 4, 4096] on the CPU, and a notice when a planner cannot give the features for them.
 
     The planner's own features are used when it had any; after rules they come from the planner folder's prefill.
     """
+    models = stages.models
     if models.projector is None or models.planner is None:
         return None, ()
-    from .conditioning.projector import load_projector, project
-    from .planner.qwen.loading import load_qwen
+    from .conditioning.projector import project
     from .planner.qwen.planner import QwenPlanner
 
     features = planned.features
     if features is None:
-        qwen = load_qwen(models.planner, models.lora, device=device)
+        qwen = stages.qwen()
         if not qwen.has_planning:
             return None, (f"{models.planner} has no planning weights: made without projected tokens",)
         features = QwenPlanner(qwen).features(planned.prompt, cancel=cancel)
-    return project(load_projector(models.projector, device=device), features).cpu(), ()
+    return project(stages.projector(), features).cpu(), ()
 
 
 def encode_texts(
     planned: Planned,
     projected: Tensor | None,
-    models: ModelPaths,
+    stages: Stages,
     negative: str | None,
-    device: torch.device,
     progress: Progress,
     cancel: Cancel,
 ) -> tuple[Tensor, Tensor]:
     """Both contexts [1, 2048, D]: T5 rows of the text with pads, on the positive side the projected tokens too."""
     from .conditioning.text_context import clean_text, negative_prompt, text_context
-    from .conditioning.text_encoder import load_text_encoder
 
     check(cancel, "reading the instruction")
     progress("reading the instruction", 0, 2)
-    encoder = load_text_encoder(_path(models.text_encoder), dtype=_text_dtype(models), device=device)
+    encoder = stages.text_encoder()
     progress("reading the instruction", 1, 2)
     check(cancel, "reading the instruction")
     positive = text_context(encoder.encode(clean_text(planned.prompt.text)).cpu(), projected)
@@ -331,13 +406,6 @@ def _path(path: Path | None) -> Path:
     if path is None:
         raise InputError("a model file is missing; `unison doctor` says which")
     return path
-
-
-def _text_dtype(models: ModelPaths) -> torch.dtype:
-    """T5 runs in bfloat16 as in the reference; the small demo encoder in float32, which costs nothing."""
-    import torch
-
-    return torch.float32 if models.demo else torch.bfloat16
 
 
 @contextmanager

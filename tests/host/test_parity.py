@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from unison_backend import pipeline
 from unison_backend.conditioning import text_context as conditioning
 from unison_backend.demo import set as demo
-from unison_backend.engine.engine import Engine, SamplingSettings, initial_noise
+from unison_backend.engine.engine import SamplingSettings, initial_noise
 from unison_backend.engine.vace_context import encode_context
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.progress import never, silent
@@ -20,7 +20,6 @@ from unison_backend.sources.prepare import prepare
 from unison_backend.weights.find import ModelPaths
 
 STEPS = 8
-CPU = torch.device("cpu")
 CASES = {
     "text_to_image": ("Create a 64x64 image of a red circle on a blue background.", ()),
     "image_editing": ("Replace the circle in <image1> with a square. Here is the mask <mask1>.", ("image1", "mask1")),
@@ -76,11 +75,12 @@ def engine_latents(text: str, files: demo.DemoSet) -> torch.Tensor:
         files.vace, files.vae, files.text_encoder, files.projector, files.planner, files.lora, demo=True
     )
     sources = prepare(planned.plan, planned.spec, planned.media)
-    projected, _ = pipeline.project_features(planned, models, CPU, never)
+    stages = pipeline.Stages(models, "cpu")
+    projected, _ = pipeline.project_features(planned, stages, never)
     assert projected is not None
-    contexts = pipeline.encode_texts(planned, projected, models, None, CPU, silent, never)
+    contexts = pipeline.encode_texts(planned, projected, stages, None, silent, never)
     assert all(context.shape[1] == conditioning.CONTEXT_ROWS for context in contexts)
-    engine = Engine.load(files.vace, files.vae, CPU)
+    engine = stages.engine()
     context = encode_context(sources, engine.encode)
     noise = initial_noise((1, 16, *context.shape[2:]), seed=7)
     latents = engine.sample(noise, context, *contexts, SamplingSettings(steps=STEPS, seed=7))

@@ -99,7 +99,7 @@ def test_requirements_are_the_projects_dependencies_and_leave_torch_to_the_host(
 
 def test_groups():
     groups = PROJECT["dependency-groups"]
-    assert {d.split(">")[0] for d in groups["standalone"]} == {"torch", "torchvision", "diffusers"}
+    assert {d.split(">")[0] for d in groups["standalone"]} == {"filelock", "torch", "torchvision", "diffusers"}
     assert PROJECT["tool"]["uv"]["default-groups"] == ["standalone", "test"]
 
 

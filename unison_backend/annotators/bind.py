@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -100,21 +101,34 @@ class AnnotatorPaths:
         )
 
 
-def annotators(paths: AnnotatorPaths, device: torch.device, read_target: ReadTarget) -> Annotators:
-    """Hooks for `sources.prepare`; without both detector and segmenter masks are not found."""
+def annotators(
+    paths: AnnotatorPaths, device: torch.device, read_target: ReadTarget, *, keep: bool = False
+) -> Annotators:
+    """Hooks for `sources.prepare`; without both detector and segmenter masks are not found.
 
-    def find_mask(target: str, video: Tensor, progress: Progress, cancel: Cancel) -> tuple[Tensor, str]:
+    keep: models stay loaded from one call to the next.
+    """
+    remember: Callable[[Any], Any] = cache if keep else lambda function: function
+
+    @remember
+    def found_models() -> tuple[Detector, Segmenter]:
         from .detector import load_detector
         from .segmenter import load_segmenter
 
         if paths.detector is None or paths.segmenter is None:
             raise ValueError("a mask is found with both")
-        detector = load_detector(paths.detector, device=device)
-        segmenter = load_segmenter(paths.segmenter, device=device)
+        return load_detector(paths.detector, device=device), load_segmenter(paths.segmenter, device=device)
+
+    @remember
+    def control_models(kind: str) -> dict[str, Any]:
+        return _control_models(paths.control, kind, device)
+
+    def find_mask(target: str, video: Tensor, progress: Progress, cancel: Cancel) -> tuple[Tensor, str]:
+        detector, segmenter = found_models()
         return mask_finder(detector, segmenter, read_target, paths.threshold)(target, video, progress, cancel)
 
     def make_map(kind: str, video: Tensor, progress: Progress, cancel: Cancel) -> tuple[Tensor, str]:
-        return map_maker(_control_models(paths.control, kind, device))(kind, video, progress, cancel)
+        return map_maker(control_models(kind))(kind, video, progress, cancel)
 
     return Annotators(find_mask if paths.detector and paths.segmenter else None, make_map)
 

@@ -1,4 +1,4 @@
-"""The command line: `unison plan`, `run`, `merge`, `doctor`; `data`, `train` and `eval` are in `training.py`.
+"""The command line: `unison plan`, `run`, `batch`, `merge`, `doctor`; `data`, `train` and `eval` are in `training.py`.
 
 Exit status: 0 done, 2 bad input (one clear line on stderr), 130 cancelled, 1 anything else.
 """
@@ -18,7 +18,7 @@ from .run import run_command
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = make_parser(plan_command, run_command, _merge, _doctor).parse_args(arguments)
+    options = make_parser(plan_command, run_command, _batch, _merge, _doctor).parse_args(arguments)
     _take_text_from_set(options)
     for stream in (sys.stdout, sys.stderr):
         # Instructions are in any language, whatever the terminal's own encoding is.
@@ -42,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT if isinstance(told, InputError) else FAILED
 
 
+def _batch(options: argparse.Namespace) -> int:
+    from .batch import batch_command
+
+    return batch_command(options)
+
+
 def _merge(options: argparse.Namespace) -> int:
     from ..planner.qwen.merging import merge
     from .terminal import Bar
@@ -63,5 +69,5 @@ def _doctor(options: argparse.Namespace) -> int:
 def _take_text_from_set(options: argparse.Namespace) -> None:
     """`--set width=64 "Draw a fox"`: what follows the settings and is none of them is the instruction."""
     groups = getattr(options, "set", [])
-    if groups and options.text is None and "=" not in groups[-1][-1]:
+    if groups and getattr(options, "text", "") is None and "=" not in groups[-1][-1]:
         options.text = groups[-1].pop()

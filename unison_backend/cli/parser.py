@@ -20,7 +20,9 @@ Command = Callable[[argparse.Namespace], int]
 _MODELS = "a models folder as ComfyUI's (default: UNISON_MODELS, else the embedded demo models)"
 
 
-def make_parser(plan: Command, run: Command, merge: Command, doctor: Command) -> argparse.ArgumentParser:
+def make_parser(
+    plan: Command, run: Command, batch: Command, merge: Command, doctor: Command
+) -> argparse.ArgumentParser:
     """The parser of `unison`, each command bound to its function."""
     parser = argparse.ArgumentParser(
         prog="unison", description="Unison: one instruction, planned and made into a picture, a video or an answer."
@@ -29,6 +31,7 @@ def make_parser(plan: Command, run: Command, merge: Command, doctor: Command) ->
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_plan(commands.add_parser("plan", help="show what an instruction means, without making anything"), plan)
     _add_run(commands.add_parser("run", help="make what an instruction asks for, or answer it"), run)
+    _add_batch(commands.add_parser("batch", help="make a file of instructions with models that stay loaded"), batch)
     _add_merge(commands.add_parser("merge", help="merge a planning LoRA into a Qwen2.5-VL folder"), merge)
     _add_doctor(commands.add_parser("doctor", help="say what is installed, found and missing"), doctor)
     cli_training.add(commands)
@@ -54,6 +57,28 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_planning(parser)
     _add_given(parser)
     _add_sources(parser)
+    parser.add_argument("--keep-sources", type=Path, metavar="DIR", help="write control video, mask, references as PNG")
+    _add_making(parser)
+    parser.set_defaults(command=command)
+
+
+def _add_batch(parser: argparse.ArgumentParser, command: Command) -> None:
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help='lines of {"prompt": ...}; the fields are in docs/scale.md'
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="where results and results.jsonl go")
+    parser.add_argument("--ray", action="store_true", help="make lines in Ray's workers (RAY_ADDRESS: on its cluster)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="of Ray, at most")
+    parser.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="of Ray's workers")
+    parser.add_argument("--cpus-per-worker", type=float, default=1.0, metavar="N", help="of Ray's workers")
+    _add_planning(parser)
+    _add_sources(parser)
+    _add_making(parser)
+    parser.set_defaults(command=command)
+
+
+def _add_making(parser: argparse.ArgumentParser) -> None:
+    """How pictures, videos and answers are made, and with which files."""
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument(
@@ -74,7 +99,6 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     parser.add_argument("--temperature", type=float, default=0.0, help="of answers; 0 is greedy")
     parser.add_argument("--keep-lora", action="store_true", help="leave the planning LoRA on while answering")
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.set_defaults(command=command)
 
 
 def _add_text(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +171,6 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--control-model", type=Path, action="append", default=[], metavar="PATH", help="for depth, pose or flow maps"
     )
-    group.add_argument("--keep-sources", type=Path, metavar="DIR", help="write control video, mask, references as PNG")
 
 
 def _add_merge(parser: argparse.ArgumentParser, command: Command) -> None:

@@ -79,7 +79,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
     cfg = SamplingSettings.cfg if options.cfg is None else options.cfg
     sampling = SamplingSettings(options.steps, cfg, options.shift, options.seed)
     note("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned))))
-    models = resolve_models(options.models, _given(options), progress)
+    models = resolve_models(options.models, given_models(options), progress)
     if models.demo:
         _say_what_is_unknown(planned)
         sampling = sampling if options.cfg is not None else replace(sampling, cfg=DEMO_CFG)
@@ -140,7 +140,7 @@ def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, pro
     return DONE
 
 
-def _given(options: argparse.Namespace) -> dict[str, Path | None]:
+def given_models(options: argparse.Namespace) -> dict[str, Path | None]:
     """Model files named one by one."""
     files = {key: getattr(options, key) for key in ("vace", "vae", "text_encoder", "projector")}
     return files | {"planner": options.planner_folder, "lora": options.planner_lora}

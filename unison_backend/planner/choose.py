@@ -38,9 +38,12 @@ def choose_planner(options: PlannerOptions, models: ModelPaths, progress: Progre
     """
     if options.name not in PLANNERS:
         raise InputError(f"--planner is {options.name!r}; it is one of {', '.join(PLANNERS)}")
-    if options.name == "rules" or (options.name == "auto" and not _plans_by_itself(options, models)):
-        return RulesPlanner()
-    return load_planner(options, models, progress)
+    return load_planner(options, models, progress) if plans_with_qwen(options, models) else RulesPlanner()
+
+
+def plans_with_qwen(options: PlannerOptions, models: ModelPaths) -> bool:
+    """Whether these options have a Qwen plan: it is asked for, or `auto` finds one with planning weights."""
+    return options.name == "qwen" or (options.name == "auto" and _plans_by_itself(options, models))
 
 
 def _plans_by_itself(options: PlannerOptions, models: ModelPaths) -> bool:

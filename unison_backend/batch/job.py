@@ -1,0 +1,137 @@
+"""A line of a batch as values, and what all lines share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..annotators.bind import AnnotatorPaths
+from ..defaults import MAX_NEW_TOKENS, SEED, SHIFT, STEPS
+from ..media.from_files import FileMedia
+from ..media.kinds import check_file
+from ..plan.prompt import Prompt
+from ..plan.tasks import Make
+from ..planner.choose import PlannerOptions
+from ..sources.given import GivenSources
+from ..sources.masks import FEATHER, MaskOptions
+from ..weights.find import ModelPaths
+
+if TYPE_CHECKING:
+    from ..engine.engine import SamplingSettings
+
+_NAME_LENGTH = 20
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """One line, read and checked. number: its line; name: of its result, by content.
+
+    cfg: None is the models' own. settings: the person's own values over the plan, by field.
+    """
+
+    number: int
+    prompt: Prompt
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    given: GivenSources = field(default_factory=GivenSources)
+    make: Make = "auto"
+    planner: str = "auto"
+    steps: int = STEPS
+    cfg: float | None = None
+    shift: float = SHIFT
+    seed: int = SEED
+    negative: str | None = None
+    composite: bool = True
+    feather: int = FEATHER
+    mask: MaskOptions = field(default_factory=MaskOptions)
+    max_new_tokens: int = MAX_NEW_TOKENS
+    temperature: float = 0.0
+    name: str = ""
+
+    def sampling(self, cfg: float) -> SamplingSettings:
+        """How it is denoised. cfg: the models' own. Raises InputError for values out of range."""
+        from ..engine.engine import SamplingSettings
+
+        return SamplingSettings(self.steps, cfg if self.cfg is None else self.cfg, self.shift, self.seed)
+
+    @property
+    def text(self) -> str:
+        """The instruction with its files, as in `unison run`."""
+        return "".join(part if isinstance(part, str) else f"###{part.path}###" for part in self.prompt.segments)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all lines share; it goes to every worker. threads: of torch, so that each makes the same pixels."""
+
+    out: Path
+    models: ModelPaths
+    planner: PlannerOptions = field(default_factory=PlannerOptions)
+    annotators: AnnotatorPaths = field(default_factory=AnnotatorPaths)
+    device: str = "auto"
+    threads: int | None = None
+    keep_lora: bool = False
+
+
+def name_of(job: Job, setup: Setup) -> str:
+    """The name of a job's result: a hash of all that it is made of (files by their content, models by path and size).
+
+    Raises MediaError for a file that cannot be read.
+    """
+    media = FileMedia(job.prompt.media)
+    _ = media.infos  # says in words which file is wrong
+    pads = [_content(Path(medium.path)) if medium.path else None for medium in job.prompt.media]
+    given = {
+        key: [_content(path) for path in value] if key == "references" else _plain(value)
+        for key, value in vars(job.given).items()
+    }
+    values = {
+        key: _plain(value) for key, value in vars(job).items() if key not in ("number", "name", "prompt", "given")
+    }
+    known = {
+        "text": job.prompt.text,
+        "media": pads,
+        "given": given,
+        "models": [_identity(path) for path in _models(setup)],
+        **values,
+    }
+    text = json.dumps(known, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:_NAME_LENGTH]
+
+
+def _models(setup: Setup) -> Iterator[Path | None]:
+    models, annotators = setup.models, setup.annotators
+    yield from (models.vace, models.vae, models.text_encoder, models.projector, models.planner, models.lora)
+    yield from (annotators.detector, annotators.segmenter, *annotators.control)
+
+
+def _identity(path: Path | None) -> list[Any] | None:
+    if path is None:
+        return None
+    return [path.name, path.stat().st_size if path.is_file() else None]
+
+
+def _content(path: Path) -> str:
+    check_file(path)  # says in words what is wrong with it
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(_CHUNK):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, Path):
+        return _content(value)
+    if isinstance(value, MaskOptions):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (bool, int, float, str)) or value is None:
+        return value
+    return repr(value)

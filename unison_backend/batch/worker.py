@@ -1,0 +1,192 @@
+"""Makes jobs, one after the other, with models that stay loaded. An error is a row; only cancelling ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ..annotators.bind import annotators
+from ..defaults import CFG
+from ..demo.set import CFG as DEMO_CFG
+from ..errors import Cancelled, InputError, broken_library
+from ..pipeline import (
+    Planned,
+    SourceOptions,
+    Texts,
+    check_runnable,
+    encode_texts,
+    make_plan,
+    project_features,
+    run_stages,
+)
+from ..plan.report import as_json
+from ..planner.base import Planner
+from ..planner.choose import load_planner, plans_with_qwen
+from ..planner.rules.plan import RulesPlanner
+from ..planner.rules.targets import parse_target
+from ..progress import Cancel, Progress, check, never, silent
+from .attempts import MAX_DEATHS, attempt, deaths, told
+from .job import Job, Setup
+from .log import Row
+from .resident import Resident
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..planner.qwen.planner import QwenPlanner
+
+Emit = Callable[[Row], None]
+SUFFIXES = {"image": ".png", "video": ".mp4"}
+# Lines that go through one stage together where the models take turns in memory.
+TOGETHER = 32
+
+
+@dataclass
+class _Work:
+    """A job on its way through the stages."""
+
+    job: Job
+    planned: Planned | None = None
+    projected: Tensor | None = None
+    notices: tuple[str, ...] = ()
+    texts: Texts | None = None
+    seconds: float = 0.0
+    row: Row | None = None
+
+
+class Worker:
+    """One process's models and what it does with a job."""
+
+    def __init__(self, setup: Setup, progress: Progress = silent, cancel: Cancel = never) -> None:
+        self._setup, self._progress, self._cancel = setup, progress, cancel
+        if setup.threads is not None:
+            import torch
+
+            torch.set_num_threads(setup.threads)
+        self._stages = Resident(setup.models, setup.device)
+        hooks = annotators(setup.annotators, self._stages.device, parse_target, keep=True)
+        self._options = SourceOptions(annotators=hooks)
+        self._own_planner: QwenPlanner | None = None
+
+    def make(self, jobs: Sequence[Job], emit: Emit) -> None:
+        """A row for each job, as soon as it is there. Raises Cancelled."""
+        size = 1 if self._stages.fits else TOGETHER
+        for start in range(0, len(jobs), size):
+            works = [_Work(job) for job in jobs[start : start + size]]
+            for step in (self._plan, self._read, self._make):
+                for work in works:
+                    if work.row is None:
+                        self._take(work, step)
+                        if work.row is not None:
+                            emit(work.row)
+
+    def _take(self, work: _Work, step: Callable[[_Work], None]) -> None:
+        """One stage of one job; what it raises is the job's row."""
+        job, out = work.job, self._setup.out
+        check(self._cancel, "the batch")
+        if deaths(out, job.name) >= MAX_DEATHS:
+            work.row = failure(job, RuntimeError(told(out, job.name)))
+            return
+        start = perf_counter()
+        try:
+            with attempt(out, job.name):
+                step(work)
+        except Cancelled:
+            raise
+        except Exception as error:
+            work.row = failure(job, error, work.planned)
+        work.seconds += perf_counter() - start
+        if work.row is not None:
+            work.row = replace(work.row, seconds=round(work.seconds, 3))
+
+    def _plan(self, work: _Work) -> None:
+        job = work.job
+        planner = self._planner(job)
+        work.planned = planned = make_plan(
+            job.prompt, dict(job.settings), planner, self._progress, self._cancel, job.given, job.make
+        )
+        if planned.plan.task.is_generation:
+            work.projected, work.notices = project_features(planned, self._stages, self._cancel)
+        else:
+            work.row = self._answer(work, planner)
+
+    def _read(self, work: _Work) -> None:
+        planned = _given(work.planned)
+        contexts = encode_texts(planned, work.projected, self._stages, work.job.negative, self._progress, self._cancel)
+        work.texts = Texts(*contexts, work.notices)
+
+    def _make(self, work: _Work) -> None:
+        job, planned = work.job, _given(work.planned)
+        options = replace(self._options, composite=job.composite, feather=job.feather, mask=job.mask)
+        out = check_runnable(planned, result_path(self._setup, job, planned), options.annotators)
+        made = run_stages(
+            planned, out, self._stages, job.sampling(own_cfg(self._setup)), texts=work.texts, negative=job.negative,
+            options=options, progress=self._progress, cancel=self._cancel,
+        )  # fmt: skip
+        # What the models have to say is the batch's, not each line's.
+        notices = made.notices[len(self._setup.models.notices) :]
+        work.row = Row(
+            job.number, job.name, "done", job.text, path=out.name, plan=_plan_of(planned), notices=list(notices)
+        )
+
+    def _answer(self, work: _Work, planner: Planner) -> Row:
+        from ..planner.qwen.planner import AnswerSettings, QwenPlanner
+
+        job, planned = work.job, _given(work.planned)
+        qwen = planner if isinstance(planner, QwenPlanner) else self._qwen()
+        settings = AnswerSettings(job.max_new_tokens, job.temperature, job.seed, self._setup.keep_lora)
+        answer = qwen.answer(planned.prompt, planned.media, settings, cancel=self._cancel)
+        return Row(job.number, job.name, "done", job.text, answer=answer, plan=_plan_of(planned))
+
+    def _planner(self, job: Job) -> Planner:
+        options = replace(self._setup.planner, name=job.planner)
+        return self._qwen() if plans_with_qwen(options, self._setup.models) else RulesPlanner()
+
+    def _qwen(self) -> QwenPlanner:
+        """The Qwen that plans and answers: the one that gives features, or one of its own when options ask for it."""
+        from ..planner.qwen.planner import QwenPlanner
+
+        options = replace(self._setup.planner, name="auto", device=self._setup.device)
+        plain = (options.lora, options.dtype, options.attention, options.quantize) == (None, "auto", "auto", None)
+        if plain:
+            return QwenPlanner(self._stages.qwen())
+        if self._own_planner is None:
+            self._own_planner = load_planner(options, self._setup.models, self._progress)
+        return self._own_planner
+
+
+def failure(job: Job, error: Exception, planned: Planned | None = None) -> Row:
+    """The row of a job that could not be made."""
+    shown = broken_library(error) or error
+    why = str(shown).strip() or type(shown).__name__
+    return Row(
+        job.number,
+        job.name,
+        "refused" if isinstance(error, InputError) else "failed",
+        job.text,
+        plan=None if planned is None else _plan_of(planned),
+        error=why,
+    )
+
+
+def own_cfg(setup: Setup) -> float:
+    """The guidance of models for which nobody says another."""
+    return DEMO_CFG if setup.models.demo else CFG
+
+
+def result_path(setup: Setup, job: Job, planned: Planned) -> Path:
+    """Where a job's picture or video goes."""
+    return setup.out / f"{job.name}{SUFFIXES[planned.plan.output]}"
+
+
+def _plan_of(planned: Planned) -> dict[str, Any]:
+    return as_json(planned.plan, planned.spec)
+
+
+def _given(planned: Planned | None) -> Planned:
+    if planned is None:
+        raise ValueError("a job is planned before it is made")
+    return planned

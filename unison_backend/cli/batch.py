@@ -1,0 +1,133 @@
+"""`unison batch`: a file of instructions, made with models that stay loaded."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..progress import Progress, silent
+from .common import BAD_INPUT, DONE, FAILED, make_of, note, planner_options, say, settings_of
+
+if TYPE_CHECKING:
+    from ..batch.batch import Executor, Tally
+    from ..batch.job import Job, Setup
+    from ..batch.log import Row
+
+
+def batch_command(options: argparse.Namespace) -> int:
+    """Make every line of a file; 0 when all of them are there, 2 when lines were refused, 1 when some failed."""
+    from ..batch.batch import run_batch
+    from .terminal import Bar, stop_signal
+
+    with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
+        setup = _setup(options, progress)
+        for notice in setup.models.notices:
+            note(f"note: {notice}")
+        tell = _Tell(options.quiet)
+        # Each line has a report of its own; the bars of its stages would stand between them.
+        tally = run_batch(options.file, setup, _defaults(options), _executor(options), tell, silent, cancel)
+    say(
+        f"{tally.lines} lines: {tally.done + tally.found} done ({tally.found} of them before), "
+        f"{tally.refused} refused, {tally.failed} failed; {setup.out / 'results.jsonl'}"
+    )
+    return FAILED if tally.failed else BAD_INPUT if tally.refused else DONE
+
+
+class _Tell:
+    """A line on standard error for each row: how far it is, how long each takes, what went wrong."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._names: set[str] = set()
+        self._first = 0.0
+
+    def __call__(self, row: Row, tally: Tally) -> None:
+        if row.error is not None:
+            note(f"line {row.line}: {row.error}")
+        if row.seconds is None or row.name in self._names:
+            return
+        self._names.add(row.name)
+        made = len(self._names)
+        if made == 1:
+            self._first = perf_counter()
+        if not self._quiet:
+            result = row.path or ("answered" if row.answer is not None else row.status)
+            note(f"{made}/{tally.to_make}  {result}{self._pace(made, tally.to_make)}")
+
+    def _pace(self, made: int, to_make: int) -> str:
+        """Of the lines behind the first one, which also waits for its models."""
+        if made == 1:
+            return ""
+        each = (perf_counter() - self._first) / (made - 1)
+        return f"  {each:.2f} s a line, {_time(max(to_make - made, 0) * each)} left"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _setup(options: argparse.Namespace, progress: Progress) -> Setup:
+    import torch
+
+    from ..annotators.bind import AnnotatorPaths
+    from ..batch.job import Setup
+    from ..demo.fallback import resolve_models
+    from ..weights.find import named_folder
+    from .run import given_models
+
+    paths = AnnotatorPaths(options.detector, options.segmenter, tuple(options.control_model), options.threshold)
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"--out {options.out} is a file; name a folder, the results of all lines go into it")
+    return Setup(
+        out=options.out,
+        models=resolve_models(options.models, given_models(options), progress),
+        planner=planner_options(options),
+        annotators=paths.completed(options.models or named_folder()),
+        device=options.device,
+        threads=torch.get_num_threads(),
+        keep_lora=options.keep_lora,
+    )
+
+
+def _defaults(options: argparse.Namespace) -> Job:
+    """What a line that does not say otherwise is made with."""
+    from ..batch.job import Job
+    from ..plan.prompt import Prompt
+    from ..sources.masks import MaskOptions
+
+    return Job(
+        number=0,
+        prompt=Prompt(("-",)),
+        settings=settings_of(options),
+        make=make_of(options),
+        planner=options.planner,
+        steps=options.steps,
+        cfg=options.cfg,
+        shift=options.shift,
+        seed=options.seed,
+        negative=options.negative,
+        composite=options.composite,
+        feather=options.feather,
+        mask=MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur),
+        max_new_tokens=options.max_new_tokens,
+        temperature=options.temperature,
+    )
+
+
+def _executor(options: argparse.Namespace) -> Executor:
+    if not options.ray:
+        if options.workers != 1:
+            raise InputError("--workers takes --ray: one process makes one line at a time")
+        from ..batch.here import make_here
+
+        return make_here
+    from ..batch.on_ray import OnRay
+
+    if options.workers < 1:
+        raise InputError(f"--workers is {options.workers}; it is 1 or more")
+    return replace(OnRay(options.workers), gpus=options.gpus_per_worker, cpus=options.cpus_per_worker)
