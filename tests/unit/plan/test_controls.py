@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -42,10 +41,8 @@ def negative(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, file.__name__, file)
     monkeypatch.setitem(CONTROLS, "negative", ControlKind())
     shutil.copytree(language.LANGUAGES, tmp_path / "languages")
-    rules = tmp_path / "languages" / "en" / "rules.json"
-    data = json.loads(rules.read_text(encoding="utf-8"))
-    data["patterns"]["control"]["negative"] = r"\bphotographic negative\b"
-    rules.write_text(json.dumps(data), encoding="utf-8")
+    with (tmp_path / "languages" / "en" / "controls.toml").open("a", encoding="utf-8") as rules:
+        rules.write("\n[kind.negative]\npattern = '\\bphotographic negative\\b'\n")
     monkeypatch.setattr(language, "LANGUAGES", tmp_path / "languages")
     language.load.cache_clear()
     yield
@@ -86,4 +83,4 @@ def test_each_kind_has_what_its_row_says() -> None:
 
 @pytest.mark.parametrize("name", ["en", "zh"])
 def test_each_language_has_words_for_each_kind(name: str) -> None:
-    assert {kind for kind, _ in language.load(name).named("control")} == set(CONTROLS)
+    assert {rule.name for rule in language.load(name).rules("controls.kind")} == set(CONTROLS)

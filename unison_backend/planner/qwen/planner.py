@@ -231,7 +231,7 @@ def _with_target(plan: Plan, prompt: Prompt) -> Plan:
     """An edit with what the words name as its thing: no signal token says that, so the rules read it."""
     if plan.source is None:
         return plan
-    from ..rules.language import read
+    from ..rules.reading import read
     from ..rules.targets import target
 
     sought = target(*read(prompt))

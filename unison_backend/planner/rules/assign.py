@@ -80,7 +80,7 @@ def _edit(text: Text, language: Language) -> Roles:
 def _restyle(text: Text, language: Language) -> Roles:
     """Without a mask nothing of a source would be kept: its shapes (for colours to come, its brightness) steer."""
     source = _worked_on(text, language)
-    by = "grey" if language.search("colourise", text.value) else RESTYLE_BY
+    by = "grey" if language.search("controls.colourise", text.value) else RESTYLE_BY
     return Roles(
         _kind(source, text), control=source, control_kind=by, references=_rest(text, {source}), target=WHOLE_FRAME
     )
@@ -104,7 +104,7 @@ def _control(text: Text, language: Language) -> Roles:
     if output == "image" and (says_frames(text, language) or measures.length(text.value, language)):
         return _frames(text, language)
     frames = _frame_places(text, {medium}, language) if output == "video" else ()
-    if output == "video" and not frames and language.search("animate", text.value):
+    if output == "video" and not frames and language.search("roles.animate", text.value):
         frames = tuple(Frame(picture, "first") for picture in list(_rest(text, {medium}))[:1])
     taken = {medium, *(frame.medium for frame in frames)}
     return Roles(output, control=medium, control_kind=kind, frames=frames, references=_rest(text, taken))
@@ -174,9 +174,9 @@ def masked(masks: tuple[int, ...], text: Text, language: Language) -> Roles:
 
 def _named_mask(masks: tuple[int, ...], text: Text, language: Language) -> int | None:
     """The first of `masks` that words call the mask; words that bring in every unnamed one do not single it out."""
-    for index, match in roles.linked("mask", text, language):
+    for index, match in roles.linked("roles.mask", text, language):
         everyones = text.value.endswith(MASK_WORDS.lower(), 0, match.end())
-        if index in masks and not everyones and not language.search("mask_reject", match.group()):
+        if index in masks and not everyones:
             return index
     return None
 
@@ -231,7 +231,7 @@ def _worked_on(text: Text, language: Language) -> int:
 
 def _source(candidates: Sequence[int], text: Text, language: Language) -> int:
     """Of several media the one that words call the source, else the one that something is put into."""
-    said = [i for i, _ in roles.linked("source", text, language) if i in candidates]
+    said = [i for i, _ in roles.linked("roles.source", text, language) if i in candidates]
     return said[0] if said else _put_into(candidates, text, language)
 
 
@@ -242,8 +242,8 @@ def _put_into(candidates: Sequence[int], text: Text, language: Language) -> int:
     candidates = [i for i in candidates if i in positions][:_TOLD_APART] or candidates[:1]
     if len(candidates) == 1:
         return candidates[0]
-    lent = [i for i in candidates if _is_called(("origin", "origin_post"), positions[i], text, language)]
-    into = [i for i in candidates if _is_called(("destination", "destination_post"), positions[i], text, language)]
+    lent = [i for i in candidates if _is_called("origin", positions[i], text, language)]
+    into = [i for i in candidates if _is_called("destination", positions[i], text, language)]
     ranked = (_without(into, lent), _without(candidates, lent), into, candidates)
     return next(found for found in ranked if found)[0]
 
@@ -252,20 +252,20 @@ def _without(some: Sequence[int], others: Sequence[int]) -> list[int]:
     return [i for i in some if i not in others]
 
 
-def _is_called(keys: tuple[str, str], position: int, text: Text, language: Language) -> bool:
-    """Whether the words before a medium match the first key, or those behind it the second."""
+def _is_called(role: str, position: int, text: Text, language: Language) -> bool:
+    """Whether the words before or behind a medium make it the `role`."""
     before, behind = roles.around(text, position)
-    return bool(language.search(keys[0], before) or language.match(keys[1], behind))
+    return bool(language.search(f"roles.{role}_before", before) or language.match(f"roles.{role}_behind", behind))
 
 
 def _frame_places(text: Text, taken: set[int], language: Language) -> tuple[Frame, ...]:
     """Pictures that words call the first or last frame."""
     pictures = list(roles.media_of("image", text, taken))
-    if len(pictures) >= 2 and language.search("both", text.value):
+    if len(pictures) >= 2 and language.search("roles.both", text.value):
         return (Frame(pictures[0], "first"), Frame(pictures[1], "last"))
     places: dict[int, Place] = {}
     for place in _ENDS:
-        for index, _ in roles.linked(str(place), text, language):
+        for index, _ in roles.linked(f"roles.{place}", text, language):
             if index in pictures and place not in places.values():
                 places.setdefault(index, place)
     return tuple(Frame(index, places[index]) for index in sorted(places))

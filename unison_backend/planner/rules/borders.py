@@ -14,7 +14,7 @@ UNSAID = Fraction(1, 4)
 
 def said_borders(text: str, language: Language) -> Borders:
     """An aspect where one is said; else the named sides, or all of them, by the amount that is said."""
-    sides = tuple(side for side in SIDES if language.search(f"border_{side}", text))
+    sides = tuple(side for side in SIDES if language.search(f"borders.{side}", text))
     if aspect := _aspect(text, language):
         return Borders(**dict.fromkeys(sides, 1), aspect=aspect)  # type: ignore[arg-type]
     amount = _amount(text, language)
@@ -31,12 +31,12 @@ def _aspect(text: str, language: Language) -> tuple[int, int] | None:
 
 def _amount(text: str, language: Language) -> int | Fraction:
     """Pixels, a percentage, "by half", "twice as wide"; `UNSAID` where nothing is said."""
-    for match in language.find("border_pixels", text):
+    for match in language.find("borders.pixels", text):
         if (number := parse_number(match.group("n"), language)) and number >= 1:
             return int(number)
-    for match in language.find("border_percent", text):
+    for match in language.find("borders.percent", text):
         if number := parse_number(match.group("n"), language):
             return number / 100
-    if language.search("border_twice", text):
+    if language.search("borders.twice", text):
         return Fraction(1, 1)
-    return Fraction(1, 2) if language.search("border_half", text) else UNSAID
+    return Fraction(1, 2) if language.search("borders.half", text) else UNSAID

@@ -17,7 +17,7 @@ _DERIVED = 24
 
 def control_input(text: Text, language: Language) -> tuple[int, Control] | None:
     """A control map, or footage whose pose, depth, edges or motion is to be followed: its index and kind."""
-    for index, match in roles.linked("control", text, language):
+    for index, match in roles.linked("controls.kind", text, language):
         before = text.value[max(0, match.start() - _INTO) : match.start()]
         if _is_given(match, index, before, text, language):
             return index, _kind(index, text, language)
@@ -26,52 +26,53 @@ def control_input(text: Text, language: Language) -> tuple[int, Control] | None:
 
 def kind_said(text: Text, language: Language) -> Control:
     """The kind of map that the words speak of, wherever; `MAP` when they speak of none."""
-    return next((kind for kind, pattern in language.named("control") if pattern.search(text.value)), MAP)
+    kinds = (rule.name for rule, pattern in language.compiled("controls.kind") if pattern.search(text.value))
+    return next(kinds, MAP)
 
 
 def followed_motion(text: Text, language: Language) -> tuple[int, Control] | None:
     """ "the robot dances like the woman in <pad>"."""
-    if "video" not in text.kinds or not language.search("motion", text.value):
+    if "video" not in text.kinds or not language.search("controls.motion", text.value):
         return None
-    return (text.kinds.index("video"), "pose") if language.search("motion_follow", text.value) else None
+    return (text.kinds.index("video"), "pose") if language.search("controls.followed", text.value) else None
 
 
 def _followed_pose(text: Text, language: Language) -> tuple[int, Control] | None:
     """ "in the pose of the man in <pad>"."""
-    posed = [i for i, _ in roles.linked("follow_picture", text, language) if text.kinds[i] == "image"]
+    posed = [i for i, _ in roles.linked("controls.same_pose", text, language) if text.kinds[i] == "image"]
     return (posed[0], "pose") if posed else None
 
 
 def _is_given(match: re.Match[str], index: int, before: str, text: Text, language: Language) -> bool:
     """False for a word that names the result ("into a sketch") or only describes it ("striking a victory pose")."""
     position = next((p for p, i in text.pads if i == index), len(text.value))
-    described = position < match.start() and language.search("indefinite", before)
-    linked = language.match("post", text.value[position + 1 : match.start()])
-    return not language.search("into", before) and (not described or linked is not None)
+    described = position < match.start() and language.search("controls.indefinite", before)
+    linked = language.match("roles.linked", text.value[position + 1 : match.start()])
+    return not language.search("controls.into", before) and (not described or linked is not None)
 
 
 def _kind(index: int, text: Text, language: Language) -> Control:
     """ "map" when the words call the medium a map ("pose video", "sketch"), else what is to be made of it."""
     named: list[Control] = []
-    for kind, pattern in language.named("control"):
+    for rule, pattern in language.compiled("controls.kind"):
         for match in pattern.finditer(text.value):
             if roles.labelled(match, text, language) != index:
                 continue
-            if language.match("map_noun", text.value[match.end() :]):
+            if language.match("controls.map_noun", text.value[match.end() :]):
                 return MAP
-            if language.match("is_map", match.group()) and not _is_derived(match, text, language):
+            if language.match("controls.is_map", match.group()) and not _is_derived(match, text, language):
                 return MAP
-            named.append(kind)
+            named.append(rule.name)
     return named[0] if named else MAP
 
 
 def _is_derived(match: re.Match[str], text: Text, language: Language) -> bool:
     """True for what a medium has and a map would be made of ("the depth of <pad>"), not what it is ("depth <pad>").
 
-    A drawing that is said to be in a medium is the medium's own content.
+    A sketch of a medium is what it shows, not one that would be made of it.
     """
     before = text.value[max(0, match.start() - _DERIVED) : match.start()]
-    if found := language.search("derived_from", before):
-        return not language.match("drawn", match.group()) or found.re is language.patterns("derived_from")[0]
-    of = language.match("derived_of", text.value[match.end() :])
-    return of is not None and not language.match("drawn", match.group())
+    if language.search("controls.owner", before):
+        return True
+    of = language.match("controls.owned", text.value[match.end() :])
+    return of is not None and not language.match("controls.drawn", match.group())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+
+from .language import small_words
 
 NAMES = {
     "en": "English",
@@ -50,20 +50,10 @@ def detect(text: str) -> str:
 
 
 def _latin(words: list[str]) -> str:
-    from .language import load
-
-    english = sum(word in load("en").small for word in words)
+    small = small_words()
+    english = sum(word in small["en"] for word in words)
     if english >= _CLEARLY and english * _CLEARLY_OF >= len(words):
-        return "en"  # without reading the files of the others
-    small = _small_words()
+        return "en"
     hits = {name: sum(word in known for word in words) for name, known in small.items()}
     best = max(hits, key=lambda name: hits[name])
     return best if hits[best] > hits["en"] else "en"
-
-
-@lru_cache(maxsize=1)
-def _small_words() -> Mapping[str, frozenset[str]]:
-    """The small words of each language with Latin letters."""
-    from .language import load
-
-    return {name: load(name).small for name in ("en", "de", "fr", "es", "pt")}

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from ...errors import InputError
 from ...plan.plan import MAIN
 from ...plan.prompt import Prompt
-from .language import Language, read, simplified
+from .language import Language, simplified
 from .languages.zh.translation import tokens
 from .phrases import is_
+from .reading import read
 from .targets import target
 from .text import Text
 
@@ -36,7 +37,7 @@ def main_noun(prompt: Prompt) -> str:
 
 def _english(phrase: str, language: Language) -> str:
     """The head of an English phrase is its last word before a preposition or a verb."""
-    stop = language.search("target_head_stop", phrase)
+    stop = language.search("targets.head_stop", phrase)
     head = (phrase[: stop.start()] if stop and stop.start() else phrase).split()
     return head[-1] if head and head[-1].replace("-", "").isalpha() else ""
 
@@ -53,8 +54,8 @@ def _any_noun(text: Text, language: Language) -> Iterator[str]:
         plain = _without_media(text).translate(simplified())
         found: Iterable[str] = (token for token, kind in tokens(plain) if kind in _NOUNS)
     else:
-        found = (_english(match.group("np"), language) for match in language.find("noun_phrase", text.words))
-    return (noun for noun in found if noun and not is_("target_medium", noun, language))
+        found = (_english(match.group("np"), language) for match in language.find("targets.noun_phrase", text.words))
+    return (noun for noun in found if noun and not is_("targets.medium", noun, language))
 
 
 def _without_media(text: Text) -> str:

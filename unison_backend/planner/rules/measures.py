@@ -65,15 +65,15 @@ def size(text: str, language: Language) -> tuple[int, int] | None:
 
 
 def _explicit(text: str, language: Language) -> tuple[int, int] | None:
-    found = [m for pattern in (_TIMES, *language.patterns("size_wh")) for m in pattern.finditer(text)]
+    found = [m for pattern in (_TIMES, *language.patterns("sizes.width_height")) for m in pattern.finditer(text)]
     for match in sorted(found, key=lambda m: m.start()):
         after = text[match.end() : match.end() + _BEHIND]
         width, height = _side(match.group("w"), language), _side(match.group("h"), language)
-        if width is None or height is None or language.match("size_reject_after", after):
+        if width is None or height is None or language.match("sizes.of_a_thing", after):
             continue
         if _is_sources(text, match, language):
             continue
-        if min(width, height) < _SMALL and not language.match("size_need", after):
+        if min(width, height) < _SMALL and not language.match("sizes.though_small", after):
             continue
         return width, height
     return None
@@ -81,12 +81,14 @@ def _explicit(text: str, language: Language) -> tuple[int, int] | None:
 
 def _is_things(text: str, match: re.Match[str], language: Language) -> bool:
     """True for the measure of a thing in the scene ("a 16:9 monitor") or of a source as it was shot."""
-    return bool(language.match("lines_reject_after", text[match.end() :])) or _is_sources(text, match, language)
+    return bool(language.match("sizes.of_a_device", text[match.end() :])) or _is_sources(text, match, language)
 
 
 def _is_sources(text: str, match: re.Match[str], language: Language) -> bool:
     before, after = text[max(0, match.start() - _CLAUSE) : match.start()], text[match.end() :]
-    return bool(language.search("source_shape", before) or language.match("source_shape_after", after))
+    return bool(
+        language.search("sizes.of_a_source_before", before) or language.match("sizes.of_a_source_behind", after)
+    )
 
 
 def _side(word: str, language: Language) -> int | None:
@@ -96,10 +98,10 @@ def _side(word: str, language: Language) -> int | None:
 
 def said_ratio(text: str, language: Language) -> tuple[str, str] | None:
     """The key of `RATIOS` that is said for the output."""
-    for match in [*_RATIO.finditer(text), *language.find("ratio_words", text)]:
+    for match in [*_RATIO.finditer(text), *language.find("sizes.ratio", text)]:
         sides = (str(_side(match.group("w"), language)), str(_side(match.group("h"), language)))
-        rejected = language.search("ratio_reject", text[max(0, match.start() - _BEHIND) : match.start()])
-        rejected = rejected or language.match("ratio_reject_after", text[match.end() :])
+        rejected = language.search("sizes.score_before", text[max(0, match.start() - _BEHIND) : match.start()])
+        rejected = rejected or language.match("sizes.score_behind", text[match.end() :])
         if sides in RATIOS and not rejected and not _is_things(text, match, language):
             return sides
     return None
@@ -110,8 +112,8 @@ def said_shape(text: str, language: Language) -> tuple[int, int] | None:
     found = [
         (match.start(), shape)
         for shape in SHAPES
-        for match in language.find(shape, text)
-        if not language.search("not", text[max(0, match.start() - _DENIAL) : match.start()])
+        for match in language.find(f"sizes.{shape}", text)
+        if not language.search("words.denied", text[max(0, match.start() - _DENIAL) : match.start()])
     ]
     return SHAPES[min(found)[1]] if found else None
 
@@ -121,19 +123,19 @@ def length(text: str, language: Language, *, added: bool = False) -> int | None:
 
     added: what is asked for is only a length to add, so any time that is said is meant.
     """
-    for match in list(language.find("rate", text)):  # a rate is no number of frames
+    for match in list(language.find("lengths.rate", text)):  # a rate is no number of frames
         text = f"{text[: match.start()]}{' ' * len(match.group())}{text[match.end() :]}"
     times = _times(text, language)
-    corrections = list(language.find("length_correct", text))
+    corrections = list(language.find("lengths.corrected", text))
     if corrections:
         return _frames(_time_at(max(corrections, key=lambda m: m.end()).start("n"), times))
-    if frames := next(language.find("length_set", text), None):
+    if frames := next(language.find("lengths.frames_field", text), None):
         return max(1, int(frames.group("n")))
-    if clock := next(language.find("length_clock", text), None):
+    if clock := next(language.find("lengths.clock", text), None):
         return PLAN_FPS * (60 * int(clock.group("m")) + int(clock.group("s"))) or None
     if added:
         return _frames(*(time for time in times if not _LABELLED.match(text[time.end :])))
-    if len(times) > 1 and language.search("length_sequence", text):
+    if len(times) > 1 and language.search("lengths.sequence", text):
         parts = [time for time in times if not _is_scene(time, text, language)]
         return _frames(*parts) if len(parts) > 1 else _said(text, times, language)
     return _said(text, times, language)
@@ -141,13 +143,13 @@ def length(text: str, language: Language, *, added: bool = False) -> int | None:
 
 def _said(text: str, times: Sequence[_Time], language: Language) -> int | None:
     """A time that words make the length, else every one that belongs neither to the scene nor to a source."""
-    for pattern in language.patterns("length"):
+    for pattern in language.patterns("lengths.said"):
         for match in pattern.finditer(text):
             time = _time_at(match.start("n"), times) or _time(match, language)
             if time is None or _LABELS_VIDEO.match(text[time.end :]):
                 continue
             before = text[max(0, time.start - _BEFORE) : time.start]
-            if language.search("length_reject_before", before) and not language.search("length_keep", match.group()):
+            if language.search("lengths.of_an_act", before) and not language.search("lengths.meant", match.group()):
                 continue
             return _frames(time)
     return _frames(*(time for time in times if _is_open(time, text, language)))
@@ -165,13 +167,13 @@ class _Time:
 def _times(text: str, language: Language) -> list[_Time]:
     """All times, in order; those right behind each other, each in a smaller unit, are one."""
     found: list[_Time] = []
-    for match in sorted(language.find("quantity", text), key=lambda m: m.start()):
+    for match in sorted(language.find("lengths.time", text), key=lambda m: m.start()):
         if found and match.start() < found[-1].end:
             continue
         time = _time(match, language)
         while time is not None:
             rest = text[time.end :]
-            more = language.match("quantity_more", rest)
+            more = language.match("lengths.time_more", rest)
             part = _time(more, language) if more is not None else None
             if more is None or part is None or language.units[more.group("u")] >= language.units[match.group("u")]:
                 break
@@ -204,7 +206,7 @@ def _frames(*times: _Time | None) -> int | None:
 def _is_scene(time: _Time, text: str, language: Language) -> bool:
     """ "waits ten seconds" """
     before = text[max(0, time.start - _BEFORE) : time.start]
-    return language.search("length_of_scene", before) is not None and not before.endswith("for ")
+    return language.search("lengths.of_the_scene", before) is not None and not before.endswith("for ")
 
 
 def _is_open(time: _Time, text: str, language: Language) -> bool:
@@ -212,15 +214,15 @@ def _is_open(time: _Time, text: str, language: Language) -> bool:
     if _LABELS_VIDEO.match(text[time.end :]):
         return False
     before = text[max(0, time.start - _BEFORE) : time.start]
-    if language.search("length_open", before):
+    if not language.rules("lengths.alone_before") or language.search("lengths.alone_before", before):
         return True
-    ends = language.match("length_end", text[time.end :]) is not None
-    return ends and language.search("length_of_scene", before) is None
+    ends = language.match("lengths.alone_behind", text[time.end :]) is not None
+    return ends and language.search("lengths.of_the_scene", before) is None
 
 
 def rate(text: str, language: Language) -> Fraction | None:
     """Frames a second said for the output."""
-    for match in language.find("rate", text):
+    for match in language.find("lengths.rate", text):
         number = parse_number(match.group("n"), language)
         if number is not None and 0 < number <= MAX_FPS:
             return number
@@ -299,9 +301,9 @@ def not_taken(text: str, language: Language, *, video: bool, size_taken: bool, l
         for match in (*_TIMES.finditer(text), *_LINES.finditer(text)):
             yield Reason("size", f"{match.group().strip()!r} is not taken as the size of the result", True)
     if not length_taken:
-        for match in language.find("quantity", text):
+        for match in language.find("lengths.time", text):
             why = "as the length of the result: it reads as part of what happens" if video else "up: a picture is made"
             yield Reason("num_frames", f"{match.group().strip()!r} is not taken {why}", True)
     if not video:
-        for match in language.find("rate", text):
+        for match in language.find("lengths.rate", text):
             yield Reason("fps", f"{match.group().strip()!r} is not taken up: a picture is made", True)

@@ -24,7 +24,7 @@ def clean(phrase: str) -> str:
 
 
 def is_(key: str, phrase: str, language: Language) -> bool:
-    return any(pattern.fullmatch(phrase) for pattern in language.patterns(key))
+    return language.whole(key, phrase)
 
 
 def without(keys: tuple[str, ...], phrase: str, language: Language) -> str:

@@ -20,8 +20,9 @@ from ..base import PlanResult
 from . import measures
 from .assign import Roles, assigned, masked, said_mask, says_frames
 from .intent_model import INTENTS, Intent, Reading, intent_model, possible
-from .language import Language, read
+from .language import Language
 from .notices import notices
+from .reading import read
 from .text import Text
 
 # What a result of each kind can come from.

@@ -26,7 +26,7 @@ def linked(key: str, text: Text, language: Language) -> list[tuple[int, re.Match
     """(medium index, match) for every word of role `key` that labels a medium, in order of the words."""
     found = []
     for match in language.find(key, text.value):
-        denied = language.search("not", text.value[max(0, match.start() - _DENIAL) : match.start()])
+        denied = language.search("words.denied", text.value[max(0, match.start() - _DENIAL) : match.start()])
         if not denied and (medium := labelled(match, text, language)) is not None:
             found.append((medium, match))
     return sorted(found, key=lambda pair: pair[1].start())
@@ -66,19 +66,19 @@ class _Near:
 def _linked(near: _Near, language: Language) -> int | None:
     """ "<pad> is the mask", in one clause."""
     continues = not near.before.lstrip().startswith((",", ".", ";", "\u3001", "\u3002"))
-    return near.left if continues and language.match("post", near.before) else None
+    return near.left if continues and language.match("roles.linked", near.before) else None
 
 
 def _tight(near: _Near, language: Language) -> int | None:
     """ "the mask <pad>", and else "<pad>, which is the mask"."""
-    if near.right is not None and language.match("tight", near.after):
+    if near.right is not None and language.match("roles.tight", near.after):
         return near.right
-    return near.left if language.match("post", near.before) else None
+    return near.left if language.match("roles.linked", near.before) else None
 
 
 def _ahead(near: _Near, language: Language) -> int | None:
     """The next medium of the sentence."""
-    open_ = not _BOUNDARY.search(near.after) and not language.search("breaks", near.after)
+    open_ = not _BOUNDARY.search(near.after) and not language.search("roles.breaks", near.after)
     return near.right if open_ else None
 
 
@@ -91,7 +91,7 @@ def _behind(near: _Near, language: Language) -> int | None:
 
 def _lone(near: _Near, language: Language) -> int | None:
     """A medium behind a colon, or the only one there is."""
-    if near.right is not None and language.match("colon", near.after):
+    if near.right is not None and language.match("roles.colon", near.after):
         return near.right
     if not near.only:
         return None
@@ -101,7 +101,7 @@ def _lone(near: _Near, language: Language) -> int | None:
 def _ordinal(match: re.Match[str], text: Text, language: Language) -> int | None:
     """ "the second one is the mask", "the former the source": media counted in words."""
     before = text.value[max(0, match.start() - 60) : match.start()]
-    for found in language.find("ordinal", before):
+    for found in language.find("roles.ordinal", before):
         index = language.ordinals.get(found.group("n"))
         # Counting words need media to count; with a medium in between they count something else.
         if index is not None and len(text.pads) > 1 and not PAD.search(found.group()):
@@ -126,7 +126,4 @@ def media_of(kind: str, text: Text, taken: set[int]) -> Iterator[int]:
 
 def said_mask(text: Text, language: Language) -> int | None:
     """The first medium that words call the mask."""
-    found = (
-        index for index, match in linked("mask", text, language) if not language.search("mask_reject", match.group())
-    )
-    return next(found, None)
+    return next((index for index, _ in linked("roles.mask", text, language)), None)

@@ -19,7 +19,7 @@ from .text import Text
 # A phrase is translated and stripped until nothing changes; each round takes something away.
 _ROUNDS = 80
 # Keys of what tells in Chinese that several things are meant.
-_SEVERAL = ("target_quantifier", "target_coordination", "target_several")
+_SEVERAL = ("targets.quantifier", "targets.coordination", "targets.several")
 _MOST = 60  # characters of a phrase
 # Characters before a phrase in which a word says that all of them are meant.
 _BEFORE = 16
@@ -43,16 +43,16 @@ def target(text: Text, language: Language) -> Target | None:
         return None
     phrase = clean(found.text)
     if language.name == "zh":
-        for pattern in language.patterns("target_middle"):
+        for pattern in language.patterns("targets.middle"):
             phrase = pattern.sub("\u7684", phrase)
-        phrase = clean(without(("target_lead",), phrase, language))
+        phrase = clean(without(("targets.lead",), phrase, language))
     else:
-        every = language.search("target_every", text.words[max(0, found.start - _BEFORE) : found.start])
-        phrase = clean(without(("target_lead",), trimmed("target_dangling", phrase, language), language))
+        every = language.search("targets.every", text.words[max(0, found.start - _BEFORE) : found.start])
+        phrase = clean(without(("targets.lead",), trimmed("targets.dangling", phrase, language), language))
         phrase = f"{every.group('q')} {phrase}" if every and phrase else phrase
     if len(phrase) > _MOST:
         phrase = clean(phrase[:_MOST].rsplit(" ", 1)[0])
-    names_nothing = any(is_(key, phrase, language) for key in ("target_pronoun", "target_lead", "target_medium"))
+    names_nothing = any(is_(key, phrase, language) for key in ("targets.pronoun", "targets.lead", "targets.medium"))
     return Target(phrase, is_plural(phrase)) if phrase and not names_nothing else None
 
 
@@ -77,23 +77,23 @@ def is_plural(phrase: str) -> bool:
         simple, chinese = phrase.translate(simplified()), load("zh")
         return " and " in simple or any(chinese.search(key, simple) for key in _SEVERAL)
     english = load("en")
-    phrase = without(("target_lead",), phrase, english)
-    if english.match("target_one_of", phrase):
+    phrase = without(("targets.lead",), phrase, english)
+    if english.match("targets.one_of", phrase):
         return False
-    if english.match("target_quantifier", phrase):
+    if english.match("targets.quantifier", phrase):
         return True
-    phrase = without(("target_group",), phrase, english)
-    stop = english.search("target_head_stop", phrase)
+    phrase = without(("targets.group",), phrase, english)
+    stop = english.search("targets.head_stop", phrase)
     head = (phrase[: stop.start()] if stop and stop.start() else phrase).strip()
-    head = without(("target_adjectives",), head, english)
+    head = without(("targets.adjectives",), head, english)
     return " and " in head or _is_plural_noun(head.rpartition(" ")[2], english)
 
 
 def _is_plural_noun(noun: str, english: Language) -> bool:
     """English morphology: irregular plurals, -s but not -ss or -us, no garments and tools in pairs."""
-    if noun in english.words["not_plurals"]:
+    if noun in english.lists["not_plurals"]:
         return False
-    if noun in english.words["plurals"] or noun.endswith(("men", "children", "people")):
+    if noun in english.lists["plurals"] or noun.endswith(("men", "children", "people")):
         return True
     return len(noun) > 3 and noun.endswith("s") and not noun.endswith(("ss", "us", "'s", "is"))
 
@@ -101,6 +101,6 @@ def _is_plural_noun(noun: str, english: Language) -> bool:
 def _english_core(phrase: str) -> str:
     """A phrase of English words without articles and quantifiers; any background is "background"."""
     english = load("en")
-    phrase = without(("target_lead", "target_one_of", "target_quantifier", "target_group"), phrase, english)
-    phrase = trimmed("target_tail", trimmed("target_article", phrase, english), english)
-    return "background" if is_("target_background", phrase, english) else phrase
+    phrase = without(("targets.lead", "targets.one_of", "targets.quantifier", "targets.group"), phrase, english)
+    phrase = trimmed("targets.tail", trimmed("targets.article", phrase, english), english)
+    return "background" if is_("targets.background", phrase, english) else phrase

@@ -9,7 +9,7 @@ from ...plan.prompt import parse_pads
 from ...planner.rules import mask_model, target_model
 from ...planner.rules.detect import WHOLE
 from ...planner.rules.intent_model import INTENTS, WEIGHTS, features, possible
-from ...planner.rules.language import read
+from ...planner.rules.reading import read
 from ...progress import Cancel, Progress, never, silent
 from .. import linear
 from . import masks, targets

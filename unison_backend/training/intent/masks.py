@@ -11,7 +11,7 @@ from pathlib import Path
 from ...plan.prompt import parse_pads
 from ...planner.rules import mask_model
 from ...planner.rules.intent_model import features as features_of_text
-from ...planner.rules.language import read
+from ...planner.rules.reading import read
 from ...planner.rules.roles import said_mask
 from ...progress import Cancel, Progress, never, silent
 from .. import linear

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ...plan.prompt import parse_pads
-from ...planner.rules.language import read
+from ...planner.rules.reading import read
 from ...planner.rules.target_model import BEGIN, CLASSES, INSIDE, OUTSIDE, features, tokens
 from ...progress import Cancel, Progress, never, silent
 from .. import linear

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from unison_backend.plan.plan import PlanError
 from unison_backend.plan.prompt import parse_pads, parse_paths
 from unison_backend.plan.tokens import parse
-from unison_backend.planner.rules import language
+from unison_backend.planner.rules import language, reading
 from unison_backend.planner.rules.intent_model import features
 from unison_backend.planner.rules.measures import parse_number
 from unison_backend.planner.rules.plan import plan
@@ -64,14 +64,14 @@ def test_sizes_beyond_the_limits_are_refused():
 )
 def test_what_is_read_does_not_grow_with_the_text(text):
     """Patterns look at so many characters, and the models at so many features, whatever is repeated how often."""
-    found = [language.read(parse_pads(text * count))[0] for count in (4_000, 16_000)]
+    found = [reading.read(parse_pads(text * count))[0] for count in (4_000, 16_000)]
     assert all(len(part.value) <= 6_200 and len(part.words) <= 6_001 for part in found)
     assert len(features(found[1].words, ())) <= 1.2 * len(features(found[0].words, ())) + 50
 
 
 def test_of_a_hundred_kilobytes_only_the_ends_are_read():
     prompt = parse_paths("Create a video. " + "word, " * 20000)
-    assert len(language.read(prompt)[0].value) <= 6001
+    assert len(reading.read(prompt)[0].value) <= 6001
     assert plan(prompt).tokens == "<CFV>"
 
 
