@@ -4,12 +4,12 @@ const WORDS = {
   en: {
     size: "size", frames: "frames", seconds: "s", tokens: "tokens", source: "source", mask: "mask", why: "why",
     references: "references", control: "control", target: "target", first: "first", last: "last", frame: "frame",
-    borders: "borders", keeps: "mask keeps what it marks", answer: "answer", planner: "planned by", ran: "ran", empty: "not connected: nothing behind this node runs",
+    borders: "borders", keeps: "mask keeps what it marks", answer: "answer", planner: "planned by", ran: "ran", explained: "how the words were read", empty: "not connected: nothing behind this node runs",
   },
   zh: {
     size: "尺寸", frames: "帧", seconds: "秒", tokens: "信号 token", source: "编辑源", mask: "遮罩", why: "原因",
     references: "参考图", control: "控制", target: "目标", first: "首帧", last: "尾帧", frame: "帧",
-    borders: "扩展", keeps: "遮罩标出的部分保留", answer: "回答", planner: "规划者", ran: "已运行", empty: "未连接：此节点之后不会运行任何内容",
+    borders: "扩展", keeps: "遮罩标出的部分保留", answer: "回答", planner: "规划者", ran: "已运行", explained: "文字是如何理解的", empty: "未连接：此节点之后不会运行任何内容",
   },
 }
 
@@ -86,6 +86,14 @@ function reasons(card, words) {
   return [details]
 }
 
+/** Which rules matched which words, and what the models said; closed until somebody asks. */
+function explained(card, words) {
+  if (!card.explained?.length) return []
+  const summary = element("summary", `${SMALL} cursor: pointer;`, words.explained)
+  const lines = card.explained.map((line) => element("div", `${MONO} white-space: pre-wrap;`, line))
+  return [element("details", "", summary, ...lines)]
+}
+
 export function noticeList(notices) {
   return element("div", BOX, ...notices.map((notice) => element("div", WARN, notice)))
 }
@@ -105,6 +113,6 @@ export function planCard(card, language) {
   const children = [title, shape(card, words), ...roles(card, words)]
   if (card.tokens) children.push(element("div", MONO, card.tokens))
   if (card.answer) children.push(element("div", "white-space: pre-wrap; margin-top: 4px;", card.answer))
-  children.push(...(card.notices ?? []).map((notice) => element("div", WARN, notice)), ...reasons(card, words))
+  children.push(...(card.notices ?? []).map((notice) => element("div", WARN, notice)), ...reasons(card, words), ...explained(card, words))
   return element("div", BOX, ...children.filter(Boolean))
 }

@@ -12,6 +12,8 @@ from ..unison_backend.plan.prompt import Prompt
 from ..unison_backend.plan.spec import MAX_FPS
 from ..unison_backend.plan.tasks import MAKES, Make
 from ..unison_backend.planner.qwen.planner import AnswerSettings
+from ..unison_backend.planner.rules.explain import as_lines
+from ..unison_backend.planner.rules.fired import recording
 from . import host
 from .media_sockets import collect
 from .plan_fields import plan_outputs, plan_values
@@ -161,13 +163,15 @@ class UnisonPlanner(io.ComfyNode):
         planner = planner or PlannerModel()
         with host.interruptible():
             make: Make = "made" if output == "auto" and force_plan else output
-            result = planner.plan(prompt, make, host.progress_bar(), host.cancelled)
+            with recording() as trace:
+                result = planner.plan(prompt, make, host.progress_bar(), host.cancelled)
             notices = (*found.notices, *planner.notices(result.plan))
             bound = BoundPlan.of(result, media, planner.name, notices)
             settings = AnswerSettings(max_new_tokens, temperature, answer_seed)
             answer = "" if bound.plan.task.is_generation else cls._answer(planner, prompt, bound, settings)
         features = None if result.features is None else host.to_results(result.features)
-        return io.NodeOutput(bound, features, answer, *plan_values(bound), ui={"unison_plan": [bound.card(answer)]})
+        card = bound.card(answer) | {"explained": list(as_lines(trace))}
+        return io.NodeOutput(bound, features, answer, *plan_values(bound), ui={"unison_plan": [card]})
 
     @classmethod
     def _answer(cls, planner: PlannerModel, prompt: Prompt, bound: BoundPlan, settings: AnswerSettings) -> str:

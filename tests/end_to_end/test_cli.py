@@ -67,6 +67,20 @@ def test_plan_as_json(unison):
     assert made["plan"]["num_frames"] == 72
 
 
+def test_plan_explained(unison, tmp_path):
+    status, out, _ = unison("plan", "--explain", "A square video of a fox, 3 seconds.")
+    assert status == 0
+    assert "model    kind of order: video" in out
+    assert "rule     sizes.square.before_noun (en/sizes.toml): 'square video' at 2-14" in out
+    made = json.loads(unison("plan", "--explain", "--json", "A square video of a fox, 3 seconds.")[1])
+    assert "lengths.time.number_and_unit" in [rule["name"] for rule in made["explained"]["rules"]]
+    (tmp_path / "lines.jsonl").write_text('{"prompt": "A square picture of a fox."}\n{"prompt": "A fox."}\n')
+    lines = [
+        json.loads(line) for line in unison("plan", "--explain", "--jsonl", tmp_path / "lines.jsonl")[1].splitlines()
+    ]
+    assert [len(line["explained"]["rules"]) for line in lines] == [1, 0]
+
+
 def test_plan_of_a_question_has_no_values(unison):
     made = json.loads(unison("plan", "--json", "Why is the sky blue?")[1])
     assert made["task"] == "text_understanding"

@@ -36,6 +36,7 @@ def test_words_alone(host):
     assert shown["tokens"] == "<BORES>640,480<EORES><BONF>48<EONF><CFV>"
     assert shown["planner"] == "rules"
     assert any(reason["field"] == "num_frames" for reason in shown["reasons"])
+    assert any("lengths.time.number_and_unit (en/lengths.toml)" in line for line in shown["explained"])
 
 
 def test_media_that_are_not_named_stand_in_front_and_a_mask_behind(host):

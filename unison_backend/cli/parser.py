@@ -46,6 +46,9 @@ def _add_plan(parser: argparse.ArgumentParser, command: Command) -> None:
         metavar="FILE",
         help='plan every line {"prompt": ...} of FILE (- is stdin), media as <IMGPAD> / <VIDPAD>',
     )
+    parser.add_argument(
+        "--explain", action="store_true", help="also which named rules matched which words, and what the models said"
+    )
     _add_planning(parser)
     _add_given(parser)
     parser.set_defaults(command=command)

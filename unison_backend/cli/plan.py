@@ -21,8 +21,11 @@ def plan_command(options: argparse.Namespace) -> int:
     if options.jsonl is not None:
         return _plan_lines(options)
     from ..pipeline import make_plan
+    from ..planner.rules.explain import as_json as explained
+    from ..planner.rules.explain import as_lines as explained_lines
+    from ..planner.rules.fired import recording
 
-    with Bar(quiet=True) as progress, stop_signal() as cancel:
+    with Bar(quiet=True) as progress, stop_signal() as cancel, recording() as trace:
         planner = planner_of(options, progress)
         planned = make_plan(
             prompt_of(options.text),
@@ -36,11 +39,14 @@ def plan_command(options: argparse.Namespace) -> int:
     if options.json:
         from ..plan.report import as_json
 
-        say(json.dumps(as_json(planned.plan, planned.spec, reading_of(planned)), ensure_ascii=False, indent=2))
+        made = as_json(planned.plan, planned.spec, reading_of(planned))
+        made |= {"explained": explained(trace)} if options.explain else {}
+        say(json.dumps(made, ensure_ascii=False, indent=2))
     else:
         from ..plan.report import as_lines
 
-        say("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned))))
+        lines = [*as_lines(planned.plan, planned.spec, reading_of(planned))]
+        say("\n".join([*lines, *(explained_lines(trace) if options.explain else ())]))
     return DONE
 
 
@@ -49,15 +55,19 @@ def _plan_lines(options: argparse.Namespace) -> int:
     from ..plan.overrides import apply
     from ..plan.prompt import parse_pads
     from ..plan.report import as_json
+    from ..planner.rules.explain import as_json as explained
+    from ..planner.rules.fired import recording
 
     settings, status = settings_of(options), DONE
     planner = planner_of(options)
     for number, line in enumerate(_lines(options.jsonl), 1):
         try:
-            read = planner.plan(parse_pads(_prompt_of(line, number)), make=make_of(options))
+            with recording() as trace:
+                read = planner.plan(parse_pads(_prompt_of(line, number)), make=make_of(options))
             plan = apply(read.plan, settings)
             spec = resolve(plan, fps=settings.get("fps"))
             result = as_json(plan, replace(spec, reasons=(*read.notices, *spec.reasons)))
+            result |= {"explained": explained(trace)} if options.explain else {}
         except InputError as error:
             result, status = {"error": str(error)}, BAD_INPUT
         say(json.dumps(result, ensure_ascii=False, separators=(",", ":")))

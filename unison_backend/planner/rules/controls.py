@@ -6,6 +6,7 @@ import re
 
 from ...plan.controls import MAP, Control
 from . import roles
+from .fired import note
 from .language import Language
 from .text import Text
 
@@ -26,7 +27,11 @@ def control_input(text: Text, language: Language) -> tuple[int, Control] | None:
 
 def kind_said(text: Text, language: Language) -> Control:
     """The kind of map that the words speak of, wherever; `MAP` when they speak of none."""
-    kinds = (rule.name for rule, pattern in language.compiled("controls.kind") if pattern.search(text.value))
+    kinds = (
+        rule.name
+        for rule, pattern in language.compiled("controls.kind")
+        if (match := pattern.search(text.value)) and note(rule, match)
+    )
     return next(kinds, MAP)
 
 
@@ -58,6 +63,7 @@ def _kind(index: int, text: Text, language: Language) -> Control:
         for match in pattern.finditer(text.value):
             if roles.labelled(match, text, language) != index:
                 continue
+            note(rule, match)
             if language.match("controls.map_noun", text.value[match.end() :]):
                 return MAP
             if language.match("controls.is_map", match.group()) and not _is_derived(match, text, language):

@@ -1,12 +1,13 @@
-"""Which rules fired while a plan was made: for `--explain` and the card."""
+"""What happened while a plan was made, for `--explain` and the card: which rules matched, and what the models said."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .rule_files import Rule
@@ -19,6 +20,15 @@ class Fired:
     rule: Rule
     matched: str
     span: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one of the models made of the words, and how sure it was of it (0..1)."""
+
+    model: str
+    said: str
+    sure: float
 
 
 class Placed(str):
@@ -39,33 +49,71 @@ class Placed(str):
         return Placed.at(found, self.start + key.indices(len(self))[0])
 
 
-_FIRED: ContextVar[list[Fired] | None] = ContextVar("fired", default=None)
+@dataclass
+class Trace:
+    """What happened, in order. language: that the words are in. text: as the rules read it, before any matched."""
+
+    language: str = ""
+    text: str = ""
+    fired: list[Fired] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
+
+
+_TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
 @contextmanager
-def recording() -> Iterator[list[Fired]]:
-    """Inside, every rule that fires is put on the list; once for each place that it matches."""
-    found: list[Fired] = []
-    token = _FIRED.set(found)
+def recording() -> Iterator[Trace]:
+    """Inside, every rule that matches is written down, once for each place, and everything that a model says."""
+    trace = Trace()
+    token = _TRACE.set(trace)
     try:
-        yield found
+        yield trace
     finally:
-        _FIRED.reset(token)
+        _TRACE.reset(token)
 
 
-def is_recorded() -> bool:
-    """Whether somebody listens."""
-    return _FIRED.get() is not None
+def placed(text: str, language: str) -> str:
+    """`text`, the first that is read while somebody listens, as one whose rules tell where they matched."""
+    trace = _TRACE.get()
+    if trace is None:
+        return text
+    if not trace.text:
+        trace.language, trace.text = language, text
+    return Placed.at(text) if trace.text == text else text
+
+
+def blanked(text: str, match: re.Match[str], character: str = " ") -> str:
+    """`text` with what matched made harmless; positions stay."""
+    made = f"{text[: match.start()]}{character * len(match.group())}{text[match.end() :]}"
+    return Placed.at(made, text.start) if isinstance(text, Placed) else made
 
 
 def note(rule: Rule, match: re.Match[str]) -> Literal[True]:
     """`rule` matched; costs nothing while nobody listens."""
-    fired = _FIRED.get()
-    if fired is not None:
+    trace = _TRACE.get()
+    if trace is not None:
         whole = match.string
         start = whole.start if isinstance(whole, Placed) else None
         span = None if start is None else (start + match.start(), start + match.end())
         found = Fired(rule, match.group(), span)
-        if found not in fired:
-            fired.append(found)
+        if found not in trace.fired:
+            trace.fired.append(found)
     return True
+
+
+def judge(model: str, said: str, odds: Mapping[str, float] | float) -> None:
+    """A model said this. odds: scores by class, of which `said` names the best by its key, or how sure it is."""
+    trace = _TRACE.get()
+    if trace is None:
+        return
+    sure = odds if isinstance(odds, float) else _share(odds)
+    found = Judged(model, said, sure)
+    if found not in trace.judged:
+        trace.judged.append(found)
+
+
+def _share(scores: Mapping[str, float]) -> float:
+    """The share of the best class after softmax."""
+    best = max(scores.values())
+    return 1 / sum(math.exp(score - best) for score in scores.values())

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
 
+from .fired import judge
 from .linear import LinearModel
 
 Intent = Literal[
@@ -149,6 +150,7 @@ class IntentModel:
         scores = self._model.scores(features(text, kinds))
         ranked = sorted(among, key=lambda intent: (-scores[intent], intent))
         total = sum(math.exp(scores[intent] - scores[ranked[0]]) for intent in ranked)
+        judge("kind of order", ranked[0], 1 / total)
         return Reading(ranked[0], 1 / total, ranked[1] if len(ranked) > 1 else None)
 
 

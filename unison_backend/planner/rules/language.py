@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from .fired import note
+from .fired import blanked, note
 from .rule_files import LANGUAGES, SHARED, Parts, Rule, read_toml, rules_of
 
+ANY = "any"
+"""Rules for what is written the same in every language."""
 Compiled = tuple[Rule, re.Pattern[str]]
 
 
@@ -19,8 +21,8 @@ class Language:
     def __init__(self, name: str) -> None:
         self.name = name
         shared = read_toml(LANGUAGES / name / f"{SHARED}.toml")
-        self.numbers: dict[str, float] = shared["numbers"]
-        self.units: dict[str, float] = shared["units"]
+        self.numbers: dict[str, float] = shared.get("numbers", {})
+        self.units: dict[str, float] = shared.get("units", {})
         self.ordinals: dict[str, int] = shared.get("ordinals", {})
         self.signs: dict[str, str] = shared.get("signs", {})
         self.spelled = frozenset(shared.get("spelled", ()))  # words to look for behind misspelt ones
@@ -45,9 +47,6 @@ class Language:
             self._compiled[key] = [(rule, re.compile(rule.pattern)) for rule in self.rules(key)]
         return self._compiled[key]
 
-    def patterns(self, key: str) -> list[re.Pattern[str]]:
-        return [pattern for _, pattern in self.compiled(key)]
-
     def find(self, key: str, text: str) -> Iterator[re.Match[str]]:
         """Every match of every rule under `key`, rule by rule."""
         return (match for rule, pattern in self.compiled(key) for match in pattern.finditer(text) if note(rule, match))
@@ -66,12 +65,20 @@ class Language:
         """Whether a rule under `key` matches the whole of `text`."""
         return any((match := pattern.fullmatch(text)) and note(rule, match) for rule, pattern in self.compiled(key))
 
+    def sub(self, key: str, by: str, text: str) -> str:
+        """`text` with what the rules under `key` match replaced, one rule after the other."""
+        for rule, pattern in self.compiled(key):
+            for match in pattern.finditer(text):
+                note(rule, match)
+            text = pattern.sub(by, text)
+        return text
+
     def quiet(self, text: str) -> str:
         """`text` with words that only look like orders ("video game", "depth of field") made harmless."""
         for rule, pattern in self.compiled("noise.lookalike"):
             for match in list(pattern.finditer(text)):
                 note(rule, match)
-                text = f"{text[: match.start()]}{'x' * len(match.group())}{text[match.end() :]}"
+                text = blanked(text, match, "x")
         return text
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from .fired import judge
 from .intent_model import features as features_of_text
 from .linear import LinearModel
 from .target_model import tokens
@@ -105,14 +106,18 @@ def mask_of(text: str, count: int, said: int | None) -> int | None:
     said: the one that a rule reads as the mask.
     """
     scores = mask_model().scores(features(text, said))
-    best = max(possible(count), key=lambda name: scores[name])
+    open_ = {name: scores[name] for name in possible(count)}
+    best = max(open_, key=lambda name: open_[name])
+    judge("which medium is the mask", "none" if best == NONE else f"medium {best}", open_)
     return None if best == NONE else int(best)
 
 
 def keeps(text: str, kinds: Sequence[str]) -> bool:
     """Whether an edit's mask marks what stays."""
     scores = keeps_model().scores(features_of_text(text, kinds))
-    return scores[KEEP] > scores[CHANGE]
+    kept = scores[KEEP] > scores[CHANGE]
+    judge("what the mask marks", "what stays" if kept else "what changes", scores)
+    return kept
 
 
 @lru_cache(maxsize=1)

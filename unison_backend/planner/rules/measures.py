@@ -15,7 +15,8 @@ from ...defaults import PLAN_FPS
 from ...plan.geometry import round_half_up
 from ...plan.plan import MAX_FPS
 from ...plan.spec import Reason
-from .language import Language
+from .fired import blanked
+from .language import ANY, Language, load
 
 # Meaning table: what the names of sizes mean (paper, result figures).
 RESOLUTIONS = {"480": (640, 480), "720": (1280, 720), "1080": (1920, 1080)}
@@ -28,11 +29,6 @@ RATIOS = {
     ("3", "4"): (480, 640),
 }
 
-_TIMES = re.compile(r"(?<![\d.])(?<!\d:)(?P<w>\d{2,6})(?: ?px| ?pixels?)? ?[x*] ?(?P<h>\d{2,6})(?!\d|:\d)")
-_LINES = re.compile(r"(?<![\d.])(?P<n>480|720|1080) ?p(?![a-z])")
-_RATIO = re.compile(
-    r"(?<![\d.])(?<!\d:)(?P<w>16|9|1|4|3) ?(?::|/|by|x|\u6bd4) ?(?P<h>16|9|1|4|3)(?!\d|[.:/]\d| ?(?:am|pm)\b)"
-)
 # "this 12-second clip: <video>" says how long the source is.
 _LABELS_VIDEO = re.compile("(?:[ -]{1,2}[a-z]+){0,2}\\W{0,3}[\ue400-\ue7ff]")
 _SHARES = {
@@ -56,7 +52,7 @@ def size(text: str, language: Language) -> tuple[int, int] | None:
     if explicit := _explicit(text, language):
         return explicit
     shape = said_shape(text, language)
-    lines = (m for m in _LINES.finditer(text) if not _is_things(text, m, language))
+    lines = (m for m in load(ANY).find("sizes.lines", text) if not _is_things(text, m, language))
     if match := next(lines, None):
         width, height = RESOLUTIONS[match.group("n")]
         return (height, width) if shape == SHAPES["vertical"] else (width, height)
@@ -65,7 +61,7 @@ def size(text: str, language: Language) -> tuple[int, int] | None:
 
 
 def _explicit(text: str, language: Language) -> tuple[int, int] | None:
-    found = [m for pattern in (_TIMES, *language.patterns("sizes.width_height")) for m in pattern.finditer(text)]
+    found = [*load(ANY).find("sizes.pixels", text), *language.find("sizes.width_height", text)]
     for match in sorted(found, key=lambda m: m.start()):
         after = text[match.end() : match.end() + _BEHIND]
         width, height = _side(match.group("w"), language), _side(match.group("h"), language)
@@ -98,7 +94,7 @@ def _side(word: str, language: Language) -> int | None:
 
 def said_ratio(text: str, language: Language) -> tuple[str, str] | None:
     """The key of `RATIOS` that is said for the output."""
-    for match in [*_RATIO.finditer(text), *language.find("sizes.ratio", text)]:
+    for match in [*load(ANY).find("sizes.aspect", text), *language.find("sizes.ratio", text)]:
         sides = (str(_side(match.group("w"), language)), str(_side(match.group("h"), language)))
         rejected = language.search("sizes.score_before", text[max(0, match.start() - _BEHIND) : match.start()])
         rejected = rejected or language.match("sizes.score_behind", text[match.end() :])
@@ -124,7 +120,7 @@ def length(text: str, language: Language, *, added: bool = False) -> int | None:
     added: what is asked for is only a length to add, so any time that is said is meant.
     """
     for match in list(language.find("lengths.rate", text)):  # a rate is no number of frames
-        text = f"{text[: match.start()]}{' ' * len(match.group())}{text[match.end() :]}"
+        text = blanked(text, match)
     times = _times(text, language)
     corrections = list(language.find("lengths.corrected", text))
     if corrections:
@@ -143,15 +139,14 @@ def length(text: str, language: Language, *, added: bool = False) -> int | None:
 
 def _said(text: str, times: Sequence[_Time], language: Language) -> int | None:
     """A time that words make the length, else every one that belongs neither to the scene nor to a source."""
-    for pattern in language.patterns("lengths.said"):
-        for match in pattern.finditer(text):
-            time = _time_at(match.start("n"), times) or _time(match, language)
-            if time is None or _LABELS_VIDEO.match(text[time.end :]):
-                continue
-            before = text[max(0, time.start - _BEFORE) : time.start]
-            if language.search("lengths.of_an_act", before) and not language.search("lengths.meant", match.group()):
-                continue
-            return _frames(time)
+    for match in language.find("lengths.said", text):
+        time = _time_at(match.start("n"), times) or _time(match, language)
+        if time is None or _LABELS_VIDEO.match(text[time.end :]):
+            continue
+        before = text[max(0, time.start - _BEFORE) : time.start]
+        if language.search("lengths.of_an_act", before) and not language.search("lengths.meant", match.group()):
+            continue
+        return _frames(time)
     return _frames(*(time for time in times if _is_open(time, text, language)))
 
 
@@ -298,7 +293,7 @@ def _chinese_whole(whole: str, numbers: dict[str, float]) -> Fraction:
 def not_taken(text: str, language: Language, *, video: bool, size_taken: bool, length_taken: bool) -> Iterator[Reason]:
     """What looks like a size, a length or a rate of the result and is not taken as one, in words."""
     if not size_taken:
-        for match in (*_TIMES.finditer(text), *_LINES.finditer(text)):
+        for match in (*load(ANY).find("sizes.pixels", text), *load(ANY).find("sizes.lines", text)):
             yield Reason("size", f"{match.group().strip()!r} is not taken as the size of the result", True)
     if not length_taken:
         for match in language.find("lengths.time", text):

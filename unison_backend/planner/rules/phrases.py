@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from .fired import note
 from .language import Language
 
 # Characters of a typed phrase that are read.
@@ -43,7 +44,9 @@ def trimmed(key: str, phrase: str, language: Language) -> str:
     before = None
     while phrase != before:
         before = phrase
-        for pattern in language.patterns(key):
-            shorter = pattern.sub("", phrase)
-            phrase = shorter if shorter.strip(EDGES) else phrase
+        for rule, pattern in language.compiled(key):
+            match, shorter = pattern.search(phrase), pattern.sub("", phrase)
+            if match is not None and shorter.strip(EDGES):
+                note(rule, match)
+                phrase = shorter
     return phrase

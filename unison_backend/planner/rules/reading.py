@@ -7,6 +7,7 @@ import unicodedata
 
 from ...plan.prompt import Medium, Prompt
 from .detect import detect
+from .fired import placed
 from .language import Language, load, simplified
 from .text import IMAGE_BASE, PAD, QUOTE, VIDEO_BASE, Text
 from .typos import corrected
@@ -48,7 +49,7 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
     text = _BLANKS.sub(" ", text)
     simple = text.translate(simplified()) if language.name == "zh" else text
     mended, corrections = corrected(simple, language.spelled, language.numbers)
-    return Text(language.quiet(mended), prompt.kinds, text, corrections), language
+    return Text(language.quiet(placed(mended, language.name)), prompt.kinds, text, corrections), language
 
 
 def _ends(text: str) -> str:

@@ -6,6 +6,7 @@ the inside or the outside of the phrase; the phrase is the span with the best su
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 
+from .fired import judge
 from .linear import LinearModel
 
 WEIGHTS = Path(__file__).with_name("targets.weights")
@@ -97,9 +99,12 @@ def span(text: str) -> Span | None:
             if value > best:
                 best, found = value, (start, end)
     if found is None:
+        judge("what is edited", "nothing that it knows", 1 / (1 + math.exp(best)))
         return None
     first, last = words[found[0]], words[found[1] - 1]
-    return Span(text[first.start : last.end], first.start)
+    said = text[first.start : last.end]
+    judge("what is edited", said, 1 / (1 + math.exp(-best)))
+    return Span(said, first.start)
 
 
 def _ends(words: list[Token], start: int) -> Iterator[int]:

@@ -43,8 +43,7 @@ def target(text: Text, language: Language) -> Target | None:
         return None
     phrase = clean(found.text)
     if language.name == "zh":
-        for pattern in language.patterns("targets.middle"):
-            phrase = pattern.sub("\u7684", phrase)
+        phrase = language.sub("targets.middle", "\u7684", phrase)
         phrase = clean(without(("targets.lead",), phrase, language))
     else:
         every = language.search("targets.every", text.words[max(0, found.start - _BEFORE) : found.start])

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.fast
 def test_every_example_of_every_rule(name: str) -> None:
     rules = [rule for rule in all_rules() if rule.language == name]
     wrong = [line for rule in rules for line in amiss(rule, re.compile(rule.pattern), load(name))]
-    assert len(rules) >= 8 and not wrong, "\n".join(wrong)
+    assert len(rules) >= 3 and not wrong, "\n".join(wrong)
 
 
 def test_every_rule_says_why() -> None:

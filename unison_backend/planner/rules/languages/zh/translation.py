@@ -72,8 +72,7 @@ def translated(run: str) -> str:
     language = load("zh")
     simple = run.translate(simplified())
     said = str.maketrans({s: w for w, s in zip(run, simple, strict=True) if w != s})
-    for pattern in language.patterns("targets.quantifier"):
-        simple = pattern.sub("", simple)
+    simple = language.sub("targets.quantifier", "", simple)
     phrase = _Phrase([], [])
     words = list(tokens(simple))
     for number, (token, kind) in enumerate(words):
@@ -136,4 +135,4 @@ def _word_at(run: str, position: int, behind_noun: bool) -> tuple[str, str]:
 
 
 def _is_and(word: str) -> bool:
-    return any(pattern.fullmatch(word) for pattern in load("zh").patterns("targets.coordination"))
+    return load("zh").whole("targets.coordination", word)
