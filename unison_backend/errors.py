@@ -125,9 +125,14 @@ def _is_own(name: str) -> bool:
     return any(name == own or name.startswith(f"{own}.") for own in _OWN)
 
 
+def one_line(text: str) -> str:
+    """A foreign text on one line, without what terminals take for orders."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text).split())
+
+
 def _first_words(error: BaseException) -> str:
     """An error's text on one line, not too long."""
-    text = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", str(error)).split()) or "no reason given"
+    text = one_line(str(error)) or "no reason given"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 

@@ -20,7 +20,8 @@ from ..media.to_bytes import tensor_to_bytes
 from ..memory import memory_errors
 from ..progress import Cancel, Progress, never, silent
 from ..progress import check as check_cancelled
-from ..weights.folder import check_folder, configured, load_model, load_part, model_type, read_json, refuse_missing
+from ..weights.folder import check_folder, configured, load_model, load_part, model_type, refuse_missing
+from ..weights.small_json import read_json
 
 if TYPE_CHECKING:
     import torch

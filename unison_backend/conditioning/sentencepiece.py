@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+_MOST_BITS = 63
+
 
 def literal_pieces(model: bytes) -> bytes:
     """A sentencepiece file whose user-defined `<...>` pieces no longer match typed text; ids and sizes are unchanged.
@@ -42,5 +44,7 @@ def _fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, in
 def _varint(data: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while data[position] & 0x80:
+        if shift > _MOST_BITS:
+            raise ValueError("a number in it does not end")
         value, shift, position = value | (data[position] & 0x7F) << shift, shift + 7, position + 1
     return value | data[position] << shift, position + 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError
 from ..weights import wan_layouts as layouts
 from ..weights.fit import seems
-from ..weights.folder import read_json
+from ..weights.small_json import read_json
 from ..weights.wan import SPIECE_KEY, Source, filled, locate, model_config, read_source
 from .sentencepiece import literal_pieces
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnsupportedError, WeightsError
+from ..errors import UnisonError, UnsupportedError, WeightsError, one_line
 from ..memory import memory_errors
+from .config_limits import check_config, check_processor
+from .small_json import MAX_BYTES, parse_json, read_json, short_repr
 from .state import load_state_dict
+from .tokenizer_files import TOKENIZER, check_tokenizer
 
 CONFIG = "config.json"
 INDEX = ".index.json"  # behind the name of a file that was split
 PLANNER_TYPE = "qwen2_5_vl"
-# Everything that transformers and peft were seen to raise on a folder that is not what it says.
-LOAD_ERRORS = (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ImportError)
+# transformers and peft let through whatever their own code meets in a folder that is not what it says.
+LOAD_ERRORS = (Exception,)
 _MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
 
@@ -40,13 +42,16 @@ def check_folder(folder: Path, types: Sequence[str], role: str) -> Path:
     path = Path(folder)
     if not path.is_dir():
         raise WeightsError(f"{path} is {'a file' if path.exists() else 'not there'}; give a {role} folder")
-    if (kind := read_json(path / CONFIG).get("model_type")) not in types:
-        raise WeightsError(f"{path} is a model of type {kind!r}; a {role} is {' or '.join(map(repr, types))}")
+    config = read_json(path / CONFIG)
+    if (kind := config.get("model_type")) not in types:
+        raise WeightsError(f"{path} is a model of type {short_repr(kind)}; a {role} is {' or '.join(map(repr, types))}")
     refuse_code(path)
     if not any((path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
         raise WeightsError(f"{path} has no preprocessor_config.json; download the complete folder")
-    for file in weight_files(path):
-        load_state_dict(file, device="meta")
+    headers = (load_state_dict(file, device="meta") for file in weight_files(path))
+    check_config(path / CONFIG, config, {key: tuple(tensor.shape) for held in headers for key, tensor in held.items()})
+    check_processor(path)
+    check_tokenizer(path)
     return path
 
 
@@ -72,7 +77,9 @@ def weight_map(index: Path) -> dict[str, str]:
     given = read_json(index).get("weight_map")
     if not isinstance(given, dict) or not given:
         raise WeightsError(f"{index} lists no weights; download it again")
-    held = {str(key): str(name) for key, name in given.items()}
+    if odd := next((key for key, name in given.items() if not isinstance(name, str) or "\0" in name), None):
+        raise WeightsError(f"{index} names no file for {odd}; download it again")
+    held: dict[str, str] = dict(given)
     if outside := next((name for name in held.values() if Path(name).name != name), None):
         raise WeightsError(f"{index} names {outside!r}, which is no file of its own folder; download it again")
     names = sorted(set(held.values()))
@@ -87,7 +94,9 @@ def load_part(kind: Any, folder: Path) -> Any:
         return kind.from_pretrained(folder, local_files_only=True)
     except ImportError as error:
         raise UnsupportedError(f"{kind.__name__} takes a library that is missing ({first_line(error)})") from error
-    except Exception as error:  # the tokenizers library raises plain Exception
+    except BaseException as error:
+        if not is_library_error(error):
+            raise
         message = f"{folder} cannot be read as a {kind.__name__} ({first_line(error)})"
         raise WeightsError(f"{message}; download the complete folder") from error
 
@@ -103,6 +112,8 @@ def load_model(kind: Any, folder: Path, *, dtype: str, **options: Any) -> tuple[
     try:
         with memory_errors(f"loading {folder}", "close other programs"):
             model, info = kind.from_pretrained(folder, **options)
+    except UnisonError:
+        raise
     except LOAD_ERRORS as error:
         raise WeightsError(f"{folder} cannot be loaded as a {kind.__name__}: {first_line(error)}") from error
     return model.eval().requires_grad_(False), set(info["missing_keys"])
@@ -116,9 +127,15 @@ def refuse_missing(folder: Path, keys: Collection[str]) -> None:
         )
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error of a library says, short enough for a message."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    text = next(iter(str(error).strip().splitlines()), "")
+    return one_line(text)[:200] or type(error).__name__
+
+
+def is_library_error(error: BaseException) -> bool:
+    """Whether a library let something fall: any Exception, and what its Rust code calls a panic, which is none."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -134,36 +151,23 @@ def has_planning_weights(folder: Path) -> bool:
 
     A plain Qwen2.5-VL has untrained rows there and must never be decoded into signal tokens.
     """
+    tokenizer = folder / TOKENIZER
     try:
-        tokens = (folder / "tokenizer.json").read_text(encoding="utf-8")
-    except (OSError, ValueError):
+        tokens = tokenizer.read_bytes() if tokenizer.stat().st_size <= MAX_BYTES else b""
+    except OSError:
         return False
     config = config_of(folder)
     own_head = not config.get("tie_word_embeddings", True) or "lm_head.weight" in _weight_names(folder)
-    return config.get("model_type") == PLANNER_TYPE and "<BORES>" in tokens and own_head
+    return config.get("model_type") == PLANNER_TYPE and b"<BORES>" in tokens and own_head
 
 
 def _weight_names(folder: Path) -> set[str]:
     """The tensors that a folder's index, or its one file's header, lists; nothing when neither can be read."""
     try:
-        index = folder / "model.safetensors.index.json"
-        if index.is_file():
-            return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
-        with (folder / "model.safetensors").open("rb") as file:
+        if (folder / f"{_WEIGHTS[0]}{INDEX}").is_file():
+            return set(weight_map(folder / f"{_WEIGHTS[0]}{INDEX}"))
+        with (folder / _WEIGHTS[0]).open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
-            return set(json.loads(file.read(min(size, _MAX_HEADER))))
-    except (OSError, ValueError, KeyError, TypeError):
+            return set(parse_json(file.read(min(size, _MAX_HEADER))))
+    except (OSError, ValueError, TypeError):
         return set()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; raises WeightsError when the file is missing or anything else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(f"{path.parent} has no {path.name}; download the complete folder") from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is damaged ({error}); download it again") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path} is no JSON object; download it again")
-    return content

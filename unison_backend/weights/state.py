@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ResourceError, UnisonError, WeightsError
+from ..errors import ResourceError, UnisonError, WeightsError, one_line
+from .small_json import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -154,10 +155,32 @@ def _read_pickle(path: Path, device: Device) -> dict[str, Tensor]:
             content = content[wrapper]
             break
     tensors = content.items() if isinstance(content, Mapping) else ()
-    state = {str(key): value.detach().to(device) for key, value in tensors if isinstance(value, torch.Tensor)}
+    held = {str(key): value.detach() for key, value in tensors if isinstance(value, torch.Tensor)}
+    for key, value in held.items():
+        if odd := _odd(value):
+            raise WeightsError(f"{path}: {key} {odd}, which no model's weights are; get a .safetensors file")
+    state = {key: value.to(device) for key, value in held.items()}
     if not state:
         raise WeightsError(f"{path} holds no state dict (tensors by name) but {type(content).__name__}")
     return state
+
+
+def _odd(tensor: Tensor) -> str:
+    """What a pickled tensor is that plain weights are not, in words; "" for plain ones.
+
+    One of a few bytes can claim any size by strides of 0, and one on meta has no data at all.
+    """
+    import torch
+
+    if tensor.is_meta:
+        return "has a shape but no data"
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        return f"is stored as {tensor.layout}" if tensor.layout is not torch.strided else "is quantised or nested"
+    if tensor.is_complex():
+        return "is complex"
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"claims {tensor.numel()} values, but the file holds fewer"
+    return ""
 
 
 def _failure(path: Path, error: Exception) -> UnisonError:
@@ -227,7 +250,7 @@ def _refuse_other_formats(state: Mapping[str, Tensor], what: str) -> None:
 def _format_name(marker: Tensor) -> str | None:
     """The format in a `comfy_quant` tensor ([n] uint8, JSON), or None where it is one of the fp8 formats."""
     try:
-        name = json.loads(bytes(marker.cpu().tolist()))["format"]
+        name = parse_json(bytes(marker.cpu().tolist()))["format"]
     except (ValueError, LookupError, TypeError):
         return "an unreadable comfy_quant note"
-    return None if name in _FP8_FORMATS else str(name)
+    return None if name in _FP8_FORMATS else one_line(str(name))[:40]

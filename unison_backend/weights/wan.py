@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError
 from . import wan_layouts as layouts
 from .fit import assign, seems
-from .folder import CONFIG, read_json, weight_map
+from .folder import CONFIG, weight_map
+from .small_json import read_json
 from .state import PICKLES, SAFETENSORS, dequantize, load_state_dict
 
 if TYPE_CHECKING:

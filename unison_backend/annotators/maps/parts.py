@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import WeightsError
-from ...weights.folder import check_folder, load_model, load_part, read_json, refuse_missing
+from ...weights.folder import check_folder, load_model, load_part, refuse_missing
+from ...weights.small_json import read_json
 
 # Weights that depth networks have and do not use, and that released folders lack.
 _UNUSED = ("fusion_stage.layers.0.residual_layer1.", "embeddings.mask_token")

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import WeightsError
+from ...errors import UnisonError, WeightsError
 from ...plan.tokens import ADDED_TOKENS
 from ...weights.fit import seems
-from ...weights.folder import LOAD_ERRORS, read_json
+from ...weights.folder import LOAD_ERRORS, first_line
+from ...weights.small_json import read_json, short_repr
 from ...weights.state import load_state_dict
+from ...weights.tokenizer_files import TOKENIZER
+from .adapter_config import check_adapter_config, without_patterns
 from .checkpoint import Folder, untie
 
 if TYPE_CHECKING:
@@ -45,13 +48,16 @@ _CHANGING = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 @dataclass(frozen=True)
 class Adapter:
-    """A LoRA folder of peft or LLaMA-Factory. tensors: meta, by the names in memory. renamed: the file's are older."""
+    """A LoRA folder of peft or LLaMA-Factory.
+
+    tensors: meta, by the names in memory. stored: the same ones' names in the file, which an older transformers wrote.
+    """
 
     folder: Path
     file: Path
     config: dict[str, Any]
     tensors: dict[str, Tensor]
-    renamed: bool
+    stored: tuple[str, ...]
 
     def _of(self, layer: str) -> dict[str, Tensor]:
         """What the file has for the embedding or the head, by the rest of the key."""
@@ -100,7 +106,10 @@ def read_adapter(folder: Path) -> Adapter:
         raise WeightsError(f"{path} is {'a file' if path.exists() else 'not there'}; give the LoRA's folder")
     config = read_json(path / "adapter_config.json")
     if config.get("peft_type") != "LORA":
-        raise WeightsError(f"{path} is an adapter of type {config.get('peft_type')!r}; the planner takes a LoRA")
+        raise WeightsError(
+            f"{path} is an adapter of type {short_repr(config.get('peft_type'))}; the planner takes a LoRA"
+        )
+    check_adapter_config(path / "adapter_config.json", config)
     names = ("adapter_model.safetensors", "adapter_model.bin")
     file = next((path / name for name in names if (path / name).is_file()), None)
     if file is None:
@@ -109,7 +118,9 @@ def read_adapter(folder: Path) -> Adapter:
     if not any(_LORA.match(key) for key in stored):
         raise WeightsError(f"{file} holds no LoRA weights.{seems(stored)}")
     tensors = {_in_memory(key): tensor for key, tensor in stored.items()}
-    return Adapter(path, file, config, tensors, renamed=tensors.keys() != stored.keys())
+    if len(tensors) != len(stored):
+        raise WeightsError(f"{file} holds a weight under an older and a newer name; download it again")
+    return Adapter(path, file, config, tensors, tuple(stored))
 
 
 def _in_memory(key: str) -> str:
@@ -172,11 +183,18 @@ def _check_ids(adapter: Adapter, ids: Mapping[str, int]) -> None:
 
 def added_ids(folder: Path) -> dict[str, int]:
     """The added tokens of the tokenizer files in a folder, if it has any, without building the tokenizer."""
-    if (folder / "tokenizer.json").is_file():
-        return {entry["content"]: entry["id"] for entry in read_json(folder / "tokenizer.json").get("added_tokens", ())}
-    if (folder / "added_tokens.json").is_file():
-        return read_json(folder / "added_tokens.json")
-    return {}
+    if (folder / TOKENIZER).is_file():
+        listed = read_json(folder / TOKENIZER).get("added_tokens") or []
+        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+            raise WeightsError(f"{folder / TOKENIZER} has no list of added tokens; download it again")
+        found = {entry.get("content"): entry.get("id") for entry in listed}
+    elif (folder / "added_tokens.json").is_file():
+        found = dict(read_json(folder / "added_tokens.json"))
+    else:
+        return {}
+    if any(not isinstance(token, str) or not isinstance(number, int) for token, number in found.items()):
+        raise WeightsError(f"{folder} has an added token without a text or a number; download its tokenizer again")
+    return found  # type: ignore[return-value]
 
 
 def attach(model: Any, adapter: Adapter) -> Any:
@@ -191,12 +209,15 @@ def attach(model: Any, adapter: Adapter) -> Any:
             config = PeftConfig.from_pretrained(str(adapter.folder))
             config.inference_mode = True
             config.megatron_config = None  # with it, peft imports a module that the file names
-            if adapter.renamed:
+            if tuple(adapter.tensors) != adapter.stored:
                 config.target_modules = sorted({match[1] for key in adapter.tensors if (match := _LORA.match(key))})
+            without_patterns(config, adapter.folder, adapter.tensors, adapter.stored)
             wrapped = PeftModel(model, config)
             result: Any = set_peft_model_state_dict(wrapped, state)
+    except UnisonError:
+        raise
     except LOAD_ERRORS as error:
-        raise WeightsError(f"{adapter.folder} cannot be put onto the planner: {error}") from error
+        raise WeightsError(f"{adapter.folder} cannot be put onto the planner: {first_line(error)}") from error
     absent = [key for key in result.missing_keys if "lora_" in key or ".modules_to_save." in key]
     if left := [*result.unexpected_keys, *absent]:
         raise WeightsError(f"{adapter.folder}: {len(left)} LoRA weights were not applied, such as {left[0]}")

@@ -11,18 +11,23 @@ from typing import Any
 
 from ...errors import WeightsError
 from ...plan.prompt import PADS, Medium, Prompt
+from ...progress import Cancel, never
+from ...weights.folder import first_line
+from .template import render
 
 _MARKER = "\ue8ff"
 
 
 def chat_ids(
-    tokenizer: Any, prompt: Prompt, *, add_generation_prompt: bool, media_ids: Sequence[Sequence[int]] | None = None
-) -> list[int]:
+    tokenizer: Any, prompt: Prompt, *, add_generation_prompt: bool,
+    media_ids: Sequence[Sequence[int]] | None = None, cancel: Cancel = never,
+) -> list[int]:  # fmt: skip
     """Token ids of one user turn that holds `prompt`, each medium as its `media_ids` (default: its pad token).
 
-    The checkpoint's own chat template is used. Raises WeightsError when it has none or hides the user's text.
+    The checkpoint's own chat template is used, in a process of its own. Raises WeightsError when it has none, does
+    not end or hides the user's text; Cancelled.
     """
-    before, after = _around_user_text(tokenizer, add_generation_prompt)
+    before, after = _around_user_text(tokenizer, add_generation_prompt, cancel)
     ids = _special(tokenizer, before)
     number = 0
     for segment in prompt.segments:
@@ -34,15 +39,21 @@ def chat_ids(
     return ids + _special(tokenizer, after)
 
 
-def _around_user_text(tokenizer: Any, add_generation_prompt: bool) -> tuple[str, str]:
-    message = [{"role": "user", "content": _MARKER}]
+def _around_user_text(tokenizer: Any, add_generation_prompt: bool, cancel: Cancel) -> tuple[str, str]:
     try:
-        rendered = tokenizer.apply_chat_template(message, add_generation_prompt=add_generation_prompt, tokenize=False)
+        template = tokenizer.get_chat_template()
     except ValueError as error:
         raise WeightsError(
-            f"the planner's tokenizer has no chat template ({error}); use a complete Qwen2.5-VL folder"
+            f"the planner's tokenizer has no chat template ({first_line(error)}); use a complete Qwen2.5-VL folder"
         ) from error
-    before, found, after = str(rendered).partition(_MARKER)
+    variables = {
+        "messages": [{"role": "user", "content": _MARKER}],
+        "add_generation_prompt": add_generation_prompt,
+        **dict.fromkeys(("tools", "documents")),
+        **{name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)},
+    }
+    rendered = render(str(template), variables, cancel)
+    before, found, after = rendered.partition(_MARKER)
     if not found:
         raise WeightsError("the planner's chat template leaves the user's text out; use a complete Qwen2.5-VL folder")
     return before, after

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WeightsError
-from ...weights.folder import CONFIG, INDEX, PLANNER_TYPE, read_json, refuse_code, weight_files, weight_map
+from ...weights.config_limits import check_config, check_processor
+from ...weights.folder import CONFIG, INDEX, PLANNER_TYPE, refuse_code, weight_files, weight_map
+from ...weights.small_json import read_json, short_repr
 from ...weights.state import load_state_dict
+from ...weights.tokenizer_files import check_tokenizer
+from ...weights.wan_layouts import count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,15 +64,22 @@ def read_folder(folder: Path) -> Folder:
         raise WeightsError(f"{path} holds a LoRA adapter (adapter_config.json); {cure}")
     config = read_json(path / CONFIG)
     if (kind := config.get("model_type")) != PLANNER_TYPE:
-        raise WeightsError(f"{path} is a model of type {kind!r}; the planner is a Qwen2.5-VL ({PLANNER_TYPE!r})")
+        raise WeightsError(
+            f"{path} is a model of type {short_repr(kind)}; the planner is a Qwen2.5-VL ({PLANNER_TYPE!r})"
+        )
     if isinstance(way := config.get("quantization_config"), dict):
-        kind = way.get("quant_method", "an unknown way")
+        kind = short_repr(way.get("quant_method", "an unknown way")).strip("'")
         raise WeightsError(f"{path} is quantised ({kind}); get the bf16 folder, which can be loaded in 4 or 8 bit")
     refuse_code(path)
     files = _files(path)
     tensors = {key: tensor for file in files for key, tensor in load_state_dict(file, device="meta").items()}
     _check_tensors(path, tensors)
-    return Folder(path, config, tensors, tuple(files))
+    check_config(path / CONFIG, config, {key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    check_processor(path)
+    check_tokenizer(path)
+    found = Folder(path, config, tensors, tuple(files))
+    _check_sizes(found)
+    return found
 
 
 def _files(folder: Path) -> list[Path]:
@@ -92,6 +103,67 @@ def _check_tensors(folder: Path, tensors: dict[str, Tensor]) -> None:
     for key, tensor in tensors.items():
         if (name := str(tensor.dtype).removeprefix("torch.")) not in DTYPES.values():
             raise WeightsError(f"{folder}: {key} is stored as {name}; get the bf16, fp16 or fp32 folder")
+
+
+def _check_sizes(files: Folder) -> None:
+    """WeightsError for the first size in the config that is not the weights' own."""
+    shapes = {_plain(key): tuple(tensor.shape) for key, tensor in files.tensors.items()}
+    text, vision = files.text_config, files.config.get("vision_config")
+    held = _text_sizes(shapes)
+    for config, sizes in ((text, held), (vision if isinstance(vision, dict) else {}, _vision_sizes(shapes))):
+        for name, size in sizes.items():
+            if config.get(name, size) != size:
+                said = short_repr(config[name]) if not isinstance(config[name], int) else f"{config[name]:.6g}"
+                raise WeightsError(
+                    f"{files.path / CONFIG}: {name} is {said}, but the weights have {size}; "
+                    "download config.json again, or give the weights that belong to it"
+                )
+    if held.get("num_hidden_layers") and "num_hidden_layers" not in text:
+        raise WeightsError(f"{files.path / CONFIG} does not say num_hidden_layers; download it again")
+    _check_heads(files, shapes)
+
+
+def _plain(key: str) -> str:
+    """A tensor's name without what the several layouts of Qwen2.5-VL put in front."""
+    for prefix in ("model.language_model.", "model.visual.", "language_model.model.", "model."):
+        if key.startswith(prefix):
+            return ("visual." if "visual" in prefix else "") + key.removeprefix(prefix)
+    return key
+
+
+def _text_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
+    """What the language model's config has to say."""
+    rows, width = next(shape for key, shape in shapes.items() if key.endswith("embed_tokens.weight"))
+    sizes = {"num_hidden_layers": count(shapes, "layers."), "hidden_size": width, "vocab_size": rows}
+    if gate := shapes.get("layers.0.mlp.gate_proj.weight"):
+        sizes["intermediate_size"] = gate[0]
+    return sizes
+
+
+def _vision_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:
+    """What the vision tower's config has to say; nothing where there is none."""
+    patches, out = shapes.get("visual.patch_embed.proj.weight", ()), shapes.get("visual.merger.mlp.2.weight")
+    sizes = {}
+    if len(patches) == 5:
+        width, channels, frames, side, _ = patches
+        sizes = {"depth": count(shapes, "visual.blocks."), "hidden_size": width, "in_channels": channels,
+                 "in_chans": channels, "temporal_patch_size": frames, "patch_size": side}  # fmt: skip
+    if gate := shapes.get("visual.blocks.0.mlp.gate_proj.weight"):
+        sizes["intermediate_size"] = gate[0]
+    return sizes | ({"out_hidden_size": out[0]} if out else {})
+
+
+def _check_heads(files: Folder, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Heads divide the width, and make up the rows of keys and values."""
+    text, width = files.text_config, files.embedding.shape[1]
+    heads, groups = text.get("num_attention_heads"), text.get("num_key_value_heads", text.get("num_attention_heads"))
+    keys = shapes.get("layers.0.self_attn.k_proj.weight", (0,))[0]
+    if not (isinstance(heads, int) and isinstance(groups, int) and heads > 0 and groups > 0 and width % heads == 0
+            and heads % groups == 0 and keys in (0, groups * (width // heads))):  # fmt: skip
+        raise WeightsError(
+            f"{files.path / CONFIG}: num_attention_heads {short_repr(heads)} and num_key_value_heads "
+            f"{short_repr(groups)} do not fit weights of width {width} with {keys} rows of keys; download it again"
+        )
 
 
 def untie(model: Any) -> None:

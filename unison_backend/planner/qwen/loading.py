@@ -25,7 +25,8 @@ from ...errors import (
 )
 from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
-from ...weights.folder import LOAD_ERRORS, first_line
+from ...weights.folder import LOAD_ERRORS, first_line, is_library_error
+from ...weights.small_json import read_json, short_repr
 from .adapters import attach, check_fit, read_adapter
 from .chat import pad_id
 from .checkpoint import DTYPES, Folder, mark_tied, read_folder, untie
@@ -142,7 +143,7 @@ def load_qwen(
     if adapter:
         check_fit(adapter, files, ids, len(tokenizer))
     progress(_STAGE, 1, 4)
-    model = _load_model(files, options)
+    model = _load_model(files, options, _generation(files, tokenizer))
     rows = files.embedding.shape[0]
     _resize(model, (adapter.rows if adapter else None) or max(rows, len(tokenizer)))
     if not (adapter and adapter.needs_tie):
@@ -225,20 +226,43 @@ def _load_tokenizer(folder: Path) -> tuple[Any, bool]:
         raise WeightsError(f"{folder} has no tokenizer.json; download the complete folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises plain Exception
+    except BaseException as error:
+        if not is_library_error(error):
+            raise
         raise WeightsError(f"{folder}: its tokenizer cannot be read ({first_line(error)})") from error
     known = set(ADDED_TOKENS) <= set(tokenizer.get_vocab())
     tokenizer.add_tokens(list(ADDED_TOKENS), special_tokens=True)
     return tokenizer, known
 
 
-def _load_model(files: Folder, options: dict[str, Any]) -> Any:
+def _generation(files: Folder, tokenizer: Any) -> Any:
+    """What transformers has to know for generating: which tokens end a turn. The folder's other habits are left out.
+
+    They are its author's (beams, penalties, time limits), and ours are given with each call. Raises WeightsError.
+    """
+    from transformers import GenerationConfig
+
+    path = files.path / "generation_config.json"
+    given = read_json(path) if path.is_file() else {}
+    said = next((part["eos_token_id"] for part in (given, files.text_config, files.config)
+                 if part.get("eos_token_id") is not None), tokenizer.eos_token_id)  # fmt: skip
+    ends = said if isinstance(said, list) else [said]
+    if not ends or not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < len(tokenizer) for n in ends):
+        raise WeightsError(
+            f"{path if given else files.path}: eos_token_id is {short_repr(said)}; it is the number of a token, or a "
+            "list of them. Download it again"
+        )
+    return GenerationConfig(eos_token_id=ends)  # type: ignore[no-untyped-call]
+
+
+def _load_model(files: Folder, options: dict[str, Any], generation: Any) -> Any:
     import torch
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options = options | {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    options |= {"generation_config": generation}
     try:
         config = Qwen2_5_VLConfig.from_pretrained(files.path, local_files_only=True)
         mark_tied(config, files.tied)

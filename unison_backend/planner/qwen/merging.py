@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, ResourceError, WeightsError
 from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
-from ...weights.folder import read_json
+from ...weights.small_json import read_json
 from .checkpoint import DTYPES, untie
 from .loading import Qwen, load_qwen
 

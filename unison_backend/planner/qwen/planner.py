@@ -76,8 +76,8 @@ class QwenPlanner:
             return planned(prompt, make)
         if make == "answer":
             return PlanResult(Plan(task_of("text", prompt.kinds), prompt=prompt.text, media=prompt.kinds))
-        ids = self.ids(prompt)
-        rows = len(chat_ids(self.qwen.tokenizer, prompt, add_generation_prompt=False))
+        ids = self.ids(prompt, cancel)
+        rows = len(chat_ids(self.qwen.tokenizer, prompt, add_generation_prompt=False, cancel=cancel))
         progress("planning", 0, 0)
         with self._cancellable(cancel, "planning"), _captured(self.qwen.language_model, NUM_ROWS + 1) as captured:
             text = self._decode_plan(prompt, ids, make, progress, cancel)
@@ -87,15 +87,15 @@ class QwenPlanner:
             return PlanResult(Plan(task, prompt=prompt.text, media=prompt.kinds), features)
         return PlanResult(_with_target(parse(text, prompt.text, prompt.kinds, prompt.masks), prompt), features)
 
-    def ids(self, prompt: Prompt) -> list[int]:
+    def ids(self, prompt: Prompt, cancel: Cancel = never) -> list[int]:
         """The planner's turn: text only, media as pads (reference: inference.py)."""
-        return chat_ids(self.qwen.tokenizer, prompt, add_generation_prompt=True)
+        return chat_ids(self.qwen.tokenizer, prompt, add_generation_prompt=True, cancel=cancel)
 
     def features(self, prompt: Prompt, *, cancel: Cancel = never) -> Tensor:
         """[1, S, D] float32 with S <= 56, without planning: the same rows from the first 57 ids alone."""
         import torch
 
-        ids = chat_ids(self.qwen.tokenizer, prompt, add_generation_prompt=False)[: NUM_ROWS + 1]
+        ids = chat_ids(self.qwen.tokenizer, prompt, add_generation_prompt=False, cancel=cancel)[: NUM_ROWS + 1]
         tensor = torch.tensor([ids], device=self.qwen.device)
         with self._cancellable(cancel, "reading the instruction"), torch.no_grad():
             states: Tensor = self.qwen.language_model(input_ids=tensor, use_cache=False).last_hidden_state
@@ -152,7 +152,8 @@ class QwenPlanner:
         if prompt.media and qwen.processor is None and qwen.processor_problem:
             raise qwen.processor_problem
         shown = vision_inputs(qwen.processor, qwen.tokenizer, prompt, media, progress, cancel) if media else None
-        ids = chat_ids(qwen.tokenizer, prompt, add_generation_prompt=True, media_ids=shown.media_ids if shown else None)
+        media_ids = shown.media_ids if shown else None
+        ids = chat_ids(qwen.tokenizer, prompt, add_generation_prompt=True, media_ids=media_ids, cancel=cancel)
         inputs = {"input_ids": [ids], **(shown.tensors if shown else {})}
 
         def heard(new: Sequence[int]) -> bool:

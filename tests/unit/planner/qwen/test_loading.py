@@ -290,6 +290,14 @@ def eight_bits(folder: Path) -> None:
     save_file({k: t.to(torch.float8_e4m3fn) for k, t in weights.items()}, folder / "model.safetensors")
 
 
+def dropped(name: str) -> Callable[[Path], None]:
+    def drop(folder: Path) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps({key: value for key, value in read(path).items() if key != name}))
+
+    return drop
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no config": (without("config.json"), "has no config.json"),
     "broken config": (lambda f: (f / "config.json").write_text("{"), "config.json is damaged"),
@@ -306,8 +314,27 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing layer": (without_layer, r"1 weights are missing \(.*up_proj"),
     "other width": (
         lambda f: change(f / "config.json", intermediate_size=96),
-        "cannot be loaded as a Qwen2.5-VL folder",
+        "intermediate_size is 96, but the weights have 128",
     ),
+    "a million layers": (
+        lambda f: change(f / "config.json", num_hidden_layers=1_000_000),
+        "num_hidden_layers is 1000000, but its weights have",
+    ),
+    "one layer more": (
+        lambda f: change(f / "config.json", num_hidden_layers=3),
+        "num_hidden_layers is 3, but the weights have 2",
+    ),
+    "other vocabulary": (lambda f: change(f / "config.json", vocab_size=1000), "vocab_size is 1000, but the weights"),
+    "layers not said": (dropped("num_hidden_layers"), "does not say num_hidden_layers"),
+    "heads": (lambda f: change(f / "config.json", num_key_value_heads=3), "do not fit weights of width 64"),
+    "heads of text": (lambda f: change(f / "config.json", num_attention_heads="4"), "do not fit weights of width 64"),
+    "deep config": (lambda f: (f / "generation_config.json").write_text("[" * 200_000), "nested more than 32"),
+    "end of turn": (
+        lambda f: change(f / "generation_config.json", eos_token_id=["x"]),
+        "eos_token_id is list; it is the number of a token",
+    ),
+    "end beyond": (lambda f: change(f / "generation_config.json", eos_token_id=10**9), "eos_token_id is 1000000000"),
+    "tokenizer of odd types": (lambda f: change(f / "tokenizer.json", model=3), "its tokenizer cannot be read"),
     "own code": (lambda f: change(f / "tokenizer_config.json", auto_map={"AutoTokenizer": ["x.X", None]}), "auto_map"),
     "adapter": (lambda f: (f / "adapter_config.json").write_text("{}"), "holds a LoRA adapter"),
 }
@@ -520,3 +547,64 @@ def test_weights_in_eight_bit_stay_where_they_are(embedded: Path) -> None:
     qwen.base.is_quantized = True
     with pytest.raises(UnsupportedError, match="stays on the device"):
         qwen.to("cpu")
+
+
+RUNAWAY = r"^(?:\w+\.?)+(?:\w+\.?)+(?:\w+\.?)+(?:\w+\.?)+!$"
+"""Takes longer than anyone waits for each module's name."""
+PATTERNS: dict[str, dict[str, Any]] = {
+    "target": {"target_modules": RUNAWAY},
+    "exclude": {"exclude_modules": RUNAWAY},
+    "rank": {"rank_pattern": {RUNAWAY: 4}},
+    "layers": {"layers_pattern": [RUNAWAY], "layers_to_transform": [0, 1]},
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_no_pattern_of_an_adapter_is_run(embedded: Path, tmp_path: Path, name: str) -> None:
+    """The weights say where they go: the adapter does what it did before its configuration was spoilt."""
+    expected = make_adapter(embedded, tmp_path / "lora")
+    change(tmp_path / "lora" / "adapter_config.json", **PATTERNS[name])
+    assert same(logits(load_qwen(embedded, tmp_path / "lora", dtype="fp32").model), expected, 1e-5)
+
+
+def test_ranks_and_alphas_of_single_modules(embedded: Path, tmp_path: Path) -> None:
+    patterns = {
+        "rank_pattern": {r".*layers\.0.*q_proj": 2, "v_proj": 8},
+        "alpha_pattern": {"v_proj": 3, r"layers.1.self_attn.q_proj": 5},
+    }
+    expected = make_adapter(embedded, tmp_path / "lora", **patterns)
+    assert same(logits(load_qwen(embedded, tmp_path / "lora", dtype="fp32").model), expected, 1e-5)
+    change(tmp_path / "lora" / "adapter_config.json", alpha_pattern={r"layers\.1\.self_attn\.q_proj$": 5, "v_proj": 3})
+    assert same(logits(load_qwen(embedded, tmp_path / "lora", dtype="fp32").model), expected, 1e-5)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "alpha as a pattern": ({"alpha_pattern": {RUNAWAY: 3}}, "alpha_pattern has .*, a pattern, which is not run"),
+    "rank of text": ({"r": "4"}, "r is '4'; it is a number from 1 to 65536"),
+    "another rank": ({"r": 1000}, "speaks of rank 1000, but .* has 4 in the weights"),
+    "huge rank": ({"r": 10**9}, "r is 1000000000; it is a number"),
+    "layers made": ({"layer_replication": [[0, 1_000_000]]}, "layer_replication is list; it is not taken here"),
+    "saved by pattern": ({"modules_to_save": ["(a+)+$"]}, "modules_to_save is list; it is a list of module names"),
+    "saved a number": ({"modules_to_save": 3}, "modules_to_save is 3; it is a list of module names"),
+    "rows of text": ({"trainable_token_indices": "all"}, "trainable_token_indices is 'all'; it is a list of token"),
+    "endless start": ({"init_lora_weights": "pissa_niter_999999999"}, "pissa_niter_ and at most 99"),
+    "another kind": ({"peft_type": ["LORA"]}, "an adapter of type list; the planner takes a LoRA"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_adapter_configurations_that_are_refused(embedded: Path, tmp_path: Path, name: str) -> None:
+    make_adapter(embedded, tmp_path / "lora")
+    values, told = REFUSED[name]
+    change(tmp_path / "lora" / "adapter_config.json", **values)
+    with pytest.raises(WeightsError, match=told):
+        load_qwen(embedded, tmp_path / "lora")
+
+
+def test_the_habits_of_a_folder_are_not_taken_over(embedded: Path, tmp_path: Path) -> None:
+    """Beams, penalties and time limits are the folder's author's; which tokens end a turn is not."""
+    folder = shutil.copytree(embedded, tmp_path / "qwen")
+    ends = read(folder / "generation_config.json")["eos_token_id"]
+    change(folder / "generation_config.json", num_beams=10**6, max_time=1e-9, num_return_sequences=10**6)
+    found = load_qwen(folder).base.generation_config
+    assert found.eos_token_id == ends and (found.num_beams or 1) == 1 and not found.max_time
