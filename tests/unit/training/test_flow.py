@@ -1,22 +1,15 @@
 """The flow loss against the plain transformer on 2048 rows."""
 
-import math
-
 import pytest
 import torch
 from torch.nn import functional
 
+from unison_backend.conditioning.padding import pack_texts, pad_biases
 from unison_backend.conditioning.text_context import CONTEXT_ROWS
 from unison_backend.demo import set as demo
+from unison_backend.engine.attention import text_processors
 from unison_backend.errors import InputError
-from unison_backend.training.flow import (
-    compact_text,
-    draw_sigmas,
-    flow_loss,
-    pack_rows,
-    recompute_blocks,
-    text_processors,
-)
+from unison_backend.training.flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
 from unison_backend.weights.wan import load_transformer
 
 SIGMAS = torch.tensor([0.3, 0.9])
@@ -73,7 +66,7 @@ def test_compact_texts_give_the_loss_of_2048_rows(plain, compact, count):
 
 
 def test_the_weight_of_padding_matters(plain, compact, monkeypatch):
-    """Without ln(2048 - n) the one row stands for itself alone: another loss, so the test above can fail."""
+    """Without a weight of 2048 - n the pad rows stand for few rows: another loss, so the test above can fail."""
     clean, context, rows, noise = drawn()
     monkeypatch.setattr("unison_backend.training.flow.CONTEXT_ROWS", 12)
     with torch.no_grad():
@@ -167,20 +160,30 @@ def test_a_transformer_that_is_not_ready_is_refused():
 # Rows and noise levels
 
 
-def test_packed_rows_and_their_bias():
-    rows = [torch.ones(2, 8), 2 * torch.ones(5, 8)]
-    packed, bias = pack_rows(rows)
-    assert packed.shape == (2, 6, 8) and bias.shape == (2, 1, 1, 6)
-    assert packed[:, :, 0].tolist() == [[1, 1, 0, 0, 0, 0], [2, 2, 2, 2, 2, 0]]
-    wanted = [[0, 0, -math.inf, -math.inf, -math.inf, math.log(2046)], [0, 0, 0, 0, 0, math.log(2043)]]
-    assert torch.allclose(bias[:, 0, 0], torch.tensor(wanted))
+def test_too_many_rows_are_refused(compact):
+    clean, context, _, noise = drawn(1)
+    with pytest.raises(InputError, match="2049 rows; at most 2048"):
+        flow_loss(compact, clean, context, [torch.zeros(2049, 4096)], SIGMAS[:1], noise)
 
 
-@pytest.mark.parametrize("length", [2048, 2049])
-def test_too_many_rows_are_refused(length):
-    with pytest.raises(InputError, match=f"{length} rows; at most 2047"):
-        pack_rows([torch.zeros(3, 2), torch.zeros(length, 2)])
-    assert pack_rows([torch.zeros(2047, 2)])[0].shape == (1, 2048, 2)
+def test_padding_weighs_the_same_in_half_precision(plain, compact):
+    """One row with ln(2045) rounds by 1 % there. Seen in float32 weights, so that only the bias is rounded."""
+    clean, context, rows, noise = drawn()
+    with torch.no_grad():
+        expected = by_hand(plain, clean, context, rows, SIGMAS, noise)
+        rounded = pad_biases(2045, 3)
+        assert sum(torch.tensor(rounded).bfloat16().double().exp()) == pytest.approx(2045, rel=1e-5)
+        flow_loss(compact, clean, context, rows, SIGMAS, noise)
+        for processor in text_processors(compact):
+            processor.bias = processor.bias.bfloat16()
+        text = pack_texts(rows).rows
+        at = SIGMAS[:, None, None, None, None]
+        velocity = compact(
+            hidden_states=(1 - at) * clean + at * noise, timestep=1000 * SIGMAS, encoder_hidden_states=text,
+            control_hidden_states=context, return_dict=False,
+        )[0]  # fmt: skip
+    made = functional.mse_loss(velocity, noise - clean)
+    torch.testing.assert_close(made, expected, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0, 5.0])
