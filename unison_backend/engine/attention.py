@@ -109,4 +109,5 @@ def without_vace(transformer: Any) -> Iterator[None]:
 
 def _working_dtype(tensor: Tensor) -> torch.dtype:
     device = tensor.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tensor.dtype
+    autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if autocast else tensor.dtype

@@ -1,65 +1,30 @@
-"""The standalone engine: Wan VACE sampled with diffusers' transformer, VAE and UniPC.
+"""The standalone engine: Wan VACE with diffusers' transformer and VAE, sampled by the reference's UniPC.
 
-The loop is ours because diffusers' pipeline takes references as 8-bit pictures only, breaks with more references
-than latent frames, and cannot stop between the two guidance passes. Everything inside the loop is diffusers'.
+The loop is ours because diffusers' pipeline takes references as 8-bit pictures only, breaks with more references than
+latent frames, and attends 2048 rows of text of which nearly all are zeros. Both guidance sides run as one batch where
+memory allows; nothing is copied between host and device inside the loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..defaults import CFG, SEED, SHIFT, STEPS, VACE_STRENGTH
-from ..errors import InputError
+from ..conditioning.padding import collapse, live_rows, rows_needed
 from ..progress import Cancel, Progress, check, never, silent
 from ..sources.prepare import Sources
-from .unipc import SIGMA_MAX, TRAIN_TIMESTEPS
+from .room import fits_twice
+from .settings import REFERENCE, SamplingSettings
+from .unipc import TRAIN_TIMESTEPS, flow_sigmas, integer_time, sample_unipc
 from .vace_context import LATENT_CHANNELS, encode_context, latent_frames, to_unit
 
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How latents are denoised. cfg 1 runs the positive side only."""
-
-    steps: int = STEPS
-    cfg: float = CFG
-    shift: float = SHIFT
-    seed: int = SEED
-    vace_strength: float = VACE_STRENGTH
-
-    def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("steps", self.steps, 1, 1000),
-            ("cfg", self.cfg, 0, 100),
-            ("shift", self.shift, 0.01, 100),
-            ("seed", self.seed, 0, 2**64 - 1),
-            ("vace_strength", self.vace_strength, 0, 10),
-        ):
-            if not low <= value <= high:
-                raise InputError(f"{name} is {value}; allowed is {low} to {high}")
-
-
-def make_scheduler(steps: int, shift: float) -> Any:
-    """Flow UniPC on the reference's sigmas: u = 0.999 (1 - k/steps), sigma = shift u / (1 + (shift - 1) u), then 0."""
-    import numpy as np
-    from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
-
-    scheduler = UniPCMultistepScheduler(
-        prediction_type="flow_prediction",
-        use_flow_sigmas=True,
-        num_train_timesteps=TRAIN_TIMESTEPS,
-        flow_shift=shift,
-        solver_order=2,
-        solver_type="bh2",
-    )
-    scheduler.set_timesteps(sigmas=np.linspace(SIGMA_MAX, 0, steps + 1)[:steps])
-    return scheduler
+# Attention kernels take a bias without copying it when its rows are whole 16 bytes.
+ROW_MULTIPLE = 8
 
 
 def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -67,14 +32,30 @@ def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
 
 
+class Text(NamedTuple):
+    """What the transformer reads: rows [sides, R, D], and what is added to their scores, [sides, 1, 1, R] or None."""
+
+    rows: Tensor
+    bias: Tensor | None
+
+
 class Engine:
-    """A `WanVACETransformer3DModel` and an `AutoencoderKLWan` (diffusers ships no types for them) on one device."""
+    """A `WanVACETransformer3DModel` and an `AutoencoderKLWan` (diffusers ships no types for them) on one device.
+
+    collapse_padding: False attends every zero row of a text context, which costs time and gives the same.
+    """
+
+    collapse_padding = True
 
     def __init__(self, transformer: Any, vae: Any, device: torch.device) -> None:
+        from .attention import take_text_biases
+
         self.transformer, self.vae, self.device = transformer, vae, device
+        take_text_biases(transformer)
         config = vae.config
         self._mean = torch.tensor(config.latents_mean, device=device).view(1, -1, 1, 1, 1)
         self._std = torch.tensor(config.latents_std, device=device).view(1, -1, 1, 1, 1)
+        self._grey: dict[tuple[int, ...], Tensor] = {}
 
     @classmethod
     def load(cls, transformer: Path, vae: Path, device: torch.device) -> Engine:
@@ -94,7 +75,7 @@ class Engine:
         sources: Sources,
         positive: Tensor,
         negative: Tensor,
-        settings: SamplingSettings = SamplingSettings(),
+        settings: SamplingSettings = REFERENCE,
         progress: Progress = silent,
         cancel: Cancel = never,
     ) -> Tensor:
@@ -125,66 +106,90 @@ class Engine:
         cancel: Cancel = never,
     ) -> Tensor:
         """Latents [1, 16, references + T', h, w] from noise of that shape; cancel is heard before each forward pass."""
-        dtype = self.transformer.dtype
         sides = [positive] if settings.cfg == 1 else [positive, negative]
-        texts = [side.to(self.device, dtype) for side in sides]
-        control = context.to(self.device, dtype)
-        strength = control.new_full((len(self.transformer.config.vace_layers),), settings.vace_strength)
-        scheduler = make_scheduler(settings.steps, settings.shift)
-        latents = noise.to(self.device)
-        with _texts_embedded_once(self.transformer):
-            for number, timestep in enumerate(scheduler.timesteps):
-                velocities = []
-                for text in texts:
+        text = self._text(sides)
+        with self._prepared(settings, len(sides), noise.shape) as batches:
+            control = context.to(self.device, self.dtype)
+            strength = control.new_full((len(self.transformer.config.vace_layers),), settings.vace_strength)
+
+            def denoise(x: Tensor, sigma: float) -> Tensor:
+                velocities: list[Tensor] = []
+                for batch in batches:
                     check(cancel, "sampling")
-                    velocities.append(self._velocity(latents.to(dtype), timestep, text, control, strength))
+                    part = Text(text.rows[batch], None if text.bias is None else text.bias[batch])
+                    velocities += self._velocity(x, integer_time(sigma), part, control, strength)
                 velocity = velocities[0]
                 if len(velocities) == 2:
                     velocity = velocities[1] + settings.cfg * (velocities[0] - velocities[1])
-                latents = scheduler.step(velocity, timestep, latents, return_dict=False)[0]
-                progress("sampling", number + 1, settings.steps)
-        return latents
+                return x - sigma * velocity
 
-    def _velocity(self, latents: Tensor, timestep: Tensor, text: Tensor, control: Tensor, strength: Tensor) -> Tensor:
-        output: Any = self.transformer(
-            hidden_states=latents,
-            timestep=timestep.expand(1).to(self.device),
-            encoder_hidden_states=text,
-            control_hidden_states=control,
-            control_hidden_states_scale=strength,
-            return_dict=False,
-        )
-        velocity: Tensor = output[0].float()
-        return velocity
+            def stepped(step: int, *_: Any) -> None:
+                progress("sampling", step + 1, settings.steps)
+
+            return sample_unipc(denoise, noise.to(self.device), flow_sigmas(settings.steps, settings.shift), stepped)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the transformer computes in."""
+        dtype: torch.dtype = self.transformer.patch_embedding.weight.dtype
+        return dtype
+
+    def _text(self, sides: list[Tensor]) -> Text:
+        """The contexts [1, rows, D] of all sides, on the device without the padding that a bias can stand for."""
+        live = [live_rows(side) for side in sides]
+        length = max(rows_needed(alive, ROW_MULTIPLE) for alive in live)
+        if not self.collapse_padding or length >= max(side.shape[1] for side in sides):
+            return Text(torch.cat(sides).to(self.device, self.dtype), None)
+        parts = [collapse(side, alive, length) for side, alive in zip(sides, live, strict=True)]
+        rows = torch.cat([part.rows for part in parts]).to(self.device, self.dtype)
+        bias = torch.cat([part.bias for part in parts]).to(self.device, self.dtype)
+        return Text(rows, bias[:, None, None])
+
+    @contextmanager
+    def _prepared(self, settings: SamplingSettings, sides: int, shape: torch.Size) -> Iterator[list[slice]]:
+        """The transformer as this run wants it, and the sides that each forward pass takes."""
+        from .attention import shared_first_attention, without_vace
+
+        together = sides > 1 and fits_twice(self.transformer, shape, self.device)
+        with ExitStack() as stack:
+            if together:
+                stack.enter_context(shared_first_attention(self.transformer))
+            if settings.vace_strength == 0:
+                stack.enter_context(without_vace(self.transformer))
+            yield [slice(0, sides)] if together else [slice(side, side + 1) for side in range(sides)]
+
+    def _velocity(self, x: Tensor, time: float, text: Text, control: Tensor, strength: Tensor) -> list[Tensor]:
+        """The velocity at time 0..1 for each side of `text`, float32 in x's shape."""
+        from .attention import text_biases
+
+        sides = text.rows.shape[0]
+        with text_biases(self.transformer, text.bias):
+            output: Any = self.transformer(
+                hidden_states=x.to(self.dtype).expand(sides, -1, -1, -1, -1),
+                timestep=torch.full((sides,), round(TRAIN_TIMESTEPS * time), device=self.device),
+                encoder_hidden_states=text.rows,
+                control_hidden_states=control.expand(sides, -1, -1, -1, -1),
+                control_hidden_states_scale=strength,
+                return_dict=False,
+            )
+        return list(output[0].float().split(1))
 
     def encode(self, clip: Tensor) -> Tensor:
-        """[1, 3, T, H, W] in -1..1 to normalised latents [1, 16, T', H/8, W/8] float32 (the mean, no noise)."""
+        """[1, 3, T, H, W] in -1..1 to normalised latents [1, 16, T', H/8, W/8] float32 (the mean, no noise).
+
+        Those of a grey clip, which every text and control task encodes, are kept for the next one of its size.
+        """
+        size = tuple(clip.shape)
+        is_grey = not bool(clip.any())
+        if is_grey and size in self._grey:
+            return self._grey[size]
         latents: Tensor = self.vae.encode(clip.to(self.device, self.vae.dtype)).latent_dist.mode().float()
-        return (latents - self._mean) / self._std
+        latents = (latents - self._mean) / self._std
+        if is_grey:
+            self._grey = {size: latents}
+        return latents
 
     def decode(self, latents: Tensor) -> Tensor:
         """Normalised latents to frames [T, H, W, 3] in 0..1 on the CPU."""
         clip = (latents * self._std + self._mean).to(self.vae.dtype)
         return to_unit(self.vae.decode(clip, return_dict=False)[0])
-
-
-@contextmanager
-def _texts_embedded_once(transformer: Any) -> Iterator[None]:
-    """Inside, a text context that was seen is not embedded again: 2048 rows of 4096 values, the same at every step."""
-    embedder = transformer.condition_embedder.text_embedder
-    embed = embedder.forward
-    known: list[tuple[Tensor, Tensor]] = []
-
-    def forward(text: Tensor) -> Tensor:
-        for seen, result in known:
-            if seen is text:
-                return result
-        embedded: Tensor = embed(text)
-        known.append((text, embedded))
-        return embedded
-
-    embedder.forward = forward
-    try:
-        yield
-    finally:
-        del embedder.forward

@@ -8,9 +8,10 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from unison_backend.engine.engine import make_scheduler
 from unison_backend.engine.unipc import SIGMA_MAX, TRAIN_TIMESTEPS, flow_sigmas, integer_time, sample_unipc
 from unison_backend.errors import Cancelled, InputError
+
+from .oracle import make_scheduler
 
 # Measured on the reference's sampler: 50 steps, shift 5.
 TIMES = """999 995 991 987 982 978 973 968 963 957 952 946 940 934 927 920 913 906 898 890 882 873 863 854 843 833
