@@ -21,7 +21,9 @@ def drawn(*shape, seed=0):
 def contexts(rows=20, projected=True, length=200, width=4096):
     """Both sides: T5 rows, and the projected tokens behind those of the positive one."""
     tokens = drawn(1, 4, width, seed=1) if projected else None
-    return text_context(drawn(rows, width, seed=2), tokens, length), text_context(drawn(33, width, seed=3), None, length)
+    return text_context(drawn(rows, width, seed=2), tokens, length), text_context(
+        drawn(33, width, seed=3), None, length
+    )
 
 
 @pytest.fixture(scope="module")
@@ -138,48 +140,50 @@ def test_a_grey_clip_is_encoded_once(engines, monkeypatch):
     assert engine.encode(torch.zeros(1, 3, 1, 32, 48)).shape == (1, 16, 1, 4, 6) and len(calls) == 3
 
 
-# Wan2.1-VACE-1.3B, counted on meta tensors: no weights, no arithmetic.
+# Wan2.1-VACE-1.3B, counted on meta tensors: no weights, no arithmetic. Its 15 pairs of main blocks and 15 VACE blocks
+# are alike, so two and four main blocks say what thirty cost; the last figure of each case, known from whole forwards
+# of the whole model in both hosts, holds that. benchmarks/engine.py counts the whole model.
 
-REAL = {
-    "num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30, "vace_layers": list(range(0, 30, 2)),
-    "text_dim": 4096, "freq_dim": 256, "vace_in_channels": 96,
-}  # fmt: skip
+PAIRS = 15
 
 
 @pytest.fixture(scope="module")
-def real_engine():
+def real_engines():
+    """The real widths with one and with two pairs of main blocks."""
     from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
 
+    sizes = {"num_attention_heads": 12, "ffn_dim": 8960}
     with torch.device("meta"):
-        transformer = WanVACETransformer3DModel(**REAL)
         vae = AutoencoderKLWan(base_dim=8)
-    assert sum(parameter.numel() for parameter in transformer.parameters()) == pytest.approx(2.154e9, rel=1e-3)
-    return Engine(transformer.eval(), vae, torch.device("meta"))
+        return [
+            Engine(
+                WanVACETransformer3DModel(num_layers=2 * pairs, vace_layers=list(range(0, 2 * pairs, 2)), **sizes),
+                vae,
+                torch.device("meta"),
+            )
+            for pairs in (1, 2)
+        ]
 
 
-def teraflops(engine, frames, **settings):
+def teraflops(engines, frames, *, collapse=True, **settings):
     """Of one side's forward pass at 832x480, with 61 rows of text and 4 projected ones."""
     shape = (1, 16, (frames - 1) // 4 + 1, 60, 104)
-    with FlopCounterMode(display=False) as counter:
-        engine.sample(
-            initial_noise((1, 16, 1, 1, 1), 0).expand(shape),
-            torch.zeros(1, 96, 1, 1, 1).expand(1, 96, *shape[2:]),
-            *contexts(rows=61, length=2048),
-            SamplingSettings(steps=1, **settings),
-        )
-    return counter.get_total_flops() / 1e12 / (1 if settings.get("cfg") == 1 else 2)
+    noise, context = torch.zeros(1, 1, 1, 1, 1).expand(shape), torch.zeros(1, 1, 1, 1, 1).expand(1, 96, *shape[2:])
+    counts = []
+    for engine in engines:
+        engine.collapse_padding = collapse
+        with FlopCounterMode(display=False) as counter:
+            engine.sample(noise, context, *contexts(61, length=2048), SamplingSettings(steps=1, **settings))
+        counts.append(counter.get_total_flops() / 1e12 / (1 if settings.get("cfg") == 1 else 2))
+    one, two = counts
+    return one + (PAIRS - 1) * (two - one)
 
 
 @pytest.mark.parametrize(("frames", "most", "whole"), [(1, 6.75, 8.4336), (81, 423, 441.595)])
-def test_flops_of_the_real_configuration(real_engine, frames, most, whole):
-    assert teraflops(real_engine, frames) < most
-    assert teraflops(real_engine, frames, cfg=1) < most
-    real_engine.collapse_padding = False
-    try:
-        assert teraflops(real_engine, frames, cfg=1) == pytest.approx(whole, rel=1e-4)
-    finally:
-        real_engine.collapse_padding = True
+def test_flops_of_the_real_configuration(real_engines, frames, most, whole):
+    assert 0.75 * whole < teraflops(real_engines, frames) < most
+    assert teraflops(real_engines, frames, cfg=1, collapse=False) == pytest.approx(whole, rel=1e-5)
 
 
-def test_strength_0_saves_a_third_of_the_flops(real_engine):
-    assert teraflops(real_engine, 1, vace_strength=0.0) < 0.68 * teraflops(real_engine, 1)
+def test_strength_0_saves_a_third_of_the_flops(real_engines):
+    assert teraflops(real_engines, 1, vace_strength=0.0, cfg=1) < 0.68 * 6.71
