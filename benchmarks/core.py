@@ -104,7 +104,7 @@ def whole_run() -> dict[str, float]:
     import transformers  # noqa: F401
 
     from unison_backend.demo.fallback import demo_models
-    from unison_backend.engine.engine import SamplingSettings
+    from unison_backend.engine.settings import SamplingSettings
 
     seconds["imports"] = perf_counter() - start
     start = perf_counter()

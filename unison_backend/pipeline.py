@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from .conditioning.projector import Projector
     from .conditioning.text_encoder import TextEncoder
-    from .engine.engine import Engine, SamplingSettings
+    from .engine.engine import Engine
+    from .engine.settings import SamplingSettings
     from .planner.base import Planner, PlanResult
     from .planner.qwen.loading import Qwen
     from .planner.rules.intent_model import Reading

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from unison_backend.demo.set import CFG, ensure
-from unison_backend.engine.engine import Engine, SamplingSettings
+from unison_backend.engine.engine import Engine
+from unison_backend.engine.settings import SamplingSettings
 from unison_backend.media.pictures import load_image
 from unison_backend.media.probe import probe
 from unison_backend.media.video import load_video

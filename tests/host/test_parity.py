@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from unison_backend import pipeline
 from unison_backend.conditioning import text_context as conditioning
 from unison_backend.demo import set as demo
-from unison_backend.engine.engine import SamplingSettings, initial_noise
+from unison_backend.engine.engine import initial_noise
+from unison_backend.engine.settings import SamplingSettings
 from unison_backend.engine.vace_context import encode_context
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.progress import never, silent

@@ -74,7 +74,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
         raise InputError("--out is missing: say where the picture or video goes")
     source_options = _source_options(options)
     out = check_runnable(planned, options.out, source_options.annotators)
-    from ..engine.engine import SamplingSettings  # imports torch, so it waits until the plan is known to be good
+    from ..engine.settings import SamplingSettings  # imports torch, so it waits until the plan is known to be good
 
     cfg = SamplingSettings.cfg if options.cfg is None else options.cfg
     sampling = SamplingSettings(options.steps, cfg, options.shift, options.seed)

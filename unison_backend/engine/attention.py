@@ -22,7 +22,7 @@ class TextAttention(WanAttnProcessor):  # type: ignore[misc]
     It stays with PyTorch's own attention whatever self attention uses: most kernels ignore a bias or refuse it.
     """
 
-    _attention_backend = AttentionBackendName.NATIVE
+    _attention_backend = AttentionBackendName.NATIVE  # type: ignore[assignment]
     bias: Tensor | None = None
 
     def __call__(

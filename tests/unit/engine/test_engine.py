@@ -7,7 +7,8 @@ from PIL import Image
 
 from unison_backend.demo import set as demo
 from unison_backend.engine.device import pick_device
-from unison_backend.engine.engine import Engine, SamplingSettings, initial_noise
+from unison_backend.engine.engine import Engine, initial_noise
+from unison_backend.engine.settings import SamplingSettings
 from unison_backend.engine.vace_context import encode_context, to_unit
 from unison_backend.errors import Cancelled, InputError
 from unison_backend.sources.prepare import Sources

@@ -151,7 +151,7 @@ def make(
     from ...annotators.bind import map_maker
     from ...conditioning.projector import project
     from ...conditioning.text_context import clean_text, text_context
-    from ...engine.engine import SamplingSettings
+    from ...engine.settings import SamplingSettings
     from ...media.from_tensors import TensorMedia, footage, still
     from ...plan.prompt import parse_pads
     from ...planner.rules.plan import RulesPlanner
