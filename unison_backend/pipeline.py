@@ -8,7 +8,7 @@ Everything that can be refused is refused before a model is loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .conditioning.projector import Projector
     from .conditioning.text_encoder import TextEncoder
     from .engine.engine import Engine
-    from .engine.settings import SamplingSettings
+    from .engine.settings import EngineOptions, Lora, SamplingSettings
     from .planner.base import Planner, PlanResult
     from .planner.qwen.loading import Qwen
     from .planner.rules.intent_model import Reading
@@ -88,10 +88,11 @@ class Stages:
     Every method raises WeightsError, or InputError when there is no such file.
     """
 
-    def __init__(self, models: ModelPaths, device: str = "auto") -> None:
+    def __init__(self, models: ModelPaths, device: str = "auto", options: EngineOptions | None = None) -> None:
         from .engine.device import pick_device
+        from .engine.settings import PLAIN
 
-        self.models, self.device = models, pick_device(device)
+        self.models, self.device, self.options = models, pick_device(device), options or PLAIN
 
     def qwen(self) -> Qwen:
         """The planner's model with its LoRA."""
@@ -114,11 +115,11 @@ class Stages:
         dtype = torch.float32 if self.models.demo else torch.bfloat16
         return load_text_encoder(_path(self.models.text_encoder), dtype=dtype, device=self.device)
 
-    def engine(self) -> Engine:
-        """Transformer and VAE."""
+    def engine(self, progress: Progress = silent) -> Engine:
+        """Transformer, with its LoRA, and VAE."""
         from .engine.engine import Engine
 
-        return Engine.load(_path(self.models.vace), _path(self.models.vae), self.device)
+        return Engine.load(_path(self.models.vace), _path(self.models.vae), self.device, self.options, progress)
 
 
 @dataclass(frozen=True)
@@ -249,6 +250,7 @@ def run(
     negative: str | None = None,
     device: str = "auto",
     options: SourceOptions | None = None,
+    engine_options: EngineOptions | None = None,
     progress: Progress = silent,
     cancel: Cancel = never,
 ) -> Made:
@@ -259,7 +261,7 @@ def run(
     return run_stages(
         planned,
         out,
-        Stages(models, device),
+        Stages(models, device, engine_options),
         settings,
         negative=negative,
         options=options,
@@ -291,9 +293,7 @@ def run_stages(
             texts = texts or read_texts(planned, stages, negative, progress, cancel)
         with _timed("load engine", seconds):
             check(cancel, "loading")
-            progress("loading the engine", 0, 1)
-            engine = stages.engine()
-            progress("loading the engine", 1, 1)
+            engine = stages.engine(progress)
         with _timed("generate", seconds):
             frames = engine.generate(sources, texts.positive, texts.negative, settings, progress, cancel)
             if planned.plan.source is not None and options.composite:
@@ -301,7 +301,7 @@ def run_stages(
 
                 frames = composite(frames, sources.video, sources.mask, options.feather, progress, cancel)
     with _timed("write", seconds):
-        notices = write(out, frames, planned, settings, progress, cancel)
+        notices = write(out, frames, planned, settings, progress, cancel, loras=stages.options.loras)
     return Made(out, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
 
 
@@ -376,13 +376,21 @@ def encode_texts(
 
 
 def write(
-    path: Path, frames: Tensor, planned: Planned, settings: SamplingSettings, progress: Progress, cancel: Cancel
+    path: Path,
+    frames: Tensor,
+    planned: Planned,
+    settings: SamplingSettings,
+    progress: Progress,
+    cancel: Cancel,
+    loras: Sequence[Lora] = (),
 ) -> tuple[str, ...]:
     """Write a still or a video with its plan inside, and the source's sound where the length is kept."""
     from .media.write import write_image, write_video
 
     plan, spec = planned.plan, planned.spec
     record = {"prompt": plan.prompt, "plan": to_json(plan), "settings": vars(settings)}
+    if loras:
+        record["loras"] = {lora.path.name: lora.strength for lora in loras}
     metadata = {METADATA_KEY: json.dumps(record, ensure_ascii=False)}
     if plan.output == "image":
         write_image(path, frames[0].numpy(), metadata=metadata)

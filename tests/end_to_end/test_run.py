@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from unison_backend.demo.set import CFG, ensure
 from unison_backend.engine.engine import Engine
@@ -18,6 +19,7 @@ from unison_backend.media.probe import probe
 from unison_backend.media.video import load_video
 from unison_backend.media.write import read_metadata, write_video
 from unison_backend.plan.prompt import parse_pads
+from unison_backend.weights.wan import load_transformer
 
 from .conftest import examples, scene
 
@@ -163,6 +165,24 @@ def test_seed_makes_the_same_picture(unison, tmp_path):
         )
     a, b, c = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "abc")
     assert (a == b).all() and (a != c).any()
+
+
+def test_a_lora_changes_the_picture_by_its_strength(unison, tmp_path):
+    file = tmp_path / "some.safetensors"
+    generator = torch.Generator().manual_seed(0)
+    key = "diffusion_model.blocks.1.ffn.0"
+    weight = load_transformer(ensure().vace, device="meta").blocks[1].ffn.net[0].proj.weight
+    down, up = (torch.randn(shape, generator=generator) for shape in ((2, weight.shape[1]), (weight.shape[0], 2)))
+    save_file({f"{key}.lora_down.weight": down, f"{key}.lora_up.weight": up}, file)
+    pictures = {}
+    for name, given in {"none": (), "nought": ("--lora", f"{file}:0"), "some": ("--lora", f"{file}:0.5")}.items():
+        out = tmp_path / f"{name}.png"
+        status, _, errors = unison("run", "Draw a red circle, 32x32.", "--out", out, *SMALL, *given)
+        assert status == 0, errors
+        pictures[name] = np.asarray(Image.open(out))
+        stored = json.loads(read_metadata(out)["unison"])
+        assert stored.get("loras") == {"none": None, "nought": {file.name: 0.0}, "some": {file.name: 0.5}}[name]
+    assert (pictures["none"] == pictures["nought"]).all() and (pictures["none"] != pictures["some"]).any()
 
 
 def test_a_folder_takes_numbered_files(unison, tmp_path):

@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..annotators.bind import AnnotatorPaths
 from ..defaults import MAX_NEW_TOKENS, SEED, SHIFT, STEPS
+from ..engine.settings import PLAIN, EngineOptions, SamplingSettings
 from ..media.from_files import FileMedia
 from ..media.kinds import check_file
 from ..plan.prompt import Prompt
@@ -19,9 +20,6 @@ from ..planner.choose import PlannerOptions
 from ..sources.given import GivenSources
 from ..sources.masks import FEATHER, MaskOptions
 from ..weights.find import ModelPaths
-
-if TYPE_CHECKING:
-    from ..engine.engine import SamplingSettings
 
 _NAME_LENGTH = 20
 _CHUNK = 1 << 20
@@ -54,8 +52,6 @@ class Job:
 
     def sampling(self, cfg: float) -> SamplingSettings:
         """How it is denoised. cfg: the models' own. Raises InputError for values out of range."""
-        from ..engine.engine import SamplingSettings
-
         return SamplingSettings(self.steps, cfg if self.cfg is None else self.cfg, self.shift, self.seed)
 
     @property
@@ -73,6 +69,7 @@ class Setup:
     planner: PlannerOptions = field(default_factory=PlannerOptions)
     annotators: AnnotatorPaths = field(default_factory=AnnotatorPaths)
     device: str = "auto"
+    engine: EngineOptions = PLAIN
     threads: int | None = None
     keep_lora: bool = False
 
@@ -97,6 +94,7 @@ def name_of(job: Job, setup: Setup) -> str:
         "media": pads,
         "given": given,
         "models": [_identity(path) for path in _models(setup)],
+        "loras": [(*(_identity(lora.path) or ()), lora.strength) for lora in setup.engine.loras],
         **values,
     }
     text = json.dumps(known, sort_keys=True, ensure_ascii=True)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..engine.settings import EngineOptions
 from ..pipeline import Stages
+from ..progress import Progress, silent
 from ..weights.find import ModelPaths, files_below
 
 # A file's bytes become up to so many in memory (fp8 and bfloat16 files, float32 modules) with room to work.
@@ -18,8 +20,8 @@ _REMEMBERED = 8
 class Resident(Stages):
     """`Stages` that keeps what it loaded. Where not all models fit, one that is asked for lets the others go first."""
 
-    def __init__(self, models: ModelPaths, device: str = "auto") -> None:
-        super().__init__(models, device)
+    def __init__(self, models: ModelPaths, device: str = "auto", options: EngineOptions | None = None) -> None:
+        super().__init__(models, device, options)
         self._held: dict[str, Any] = {}
         self._sizes = {
             "qwen": _bytes(models.planner) + _bytes(models.lora),
@@ -41,9 +43,9 @@ class Resident(Stages):
         """T5, kept, with the rows of its last texts: the negative one is the same for every line."""
         return self._kept("text_encoder", lambda: _Remembering(super(Resident, self).text_encoder()))
 
-    def engine(self) -> Any:
+    def engine(self, progress: Progress = silent) -> Any:
         """Transformer and VAE, kept."""
-        return self._kept("engine", super().engine)
+        return self._kept("engine", lambda: super(Resident, self).engine(progress))
 
     def let_go(self) -> None:
         """Forget every model, and give its memory back."""

@@ -66,7 +66,7 @@ class Worker:
             import torch
 
             torch.set_num_threads(setup.threads)
-        self._stages = Resident(setup.models, setup.device)
+        self._stages = Resident(setup.models, setup.device, setup.engine)
         hooks = annotators(setup.annotators, self._stages.device, parse_target, keep=True)
         self._options = SourceOptions(annotators=hooks)
         self._own_planner: QwenPlanner | None = None

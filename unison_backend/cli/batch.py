@@ -77,18 +77,27 @@ def _setup(options: argparse.Namespace, progress: Progress) -> Setup:
     from ..annotators.bind import AnnotatorPaths
     from ..batch.job import Setup
     from ..demo.fallback import resolve_models
+    from ..engine.device import check_attention, pick_device
     from ..weights.find import named_folder
+    from .engine import engine_of, with_preset
     from .run import given_models
 
     paths = AnnotatorPaths(options.detector, options.segmenter, tuple(options.control_model), options.threshold)
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out} is a file; name a folder, the results of all lines go into it")
+    engine = engine_of(options)
+    check_attention(engine.attention, pick_device(options.device))
+    models = resolve_models(options.models, given_models(options), progress)
+    engine, preset = with_preset(options, engine, models)
+    if preset:
+        note(f"note: {preset}")
     return Setup(
         out=options.out,
-        models=resolve_models(options.models, given_models(options), progress),
+        models=models,
         planner=planner_options(options),
         annotators=paths.completed(options.models or named_folder()),
         device=options.device,
+        engine=engine,
         threads=torch.get_num_threads(),
         keep_lora=options.keep_lora,
     )
@@ -99,17 +108,19 @@ def _defaults(options: argparse.Namespace) -> Job:
     from ..batch.job import Job
     from ..plan.prompt import Prompt
     from ..sources.masks import MaskOptions
+    from .engine import FAST, sampling_of
 
+    sampling = sampling_of(options)
     return Job(
         number=0,
         prompt=Prompt(("-",)),
         settings=settings_of(options),
         make=make_of(options),
         planner=options.planner,
-        steps=options.steps,
-        cfg=options.cfg,
-        shift=options.shift,
-        seed=options.seed,
+        steps=sampling.steps,
+        cfg=sampling.cfg if options.preset == FAST else options.cfg,
+        shift=sampling.shift,
+        seed=sampling.seed,
         negative=options.negative,
         composite=options.composite,
         feather=options.feather,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..planner.choose import PlannerOptions
     from ..sources.given import GivenSources
 
+# The engine's kernels by the planner's names; SageAttention is the engine's only.
+_KERNELS = {"flash": "flash_attention_2", "sage": "sdpa"}
+
 DONE, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 
 
@@ -44,7 +47,7 @@ def planner_options(options: argparse.Namespace) -> PlannerOptions:
         name=options.planner,
         lora=options.planner_lora,
         dtype=options.dtype,
-        attention=options.attention,
+        attention=_KERNELS.get(options.attention, options.attention),
         quantize=options.quantize,
         device=options.device,
     )

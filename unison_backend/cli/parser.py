@@ -9,6 +9,7 @@ from pathlib import Path
 from .. import __version__
 from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, SEED, SHIFT, STEPS
 from ..demo.set import CFG as DEMO_CFG
+from ..engine.settings import ATTENTIONS, OFFLOADS, PRESETS
 from ..plan.controls import CONTROLS, MAP
 from ..plan.plan import MAIN, WHOLE_FRAME
 from ..plan.tasks import MAKES
@@ -82,14 +83,7 @@ def _add_batch(parser: argparse.ArgumentParser, command: Command) -> None:
 
 def _add_making(parser: argparse.ArgumentParser) -> None:
     """How pictures, videos and answers are made, and with which files."""
-    parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument(
-        "--cfg",
-        type=float,
-        help=f"guidance; 1 turns it off (default: {CFG:g}, {DEMO_CFG:g} for the embedded demo models)",
-    )
-    parser.add_argument("--shift", type=float, default=SHIFT, help="flow shift of the schedule")
+    _add_engine(parser)
     parser.add_argument("--negative", metavar="TEXT", help="negative prompt (default: Wan's own)")
     for name, what in (
         ("vace", "Wan VACE transformer"),
@@ -104,13 +98,47 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sampling")
+    group.add_argument("--seed", type=int, default=SEED)
+    group.add_argument(
+        "--preset",
+        choices=tuple(PRESETS),
+        default="reference",
+        help="fast: few steps without guidance, with a CausVid LoRA from the models folder's loras",
+    )
+    group.add_argument("--steps", type=int, help=f"default: {STEPS}, with --preset fast {PRESETS['fast'].steps}")
+    group.add_argument(
+        "--cfg",
+        type=float,
+        help=f"guidance; 1 turns it off (default: {CFG:g}, {DEMO_CFG:g} for the embedded demo models, 1 for fast)",
+    )
+    group.add_argument(
+        "--shift", type=float, help=f"flow shift (default: {SHIFT:g}, {PRESETS['fast'].shift:g} for fast)"
+    )
+    group.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="FILE[:STRENGTH]",
+        help="a LoRA for the transformer, or its name in the models folder's loras; may be given several times",
+    )
+    group.add_argument(
+        "--offload",
+        choices=OFFLOADS,
+        default="none",
+        help="what leaves the device while it is idle: transformer and VAE (model), each block (group)",
+    )
+    group.add_argument("--compile", action="store_true", help="torch.compile of the transformer's blocks")
+
+
 def _add_text(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="?", metavar="TEXT", help="the instruction, media as ###path###; - reads stdin")
 
 
 def _add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument(
         "--planner",
         choices=("auto", "rules", "qwen"),
@@ -120,7 +148,12 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--planner-folder", type=Path, metavar="DIR", help="a Qwen2.5-VL folder")
     parser.add_argument("--planner-lora", type=Path, metavar="DIR", help="a planning LoRA for it")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp16", "fp32"), default="auto", help="of the planner")
-    parser.add_argument("--attention", choices=("auto", "sdpa", "flash_attention_2"), default="auto")
+    parser.add_argument(
+        "--attention",
+        choices=(*ATTENTIONS, "flash_attention_2"),
+        default="auto",
+        help="kernel of the planner and of the engine's self attention (sage: the engine's only)",
+    )
     parser.add_argument("--quantize", choices=("4bit", "8bit"), help="of the planner; needs bitsandbytes")
     parser.add_argument(
         "--make", choices=MAKES, default="auto", help="what is to come out, whatever the words seem to say"

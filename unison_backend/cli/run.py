@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..demo.set import CFG as DEMO_CFG
 from ..errors import InputError
 from ..planner.rules.intent_model import IN_WORDS
 from ..progress import Cancel, Progress
@@ -24,6 +22,7 @@ from .common import (
     say,
     settings_of,
 )  # fmt: skip
+from .engine import engine_of, for_demo, sampling_of, with_preset
 
 if TYPE_CHECKING:
     from ..pipeline import Planned, SourceOptions
@@ -74,15 +73,18 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
         raise InputError("--out is missing: say where the picture or video goes")
     source_options = _source_options(options)
     out = check_runnable(planned, options.out, source_options.annotators)
-    from ..engine.settings import SamplingSettings  # imports torch, so it waits until the plan is known to be good
+    from ..engine.device import check_attention, pick_device
 
-    cfg = SamplingSettings.cfg if options.cfg is None else options.cfg
-    sampling = SamplingSettings(options.steps, cfg, options.shift, options.seed)
+    sampling, engine = sampling_of(options), engine_of(options)
+    check_attention(engine.attention, pick_device(options.device))
     note("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned))))
     models = resolve_models(options.models, given_models(options), progress)
     if models.demo:
         _say_what_is_unknown(planned)
-        sampling = sampling if options.cfg is not None else replace(sampling, cfg=DEMO_CFG)
+        sampling = for_demo(options, sampling)
+    engine, preset = with_preset(options, engine, models)
+    if preset:
+        note(f"note: {preset}")
     for notice in models.notices:
         note(f"note: {notice}")
     made = run(
@@ -93,6 +95,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
         negative=options.negative,
         device=options.device,
         options=source_options,
+        engine_options=engine,
         progress=progress,
         cancel=cancel,
     )

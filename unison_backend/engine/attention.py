@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class TextAttention(WanAttnProcessor):  # type: ignore[misc]
@@ -55,9 +55,15 @@ def take_text_biases(transformer: Any) -> None:
         block.attn2.set_processor(TextAttention())
 
 
+def use_kernel(transformer: Any, backend: str) -> None:
+    """Self attention by one of diffusers' attention backends, by name ("native", "flash", "sage")."""
+    for block in blocks_of(transformer):
+        block.attn1.processor._attention_backend = AttentionBackendName(backend)
+
+
 def text_processors(transformer: Any) -> list[Any]:
-    """The cross attentions' processors, in order."""
-    return [block.attn2.processor for block in blocks_of(transformer)]
+    """The cross attentions' processors of the blocks that run, in order."""
+    return [block.attn2.processor for block in blocks_of(transformer) if not isinstance(block, _NoHint)]
 
 
 @contextmanager
@@ -91,20 +97,22 @@ def shared_first_attention(transformer: Any) -> Iterator[None]:
             attention.set_processor(processor)
 
 
+class _NoHint(nn.Module):
+    """In the place of a VACE block: adds nothing."""
+
+    def forward(self, hidden_states: Tensor, text: Tensor, control: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+        return hidden_states.new_zeros(1), control
+
+
 @contextmanager
 def without_vace(transformer: Any) -> Iterator[None]:
     """Inside, the VACE blocks are not run and add nothing: what strength 0 means, without a third of the work."""
-
-    def nothing(hidden_states: Tensor, text: Tensor, control: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-        return hidden_states.new_zeros(1), control
-
-    for block in transformer.vace_blocks:
-        block.forward = nothing
+    own = transformer.vace_blocks
+    transformer.vace_blocks = nn.ModuleList(_NoHint() for _ in own)
     try:
         yield
     finally:
-        for block in transformer.vace_blocks:
-            del block.forward
+        transformer.vace_blocks = own
 
 
 def _working_dtype(tensor: Tensor) -> torch.dtype:

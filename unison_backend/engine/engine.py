@@ -19,10 +19,11 @@ from ..conditioning.padding import collapse, live_rows, rows_needed
 from ..progress import Cancel, Progress, check, never, silent
 from ..sources.prepare import Sources
 from .room import fits_twice
-from .settings import REFERENCE, SamplingSettings
+from .settings import PLAIN, REFERENCE, EngineOptions, SamplingSettings
 from .unipc import TRAIN_TIMESTEPS, flow_sigmas, integer_time, sample_unipc
 from .vace_context import LATENT_CHANNELS, encode_context, latent_frames, to_unit
 
+LOADING = "loading the engine"
 # Attention kernels take a bias without copying it when its rows are whole 16 bytes.
 ROW_MULTIPLE = 8
 
@@ -47,27 +48,43 @@ class Engine:
 
     collapse_padding = True
 
-    def __init__(self, transformer: Any, vae: Any, device: torch.device) -> None:
+    def __init__(self, transformer: Any, vae: Any, device: torch.device, options: EngineOptions = PLAIN) -> None:
         from .attention import take_text_biases
+        from .setup import set_up
 
-        self.transformer, self.vae, self.device = transformer, vae, device
+        self.transformer, self.vae, self.device, self.options = transformer, vae, device, options
         take_text_biases(transformer)
+        set_up(transformer, device, options)
         config = vae.config
         self._mean = torch.tensor(config.latents_mean, device=device).view(1, -1, 1, 1, 1)
         self._std = torch.tensor(config.latents_std, device=device).view(1, -1, 1, 1, 1)
         self._grey: dict[tuple[int, ...], Tensor] = {}
 
     @classmethod
-    def load(cls, transformer: Path, vae: Path, device: torch.device) -> Engine:
+    def load(
+        cls,
+        transformer: Path,
+        vae: Path,
+        device: torch.device,
+        options: EngineOptions = PLAIN,
+        progress: Progress = silent,
+    ) -> Engine:
         """From a diffusers folder or single files; half precision for the transformer on a GPU, else float32."""
+        from ..weights.lora import merge_lora
         from ..weights.wan import load_transformer, load_vae
 
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        return cls(
-            load_transformer(transformer, dtype=dtype, device=device),
-            load_vae(vae, dtype=torch.float32, device=device),
-            device,
-        )
+        place = device if options.offload == "none" else torch.device("cpu")
+        stages = 2 + len(options.loras)
+        progress(LOADING, 0, stages)
+        model = load_transformer(transformer, dtype=dtype, device=place)
+        for number, lora in enumerate(options.loras, 1):
+            progress(LOADING, number, stages)
+            merge_lora(model, lora.path, lora.strength)
+        progress(LOADING, stages - 1, stages)
+        engine = cls(model, load_vae(vae, dtype=torch.float32, device=place), device, options)
+        progress(LOADING, stages, stages)
+        return engine
 
     @torch.no_grad()
     def generate(
@@ -81,7 +98,8 @@ class Engine:
     ) -> Tensor:
         """Frames [T, H, W, 3] float32 0..1 on the CPU, for contexts [1, 2048, 4096] of both sides."""
         progress("encoding sources", 0, 1)
-        context = encode_context(sources, self.encode, cancel)
+        with self._resident(self.vae):
+            context = encode_context(sources, self.encode, cancel)
         progress("encoding sources", 1, 1)
         frames, height, width = sources.mask.shape
         leading = len(sources.references)
@@ -90,7 +108,8 @@ class Engine:
         latents = self.sample(noise, context, positive, negative, settings, progress, cancel)
         check(cancel, "decoding")
         progress("decoding", 0, 1)
-        pixels = self.decode(latents[:, :, leading:])
+        with self._resident(self.vae):
+            pixels = self.decode(latents[:, :, leading:])
         progress("decoding", 1, 1)
         return pixels
 
@@ -108,7 +127,7 @@ class Engine:
         """Latents [1, 16, references + T', h, w] from noise of that shape; cancel is heard before each forward pass."""
         sides = [positive] if settings.cfg == 1 else [positive, negative]
         text = self._text(sides)
-        with self._prepared(settings, len(sides), noise.shape) as batches:
+        with self._resident(self.transformer), self._prepared(settings, len(sides), noise.shape) as batches:
             control = context.to(self.device, self.dtype)
             strength = control.new_full((len(self.transformer.config.vace_layers),), settings.vace_strength)
 
@@ -127,6 +146,18 @@ class Engine:
                 progress("sampling", step + 1, settings.steps)
 
             return sample_unipc(denoise, noise.to(self.device), flow_sigmas(settings.steps, settings.shift), stepped)
+
+    @contextmanager
+    def _resident(self, model: Any) -> Iterator[None]:
+        """Inside, `model` is on the device; with an offload that keeps it elsewhere it is brought there and back."""
+        moves = self.options.offload == "model" or (self.options.offload == "group" and model is self.vae)
+        if moves:
+            model.to(self.device)
+        try:
+            yield
+        finally:
+            if moves:
+                model.to("cpu")
 
     @property
     def dtype(self) -> torch.dtype:

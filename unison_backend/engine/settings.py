@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from ..defaults import CFG, SEED, SHIFT, STEPS, VACE_STRENGTH
 from ..errors import InputError
@@ -31,3 +34,75 @@ class SamplingSettings:
 
 
 REFERENCE = SamplingSettings()
+
+ATTENTIONS = ("auto", "sdpa", "flash", "sage")
+OFFLOADS = ("none", "model", "group")
+MOST_STRENGTH = 10.0
+
+
+class Lora(NamedTuple):
+    """A LoRA file and how strongly it is added."""
+
+    path: Path
+    strength: float = 1.0
+
+
+def parse_lora(text: str) -> Lora:
+    """`FILE` or `FILE:STRENGTH`; what follows the last colon is a strength if it is a number (`C:\\...` has none).
+
+    Raises InputError for a strength outside -10 to 10.
+    """
+    file, colon, last = text.rpartition(":")
+    try:
+        strength = float(last) if colon and file else math.nan
+    except ValueError:
+        return Lora(Path(text))
+    if not (colon and file):
+        return Lora(Path(text))
+    if not -MOST_STRENGTH <= strength <= MOST_STRENGTH:
+        raise InputError(f"--lora {text}: the strength is {last}; allowed is {-MOST_STRENGTH:g} to {MOST_STRENGTH:g}")
+    return Lora(Path(file), strength)
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How the engine is loaded and computes; none of it changes what is asked for, LoRA excepted.
+
+    attention: the kernel of self attention. offload: "model" has transformer and VAE on the device only while each
+    works, "group" one block of the transformer at a time. compile: torch.compile of the repeated blocks.
+    """
+
+    loras: tuple[Lora, ...] = ()
+    attention: str = "auto"
+    offload: str = "none"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("--attention", self.attention, ATTENTIONS),
+            ("--offload", self.offload, OFFLOADS),
+        ):
+            if value not in known:
+                raise InputError(f"{name} is {value!r}; it is one of {', '.join(known)}")
+        if self.compile and self.offload == "group":
+            raise InputError("--compile and --offload group do not go together: compiled blocks have to stay in place")
+
+
+PLAIN = EngineOptions()
+
+
+class Preset(NamedTuple):
+    """Values of the sampler that belong together. loras: (what the transformer's name has, LoRA's name, strength)."""
+
+    steps: int
+    cfg: float
+    shift: float
+    loras: tuple[tuple[str, str, float], ...] = ()
+
+
+PRESETS = {
+    "reference": Preset(STEPS, CFG, SHIFT),
+    # LoRA, strength, cfg and shift as in ComfyUI's own templates (video_wan_vace_14B_t2v and _ref2v: CausVid LoRAs in
+    # both sizes). They take 4 steps; twice as many here, for pictures rather than previews.
+    "fast": Preset(8, 1.0, 8.0, (("14b", "*causvid*14b*", 0.3), ("", "*causvid*1*3b*", 0.7))),
+}

@@ -6,7 +6,6 @@ import torch
 from PIL import Image
 
 from unison_backend.demo import set as demo
-from unison_backend.engine.device import pick_device
 from unison_backend.engine.engine import Engine, initial_noise
 from unison_backend.engine.settings import SamplingSettings
 from unison_backend.engine.vace_context import encode_context, to_unit
@@ -187,9 +186,3 @@ def test_encode_and_decode_are_inverse_scales(engine):
 def test_settings_have_limits(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         SamplingSettings(**wrong)
-
-
-def test_devices():
-    assert pick_device("cpu").type == "cpu"
-    with pytest.raises(InputError, match="warp"):
-        pick_device("warp")

@@ -76,3 +76,21 @@ def test_the_loop_copies_nothing_between_host_and_device():
     counted(engine, 1, 5.0)
     assert len(places) > 100
     assert set(places) == {"meta"}
+
+
+def test_the_14b_transformer_runs_in_22_gb_when_its_blocks_come_and_go():
+    """Weights resident at once under --offload group, and activations of 81 frames, both sides: counted."""
+    engine = meta_engine("14B", blocks=40)
+    transformer = engine.transformer
+    transformer.vace_blocks = transformer.vace_blocks[:8]  # the published 14B has eight
+    transformer.register_to_config(vace_layers=list(range(0, 40, 5)))
+
+    def size(*modules):
+        return sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
+
+    blocks = [*transformer.blocks, *transformer.vace_blocks]
+    assert 34e9 < size(transformer) < 36e9
+    outside = size(transformer) - size(*blocks)
+    resident = outside + 2 * max(size(block) for block in blocks)  # one that works, one that is fetched
+    whole = resident + counted(engine, 81, 5.0)
+    assert whole < 22e9

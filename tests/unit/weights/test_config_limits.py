@@ -104,7 +104,7 @@ def test_an_attention_out_of_a_repository_is_refused() -> None:
 )
 def test_picture_sizes_that_no_memory_holds(tmp_path: Path, content: dict[str, Any]) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
-    with pytest.raises(WeightsError, match="preprocessor_config.json: "):
+    with pytest.raises(WeightsError, match=r"preprocessor_config\.json: "):
         check_processor(tmp_path)
 
 

@@ -1,0 +1,86 @@
+"""The engine's options on the command line, as values."""
+
+from pathlib import Path
+
+import pytest
+
+from unison_backend.cli import doctor
+from unison_backend.cli.engine import engine_of, for_demo, sampling_of, with_preset
+from unison_backend.cli.parser import make_parser
+from unison_backend.demo.set import CFG as DEMO_CFG
+from unison_backend.engine.settings import Lora, SamplingSettings
+from unison_backend.errors import InputError
+from unison_backend.weights.find import MODELS_VARIABLE, ModelPaths
+
+CAUSVID = "Wan21_CausVid_bidirect2_T2V_1_3B_lora_rank32.safetensors"
+CAUSVID_14B = "Wan21_CausVid_14B_T2V_lora_rank32.safetensors"
+
+
+def parsed(*arguments):
+    command = doctor.report
+    return make_parser(command, command, command, command).parse_args(["run", "a fox", *map(str, arguments)])
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    monkeypatch.delenv(MODELS_VARIABLE, raising=False)
+    folder = tmp_path / "models"
+    (folder / "loras" / "wan").mkdir(parents=True)
+    for name in ("style.safetensors", "notes.txt", f"wan/{CAUSVID}", f"wan/{CAUSVID_14B}"):
+        (folder / "loras" / name).write_bytes(b"")
+    return folder
+
+
+def test_settings_are_the_presets_under_those_given():
+    assert sampling_of(parsed()) == SamplingSettings()
+    assert sampling_of(parsed("--preset", "fast")) == SamplingSettings(steps=8, cfg=1, shift=8)
+    given = ("--preset", "fast", "--steps", 12, "--cfg", 2, "--shift", 3, "--seed", 4)
+    assert sampling_of(parsed(*given)) == SamplingSettings(12, 2, 3, 4)
+    assert sampling_of(parsed("--cfg", 0)).cfg == 0
+
+
+def test_the_embedded_models_have_their_own_guidance_unless_another_is_asked_for():
+    def cfg(*given):
+        options = parsed(*given)
+        return for_demo(options, sampling_of(options)).cfg
+
+    assert (cfg(), cfg("--cfg", 5), cfg("--preset", "fast")) == (DEMO_CFG, 5, 1)
+
+
+def test_loras_by_path_and_by_name(models):
+    options = parsed("--models", models, "--lora", models / "loras" / "style.safetensors", "--lora", "style:0.5",
+                     "--lora", f"{CAUSVID}:-1")  # fmt: skip
+    style = models / "loras" / "style.safetensors"
+    assert engine_of(options).loras == (Lora(style), Lora(style, 0.5), Lora(models / "loras" / "wan" / CAUSVID, -1.0))
+
+
+@pytest.mark.parametrize("name", ["none.safetensors:0.5", "notes.txt", "wan/style.safetensors"])
+def test_a_lora_that_is_not_there(models, name):
+    with pytest.raises(InputError, match=f"--lora: {name.partition(':')[0]} does not exist.*loras"):
+        engine_of(parsed("--models", models, "--lora", name))
+
+
+def test_a_preset_takes_the_lora_of_the_models_size(models):
+    def loras(vace, *given):
+        options = parsed("--models", models, "--preset", "fast", *given)
+        return with_preset(options, engine_of(options), ModelPaths(vace=Path(vace)))
+
+    engine, said = loras("wan2.1_vace_1.3B_fp16.safetensors")
+    assert engine.loras == (Lora(models / "loras" / "wan" / CAUSVID, 0.7),)
+    assert CAUSVID in said and "0.7" in said
+    assert loras("wan2.1_vace_14B_fp16.safetensors")[0].loras[0].path.name == CAUSVID_14B
+    engine, said = loras("any.safetensors", "--lora", "style")
+    assert [lora.path.name for lora in engine.loras] == ["style.safetensors"] and not said
+
+
+def test_a_preset_without_its_lora_says_where_it_belongs(models):
+    (models / "loras" / "wan" / CAUSVID).unlink()
+    for given in (("--models", models), ()):
+        options = parsed("--preset", "fast", *given)
+        with pytest.raises(InputError, match=f"--preset fast.*{CAUSVID}"):
+            with_preset(options, engine_of(options), ModelPaths(vace=Path("wan2.1_vace_1.3B.safetensors")))
+
+
+def test_the_kernels_old_name():
+    assert engine_of(parsed("--attention", "flash_attention_2")).attention == "flash"
+    assert engine_of(parsed("--attention", "sage")).attention == "sage"
