@@ -272,9 +272,11 @@ def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any) -> 
         context = [vace.out(i) for i in range(4)]
     positive, negative, latent, trim = context
     schedule = {"steps": given["steps"], "shift": given["shift"]}
+    # UniPC Sampler (Unison) collapses by itself; this is for another sampler in its place, and says if it cannot be.
+    model = graph.node("UnisonExactPadding", model=given["model"]).out(0)
     sampled = graph.node(
         "SamplerCustom",
-        model=graph.node("ModelSamplingSD3", model=given["model"], shift=given["shift"]).out(0),
+        model=graph.node("ModelSamplingSD3", model=model, shift=given["shift"]).out(0),
         add_noise=True,
         noise_seed=given["seed"],
         cfg=given["cfg"],

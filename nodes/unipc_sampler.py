@@ -6,6 +6,7 @@ from typing import Any
 
 from ..unison_backend.engine import unipc
 from ..unison_backend.errors import InputError
+from . import host_run
 
 # The reference starts at 0.9998 from unit noise; the host scales noise by its first sigma. Below this it is another
 # start (a partial schedule), where the host's scaling is right.
@@ -30,15 +31,19 @@ def sample(
 ) -> Any:
     """The host's calling convention around `sample_unipc`; `model` gives the clean sample, guidance included.
 
-    From an empty latent a whole schedule starts at unit noise, as in the reference. Raises InputError for a model
-    that is no flow model.
+    From an empty latent a whole schedule starts at unit noise, as in the reference. What changes nothing is spared
+    (host_run). Raises InputError for a model that is no flow model.
     """
     check_flow(model)
+    given = dict(extra_args or {})
+    guider = getattr(model, "inner_model", None)
+    if "model_options" in given and hasattr(guider, "conds"):
+        given["model_options"] = host_run.spared(guider, given["model_options"])
     per_sample = x.new_ones([x.shape[0]])
 
     def denoise(latents: Any, sigma: float) -> Any:
         asked = unipc.integer_time(sigma) if integer_time else sigma
-        clean = model(latents, asked * per_sample, **(extra_args or {}))
+        clean = model(latents, asked * per_sample, **given)
         # Asked at another time than it stands at, the model's velocity is what counts.
         return clean if asked == sigma else latents - sigma * ((latents - clean) / asked)
 

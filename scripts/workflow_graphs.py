@@ -181,7 +181,8 @@ def mixed() -> Workflow:
     sources = made.node("sources", "UnisonPrepareSources", plan=plan["plan"])
     lora = made.node("lora", "LoraLoaderModelOnly", bypassed=True, model=given["model"],
                      lora_name="your_lora.safetensors")  # fmt: skip
-    cached = made.node("cache", "EasyCache", model=lora["MODEL"])
+    padding = made.node("padding", "UnisonExactPadding", model=lora["MODEL"])
+    cached = made.node("cache", "EasyCache", model=padding["model"])
     shift = made.node("shift", "ModelSamplingSD3", model=cached["MODEL"], shift=5.0)
     native = {name: sources[name] for name in ("width", "height", "control_video", "control_masks")}
     vace = made.node("vace", "WanVaceToVideo", positive=words["positive"], negative=words["negative"],
@@ -200,7 +201,7 @@ def mixed() -> Workflow:
         left_side(),
         box("Instruction and media", BLUE, ["image1"], ["planner"]),
         column(box("Sources", GREEN, ["sources"]), box("Text", CYAN, ["projector", "text"])),
-        box("Sampling", PURPLE, ["vace", "lora", "cache", "shift"], ["sample", "trim", "decode"]),
+        box("Sampling", PURPLE, ["vace", "lora", "padding", "cache", "shift"], ["sample", "trim", "decode"]),
         box("Results", RED, ["upscale", "create_video", "save_video"]),
     )
     arrange(made, layout)

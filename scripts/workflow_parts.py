@@ -45,6 +45,7 @@ IDS = {
     "lora": 58,
     "cache": 59,
     "composite": 60,
+    "padding": 61,
     "route_modality": 70,
     "route_answer": 71,
     "save_image": 72,

@@ -113,7 +113,8 @@ NOTES = {
     ),
     "unison_mixed_nodes": steps(
         "**Swap anything**: planner, text and sources are Unison's; LoRA, EasyCache, WanVaceToVideo, KSampler, "
-        "decoding and upscaling are ComfyUI's own. Every link between them is a native type.",
+        "decoding and upscaling are ComfyUI's own. Every link between them is a native type. *Exact Padding* changes "
+        "the time only, not the picture.",
         choose_media("a reference picture"),
         closing="WanVaceToVideo takes one reference; *VACE Conditioning (Unison)* takes several. The LoRA loader is "
         "off (bypassed): choose a file for Wan 2.1 1.3B before you switch it on.",

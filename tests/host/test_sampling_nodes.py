@@ -61,8 +61,8 @@ def test_the_node_runs_as_the_hosts_own_nodes(fresh_host):
     graphs.save_image(graph, made[0])
     run = graphs.succeeded(fresh_host().run(graph.prompt))
     assert {run.display[node] for node in run.executed if "." in node} == {made.id}
-    # In order: VACE conditioning, UniPC and sigmas are ours; the rest are the host's.
-    assert sum("." in node for node in run.executed) == 7
+    # VACE conditioning, exact padding, UniPC and sigmas are ours; the rest are the host's.
+    assert sum("." in node for node in run.executed) == 8
 
 
 def test_own_sampler_and_sigmas_take_the_place_of_ours(host):
@@ -73,7 +73,7 @@ def test_own_sampler_and_sigmas_take_the_place_of_ours(host):
     made = graphs.all_in_one(graph, models, planner, sampler=sampler, sigmas=sigmas)
     graphs.save_image(graph, made[0])
     run = graphs.succeeded(host.run(graph.prompt))
-    assert sum("." in node for node in run.executed) == 5
+    assert sum("." in node for node in run.executed) == 6
 
 
 def test_our_sampler_wants_sigmas_below_one(host):
