@@ -15,6 +15,7 @@ from workflow_parts import (
     PURPLE,
     RED,
     YELLOW,
+    fast_lora,
     left_side,
     map_maker,
     mask_finders,
@@ -26,7 +27,7 @@ from workflow_parts import (
     start,
     text,
 )
-from workflow_texts import EXAMPLES_NOTE
+from workflow_texts import EXAMPLES_NOTE, FAST, FAST_LORA
 
 RED_CIRCLE = "Create a 64x64 image of a red circle on a blue background."
 RED_CIRCLE_MOVES = "Create a 64x64 video of a red circle moving to the right on a blue background, 9 frames."
@@ -182,7 +183,8 @@ def mixed() -> Workflow:
     lora = made.node("lora", "LoraLoaderModelOnly", bypassed=True, model=given["model"],
                      lora_name="your_lora.safetensors")  # fmt: skip
     padding = made.node("padding", "UnisonExactPadding", model=lora["MODEL"])
-    cached = made.node("cache", "EasyCache", model=padding["model"])
+    # With its default of 0.2 nothing is left of the demo models' shapes.
+    cached = made.node("cache", "EasyCache", model=padding["model"], reuse_threshold=0.05)
     shift = made.node("shift", "ModelSamplingSD3", model=cached["MODEL"], shift=5.0)
     native = {name: sources[name] for name in ("width", "height", "control_video", "control_masks")}
     vace = made.node("vace", "WanVaceToVideo", positive=words["positive"], negative=words["negative"],
@@ -203,6 +205,41 @@ def mixed() -> Workflow:
         column(box("Sources", GREEN, ["sources"]), box("Text", CYAN, ["projector", "text"])),
         box("Sampling", PURPLE, ["vace", "lora", "padding", "cache", "shift"], ["sample", "trim", "decode"]),
         box("Results", RED, ["upscale", "create_video", "save_video"]),
+    )
+    arrange(made, layout)
+    return made
+
+
+def fast() -> Workflow:
+    """Few steps through a distilled LoRA, one call of the model a step, with the host's own sampler."""
+    made = start("unison_fast", "Unison: fast, with a LoRA for 8 steps")
+    media = ["image1", "video1", "mask1"]
+    plan = planner(made, RED_CIRCLE, media, ["image1"])["plan"]
+    words = text(made, plan)
+    given = made.nodes["models"]
+    sources = made.node("sources", "UnisonPrepareSources", plan=plan)
+    vace = made.node("vace", "UnisonVACEConditioning", positive=words["positive"], negative=words["negative"],
+                     vae=given["vae"], sources=sources["sources"])  # fmt: skip
+    lora = made.node("lora", "LoraLoaderModelOnly", bypassed=True, models=fast_lora(), model=given["model"],
+                     lora_name=FAST_LORA, strength_model=FAST["strength_model"])  # fmt: skip
+    padding = made.node("padding", "UnisonExactPadding", model=lora["MODEL"])
+    shift = made.node("shift", "ModelSamplingSD3", model=padding["model"], shift=FAST["shift"])
+    sample = made.node("sample", "KSampler", model=shift["MODEL"], seed=0, steps=FAST["steps"], cfg=1.0,
+                       sampler_name="uni_pc", scheduler="simple", positive=vace["positive"],
+                       negative=vace["negative"], latent_image=vace["latent"], denoise=1.0)  # fmt: skip
+    trim = made.node("trim", "TrimVideoLatent", samples=sample["LATENT"], trim_amount=vace["trim_latent"])
+    decode = made.node("decode", "VAEDecode", samples=trim["LATENT"], vae=given["vae"])
+    kept = made.node("composite", "UnisonComposite", images=decode["IMAGE"], sources=sources["sources"])
+    route = made.node("route_modality", "UnisonRouteModality", plan=plan, value=kept["images"])
+    save_image(made, route["image"])
+    video = made.node("create_video", "CreateVideo", images=route["video"], fps=vace["fps"], audio=vace["audio"])
+    save_video(made, video["VIDEO"])
+    layout = row(
+        left_side(),
+        box("Instruction and media", BLUE, media, ["planner"]),
+        column(box("Sources", GREEN, ["sources"]), box("Text", CYAN, ["projector", "text"])),
+        box("Sampling", PURPLE, ["vace", "lora", "padding", "shift"], ["sample", "trim", "decode", "composite"]),
+        box("Results", RED, ["route_modality", "create_video"], ["save_image", "save_video"]),
     )
     arrange(made, layout)
     return made
@@ -251,4 +288,5 @@ WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
         ["image1", "image2"],
     ),
     mixed,
+    fast,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from workflow_builder import Link, Node, Workflow
 from workflow_layout import Box, Stack, box, column, row
-from workflow_texts import MODEL_FILES, NOTES, PROJECTOR_FILE, YOUR_MODELS, model_url
+from workflow_texts import FAST_LORA, MODEL_FILES, NOTES, PROJECTOR_FILE, YOUR_MODELS, fast_lora_url, model_url
 
 # Ids are for ever, and the same role has the same one in every workflow: tests and API clients use them.
 IDS = {
@@ -94,6 +94,11 @@ def start(name: str, title: str) -> Workflow:
 def _files(key: str) -> list[dict[str, str]]:
     folder, file = MODEL_FILES[key]
     return [{"name": file, "url": model_url(key), "directory": folder}]
+
+
+def fast_lora() -> list[dict[str, str]]:
+    """The LoRA for few steps, as the frontend offers it for download."""
+    return [{"name": FAST_LORA, "url": fast_lora_url(), "directory": "loras"}]
 
 
 def left_side(*groups: Box) -> Stack:

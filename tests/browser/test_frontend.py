@@ -27,7 +27,7 @@ SAVED = {
     f"saved {path.parent.name} {path.stem}": path
     for path in sorted((ROOT / "tests" / "host" / "saved").glob("*/*.json"))
 }
-RUN = ("unison_demo", "unison_auto", "unison_understanding", "unison_mixed_nodes")
+RUN = ("unison_demo", "unison_auto", "unison_understanding", "unison_mixed_nodes", "unison_fast")
 FILE_INPUTS = ("image", "file")
 # "Nodes 2.0" draws every node larger. The older host tested has it as an experiment only.
 MODES = ("canvas", "nodes 2.0")

@@ -28,6 +28,7 @@ NAMES = (
     "unison_control",
     "unison_demo",
     "unison_editing",
+    "unison_fast",
     "unison_image_to_video",
     "unison_mixed_nodes",
     "unison_reference",
@@ -46,6 +47,8 @@ TITLE = 30
 MODEL_LOADERS = ("UNETLoader", "CLIPLoader", "VAELoader", "UnisonLoadPlanner", "UnisonLoadProjector")
 ANNOTATOR_LOADERS = ("UnisonLoadDetector", "UnisonLoadSegmenter", "UnisonLoadControlModel")
 MEDIA_LOADERS = ("LoadImage", "LoadVideo", "LoadImageMask")
+FAST_LORA = "Wan21_CausVid_bidirect2_T2V_1_3B_lora_rank32.safetensors"
+FAST_LORAS = "https://huggingface.co/Kijai/WanVideo_comfy"
 # Combos that list what is installed: any of the files that the notes speak of.
 INSTALLED = {
     "UNETLoader.unet_name": {"wan2.1_vace_1.3B_fp16.safetensors"},
@@ -57,7 +60,7 @@ INSTALLED = {
     "UnisonLoadDetector.detector": {"none found"},
     "UnisonLoadSegmenter.segmenter": {"none found"},
     "UnisonLoadControlModel.control": {"none found"},
-    "LoraLoaderModelOnly.lora_name": {"your_lora.safetensors"},
+    "LoraLoaderModelOnly.lora_name": {"your_lora.safetensors", FAST_LORA},
     "LoadImage.image": {"example.png"},
     "LoadVideo.file": {"example.mp4"},
     "LoadImageMask.image": {"mask.png"},
@@ -302,7 +305,8 @@ def test_your_models_go_into_the_models_node(workflow):
 
 def test_model_links_are_those_of_the_backend(workflow):
     needs = {need.file: need for need in NEEDS}
-    linked = [model for node in own(workflow) for model in node["properties"].get("models", [])]
+    loaders = [node for node in own(workflow) if node["type"] != "LoraLoaderModelOnly"]
+    linked = [model for node in loaders for model in node["properties"].get("models", [])]
     assert [needs[model["name"]].key for model in linked] == ["vace", "text_encoder", "vae"]
     for model in linked:
         need = needs[model["name"]]
@@ -321,7 +325,7 @@ def test_no_other_files_and_no_paths(workflow):
             assert not re.search(r"(?:^|[\s\"'])(?:/|~|[A-Za-z]:)", text), value
             assert set(FILE_NAME.findall(text)) <= listed, value
     for address in re.findall(r"https?://[^)\"\s]+", json.dumps(workflow)):
-        assert any(address.startswith(need.link) for need in NEEDS), address
+        assert address.startswith((FAST_LORAS, *(need.link for need in NEEDS))), address
 
 
 def test_nodes_carry_what_the_manager_needs(workflow):
@@ -445,6 +449,22 @@ def test_the_demo_samples_with_its_models_guidance():
     assert prompt[ROLES["unison_demo"]["sampler"]]["inputs"]["cfg"] == CFG
 
 
+def test_the_fast_workflow_samples_as_the_template_that_ships_its_lora():
+    """ComfyUI's video_wan_vace_14B_t2v, but for its 4 steps."""
+    roles, prompt = ROLES["unison_fast"], read(API / "unison_fast.json")
+    sample = prompt[roles["sample"]]
+    assert sample["class_type"] == "KSampler"
+    settings = {"steps": 8, "cfg": 1.0, "sampler_name": "uni_pc", "scheduler": "simple", "denoise": 1.0}
+    assert settings.items() <= sample["inputs"].items()
+    shift, padding = prompt[roles["shift"]]["inputs"], prompt[roles["padding"]]["inputs"]
+    assert (shift["shift"], shift["model"]) == (8.0, [roles["padding"], 0])
+    assert padding["model"] == [roles["models"], 0]
+    (lora,) = [node for node in read(FOLDER / "unison_fast.json")["nodes"] if node["type"] == "LoraLoaderModelOnly"]
+    assert lora["mode"] == BYPASSED and lora["widgets_values"] == [FAST_LORA, 0.7]
+    url = f"{FAST_LORAS}/resolve/main/{FAST_LORA}"
+    assert lora["properties"]["models"] == [{"name": FAST_LORA, "url": url, "directory": "loras"}]
+
+
 # ---------------------------------------------------------------------------------------------- words
 
 
@@ -482,6 +502,7 @@ def test_examples_plan_what_they_say(examples):
         ("unison_reference", "video_reference"),
         ("unison_image_to_video", "image_to_video"),
         ("unison_mixed_nodes", "text_to_video"),
+        ("unison_fast", "text_to_image"),
     ],
 )
 def test_default_instructions_plan_their_task(name, task):
