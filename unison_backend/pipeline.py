@@ -94,11 +94,11 @@ class Stages:
 
         self.models, self.device, self.options = models, pick_device(device), options or PLAIN
 
-    def qwen(self) -> Qwen:
+    def qwen(self, progress: Progress = silent) -> Qwen:
         """The planner's model with its LoRA."""
         from .planner.qwen.loading import load_qwen
 
-        return load_qwen(_path(self.models.planner), self.models.lora, device=self.device)
+        return load_qwen(_path(self.models.planner), self.models.lora, device=self.device, progress=progress)
 
     def projector(self) -> Projector:
         """The projector."""
@@ -309,7 +309,7 @@ def read_texts(
     planned: Planned, stages: Stages, negative: str | None, progress: Progress = silent, cancel: Cancel = never
 ) -> Texts:
     """What the engine reads of a plan: both contexts, the positive one with the projected tokens."""
-    projected, missing = project_features(planned, stages, cancel)
+    projected, missing = project_features(planned, stages, cancel, progress)
     return Texts(*encode_texts(planned, projected, stages, negative, progress, cancel), missing)
 
 
@@ -333,7 +333,9 @@ def prepare_sources(planned: Planned, options: SourceOptions, progress: Progress
     return sources
 
 
-def project_features(planned: Planned, stages: Stages, cancel: Cancel) -> tuple[Tensor | None, tuple[str, ...]]:
+def project_features(
+    planned: Planned, stages: Stages, cancel: Cancel, progress: Progress = silent
+) -> tuple[Tensor | None, tuple[str, ...]]:
     """The projected tokens [1, 4, 4096] on the CPU, and a notice when a planner cannot give the features for them.
 
     The planner's own features are used when it had any; after rules they come from the planner folder's prefill.
@@ -346,7 +348,7 @@ def project_features(planned: Planned, stages: Stages, cancel: Cancel) -> tuple[
 
     features = planned.features
     if features is None:
-        qwen = stages.qwen()
+        qwen = stages.qwen(progress)
         if not qwen.has_planning:
             return None, (f"{models.planner} has no planning weights: made without projected tokens",)
         features = QwenPlanner(qwen).features(planned.prompt, cancel=cancel)

@@ -185,6 +185,17 @@ def test_a_lora_changes_the_picture_by_its_strength(unison, tmp_path):
     assert (pictures["none"] == pictures["nought"]).all() and (pictures["none"] != pictures["some"]).any()
 
 
+def test_progress_begins_before_the_libraries_and_names_each_wait(unison, tmp_path):
+    options = [option for option in SMALL if option != "--quiet"]
+    status, _, errors = unison("run", "Draw a red circle, 32x32.", "--out", tmp_path / "a.png", *options)
+    assert status == 0, errors
+    stages = [line.removesuffix(" ...") for line in errors.splitlines() if line.endswith(" ...")]
+    assert [stage for stage in stages if stage != "demo models"] == [
+        "loading libraries", "loading the planner", "reading the instruction", "loading the engine",
+        "encoding sources", "sampling", "decoding",
+    ]  # fmt: skip
+
+
 def test_a_folder_takes_numbered_files(unison, tmp_path):
     for _ in range(2):
         assert unison("run", "Draw a fox, 32x32 pixels.", "--out", tmp_path, *SMALL)[0] == 0

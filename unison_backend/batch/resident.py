@@ -31,9 +31,9 @@ class Resident(Stages):
         }
         self.fits = sum(self._sizes.values()) * _GROWTH < self._free()
 
-    def qwen(self) -> Any:
+    def qwen(self, progress: Progress = silent) -> Any:
         """The planner's model, kept."""
-        return self._kept("qwen", super().qwen)
+        return self._kept("qwen", lambda: super(Resident, self).qwen(progress))
 
     def projector(self) -> Any:
         """The projector, kept."""

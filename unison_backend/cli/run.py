@@ -71,6 +71,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
 
     if options.out is None:
         raise InputError("--out is missing: say where the picture or video goes")
+    _load_libraries(progress)
     source_options = _source_options(options)
     out = check_runnable(planned, options.out, source_options.annotators)
     from ..engine.device import check_attention, pick_device
@@ -103,6 +104,14 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
         note(f"note: {notice}")
     say(str(made.path))
     return DONE
+
+
+def _load_libraries(progress: Progress) -> None:
+    """PyTorch alone takes seconds on a cold disk: said before it is imported."""
+    progress("loading libraries", 0, 1)
+    import torch  # noqa: F401
+
+    progress("loading libraries", 1, 1)
 
 
 def _say_what_is_unknown(planned: Planned) -> None:

@@ -101,12 +101,17 @@ def test_kernels_that_are_not_here_are_named(monkeypatch):
 def test_compiled_blocks_make_the_same(plain):
     """Whole graphs, without the code generator, which takes a minute: what it makes of a graph is PyTorch's affair."""
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     engine = loaded()
     engine.transformer.compile_repeated_blocks(fullgraph=True, backend="eager")
     text = text_context(torch.ones(20, 4096), None, 64)
     given = (torch.ones(1, 16, 1, 4, 4), torch.ones(1, 96, 1, 4, 4), text, text, SamplingSettings(steps=1, cfg=1))
     assert torch.equal(engine.sample(*given), plain.sample(*given))
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    # Main blocks, the first VACE block, the other VACE blocks; further steps and texts compile nothing more.
+    assert graphs == 3
+    engine.sample(*given[:2], text * 2, text, SamplingSettings(steps=3, cfg=1))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
 
 
 def test_devices(monkeypatch):
