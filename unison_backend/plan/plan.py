@@ -186,8 +186,10 @@ def _check_media(plan: Plan) -> None:
     _check_index(plan, "mask", plan.mask, "image" if plan.output == "image" else None)
     for frame in plan.frames:
         _check_index(plan, "frames", frame.medium, None)
+    pictures = {i for i, kind in enumerate(plan.media) if kind == "image"}
     for reference in plan.references:
-        _check_index(plan, "references", reference, "image")
+        if type(reference) is not int or reference not in pictures:
+            _check_index(plan, "references", reference, "image")
     roles = [i for i in (plan.mask, plan.source) if i is not None]
     roles += [frame.medium for frame in plan.frames] + list(plan.references)
     if len(set(roles)) != len(roles):

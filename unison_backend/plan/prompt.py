@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ..errors import PromptError
@@ -73,12 +74,12 @@ class Prompt:
         if not self.media and not any(s.strip() for s in self.segments if isinstance(s, str)):
             raise PromptError("the instruction is empty: say what you want to make or to know")
 
-    @property
+    @cached_property
     def media(self) -> tuple[Medium, ...]:
         """The media in order of appearance; a plan's indices count these from 0."""
         return tuple(s for s in self.segments if isinstance(s, Medium))
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[MediaKind, ...]:
         return tuple(m.kind for m in self.media)
 
@@ -136,7 +137,8 @@ def files_named(prompt: Prompt) -> tuple[str, ...]:
 
 def parse_pads(text: str) -> Prompt:
     """An instruction from a data file, where `<IMGPAD>` and `<VIDPAD>` stand for media."""
-    return Prompt(_split(_PAD, text, lambda match: (Medium("image" if match.group() == IMGPAD else "video"),)))
+    pads = {IMGPAD: (Medium("image"),), VIDPAD: (Medium("video"),)}
+    return Prompt(_split(_PAD, text, lambda match: pads[match.group()]))
 
 
 def bind_names(text: str, media: Mapping[str, Medium | Sequence[Medium]]) -> Prompt:
@@ -195,9 +197,9 @@ def _merge(parts: Iterable[str | Medium]) -> tuple[str | Medium, ...]:
     merged: list[str | Medium] = []
     for part in parts:
         if isinstance(part, str):
-            part = _CONTROL.sub(" ", part)
             if not part:
                 continue
+            part = _CONTROL.sub(" ", part)
             if merged and isinstance(merged[-1], str):
                 merged[-1] += part
                 continue

@@ -24,6 +24,7 @@ KEEP, CHANGE = KEEPS_CLASSES = ("keep", "change")
 _AROUND = 8  # words on each side of a medium that are looked at
 _LONGEST = 5  # words that are looked at together
 _PIECES = (3, 4, 5)  # characters
+_PLACES = 12  # media whose surroundings are looked at
 _TRUST = 6  # features that say what a rule reads, so that it weighs against many words
 _MARK = "#"
 # What parts clauses: marks, and "and" in the languages that have one.
@@ -44,7 +45,7 @@ def features(text: str, said: int | None) -> set[str]:
     for size in range(2, _LONGEST + 1):
         found |= {f"{size}{' '.join(ends[start : start + size])}" for start in range(len(ends) - size + 1)}
     clauses = _clauses(words)
-    for place in places:
+    for place in places[:_PLACES]:
         found.update(_around(words, place), _clause(words, clauses, place))
     return found
 

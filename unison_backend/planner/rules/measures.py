@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 from ...defaults import PLAN_FPS
 from ...plan.geometry import round_half_up
@@ -43,6 +44,8 @@ _LABELLED = re.compile("[ -](?:long )?(?:clip|video|vid|shot|footage|film|reel)\
 _BEFORE = 24
 # Characters before a size in which a source is named, around one in which something else is, and in which it is denied.
 _CLAUSE, _BEHIND, _DENIAL = 60, 40, 16
+# Times that are read, and how many measures of a kind that are not taken a person is told of.
+_MOST_TIMES, _MOST_TOLD = 64, 8
 # Below this a bare "AxB" is a grid or a board, unless the words say pixels or name a picture.
 _SMALL = 64
 
@@ -162,7 +165,7 @@ class _Time:
 def _times(text: str, language: Language) -> list[_Time]:
     """All times, in order; those right behind each other, each in a smaller unit, are one."""
     found: list[_Time] = []
-    for match in sorted(language.find("lengths.time", text), key=lambda m: m.start()):
+    for match in sorted(language.find("lengths.time", text), key=lambda m: m.start())[:_MOST_TIMES]:
         if found and match.start() < found[-1].end:
             continue
         time = _time(match, language)
@@ -293,12 +296,17 @@ def _chinese_whole(whole: str, numbers: dict[str, float]) -> Fraction:
 def not_taken(text: str, language: Language, *, video: bool, size_taken: bool, length_taken: bool) -> Iterator[Reason]:
     """What looks like a size, a length or a rate of the result and is not taken as one, in words."""
     if not size_taken:
-        for match in (*load(ANY).find("sizes.pixels", text), *load(ANY).find("sizes.lines", text)):
-            yield Reason("size", f"{match.group().strip()!r} is not taken as the size of the result", True)
+        for said in _told(*load(ANY).find("sizes.pixels", text), *load(ANY).find("sizes.lines", text)):
+            yield Reason("size", f"{said!r} is not taken as the size of the result", True)
     if not length_taken:
-        for match in language.find("lengths.time", text):
+        for said in _told(*islice(language.find("lengths.time", text), _MOST_TIMES)):
             why = "as the length of the result: it reads as part of what happens" if video else "up: a picture is made"
-            yield Reason("num_frames", f"{match.group().strip()!r} is not taken {why}", True)
+            yield Reason("num_frames", f"{said!r} is not taken {why}", True)
     if not video:
-        for match in language.find("lengths.rate", text):
-            yield Reason("fps", f"{match.group().strip()!r} is not taken up: a picture is made", True)
+        for said in _told(*islice(language.find("lengths.rate", text), _MOST_TIMES)):
+            yield Reason("fps", f"{said!r} is not taken up: a picture is made", True)
+
+
+def _told(*matches: re.Match[str]) -> list[str]:
+    """What is told of measures that are not taken: the words of each, once, the first few."""
+    return list(dict.fromkeys(match.group().strip() for match in matches))[:_MOST_TOLD]

@@ -11,6 +11,7 @@ from .borders import UNSAID
 from .detect import NAMES, WHOLE
 from .intent_model import IN_WORDS, Reading
 from .language import Language
+from .reading import MOST_MEDIA
 from .text import Text
 
 # A person is told of the other reading of one that is less sure than this.
@@ -26,6 +27,8 @@ def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Ite
             "of several pictures are guessed; English and Chinese are read whole",
             is_warning=True,
         )
+    if len(text.kinds) > MOST_MEDIA:
+        yield Reason("media", f"of {len(text.kinds)} media the words around the first {MOST_MEDIA} are read", True)
     for typed, taken in text.corrections:
         yield Reason("spelling", f"{typed!r} is read as {taken!r}")
     if reading.sure < _DOUBTFUL and reading.other is not None:

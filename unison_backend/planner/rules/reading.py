@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from ...plan.prompt import Medium, Prompt
+from ...plan.prompt import Prompt
 from .detect import detect
 from .fired import placed
 from .language import Language, load, simplified
@@ -20,11 +20,13 @@ _BLANKS = re.compile(r"[ \t]+")
 
 # A quotation is mentioned, not meant: its words are no orders and its numbers no sizes.
 _QUOTATIONS = re.compile(
-    r'"[^"\n]{1,400}"|\u201c[^\u201d\n]{1,400}\u201d|\u300c[^\u300d\n]{1,400}\u300d|\u300e[^\u300f\n]{1,400}\u300f'
-    r"|\u300a[^\u300b\n]{1,100}\u300b|\u2018[^\u2019\n]{1,200}\u2019(?!\w)|(?<![\w'])'[^'\n]{1,200}'(?![\w'])"
+    r'"[^"\n]{1,400}"|\u201c[^\u201c\u201d\n]{1,400}\u201d|\u300c[^\u300c\u300d\n]{1,400}\u300d|\u300e[^\u300e\u300f\n]{1,400}\u300f'
+    r"|\u300a[^\u300a\u300b\n]{1,100}\u300b|\u2018[^\u2018\u2019\n]{1,200}\u2019(?!\w)|(?<![\w'])'[^'\n]{1,200}'(?![\w'])"
 )
 # The planner reads this much; orders stand near the ends of a text, and 100 kB of it must not take seconds.
-_MAX_READ = 6000
+_MAX_READ = 4000
+MOST_MEDIA = 256
+"""So many media stand in the text that rules read; further ones have a role by their kind alone."""
 
 
 def read(prompt: Prompt) -> tuple[Text, Language]:
@@ -34,12 +36,11 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
     """
     parts, count = [], 0
     for segment in prompt.segments:
-        if isinstance(segment, Medium):
-            base = VIDEO_BASE if segment.kind == "video" else IMAGE_BASE
-            parts.append(chr(base + min(count, 0x3FF)))
-            count += 1
-        else:
+        if isinstance(segment, str):
             parts.append(PAD.sub(" ", _ends(segment)))
+        elif count < MOST_MEDIA:
+            parts.append(chr((VIDEO_BASE if segment.kind == "video" else IMAGE_BASE) + count))
+            count += 1
     raw = _QUOTATIONS.sub(QUOTE, _ends("".join(parts)))
     language = load(detect(raw))
     text = _ends(unicodedata.normalize("NFKC", raw)).lower().translate(_UNIFIED)

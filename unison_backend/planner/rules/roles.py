@@ -7,6 +7,7 @@ first frame"), otherwise before it ("the mask <pad>", "first frame: <pad>").
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,8 +39,9 @@ def labelled(match: re.Match[str], text: Text, language: Language) -> int | None
         return index_of(inside.group())
     if (ordinal := _ordinal(match, text, language)) is not None:
         return ordinal
-    left = next(((p, i) for p, i in reversed(text.pads) if p < match.start()), None)
-    right = next(((p, i) for p, i in text.pads if p >= match.end()), None)
+    ahead, behind = (bisect_left(text.pads, (place, -1)) for place in match.span())
+    left = text.pads[ahead - 1] if ahead else None
+    right = text.pads[behind] if behind < len(text.pads) else None
     before = text.value[left[0] + 1 : match.start()] if left else ""
     after = text.value[match.end() : right[0]] if right else ""
     near = _Near(

@@ -1,5 +1,7 @@
 """The rules planner on sentences it was made with, and on any text at all."""
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from unison_backend.plan.tokens import parse
 from unison_backend.planner.rules import language, reading
 from unison_backend.planner.rules.intent_model import features
 from unison_backend.planner.rules.measures import parse_number
-from unison_backend.planner.rules.plan import plan
+from unison_backend.planner.rules.plan import plan, planned
 
 from .sentences import Sentence, amiss, read, sentences, told
 
@@ -65,13 +67,63 @@ def test_sizes_beyond_the_limits_are_refused():
 def test_what_is_read_does_not_grow_with_the_text(text):
     """Patterns look at so many characters, and the models at so many features, whatever is repeated how often."""
     found = [reading.read(parse_pads(text * count))[0] for count in (4_000, 16_000)]
-    assert all(len(part.value) <= 6_200 and len(part.words) <= 6_001 for part in found)
+    assert all(len(part.value) <= 4_200 and len(part.words) <= 4_001 for part in found)
     assert len(features(found[1].words, ())) <= 1.2 * len(features(found[0].words, ())) + 50
+
+
+def calls(work):
+    """How many functions are called, which no busy machine changes."""
+    count = 0
+
+    def counted(frame, event, argument):
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "text", ["<IMGPAD>", "mask <IMGPAD> ", "<VIDPAD> first frame <IMGPAD>", "\u4e09\u79d2", "5 seconds ", "640x480 "]
+)
+def test_work_grows_with_the_text_and_no_faster(text):
+    plan(parse_pads("a " + text * 1000))  # files are read, patterns compiled
+    few, many = (calls(lambda n=n: _tried("a " + text * n)) for n in (1000, 6000))
+    assert many <= 6.6 * few
+
+
+def _tried(text):
+    with suppress(PlanError):
+        plan(parse_pads(text))
+
+
+def test_of_very_many_media_the_words_around_the_first_are_read():
+    prompt = parse_pads("Make a picture of " + "<IMGPAD>" * 11_000)
+    text = reading.read(prompt)[0]
+    assert len(text.pads) == reading.MOST_MEDIA and len(text.value) < 300 and len(text.kinds) == 11_000
+    made = planned(prompt)
+    assert made.plan.references == tuple(range(11_000))
+    assert [n.text for n in made.notices if n.field == "media"] == [
+        "of 11000 media the words around the first 256 are read"
+    ]
+
+
+def test_a_measure_that_is_not_taken_is_told_once_and_of_many_the_first():
+    made = planned(
+        parse_pads("Draw a man who waits " + "2 seconds, 2 seconds, 3 seconds, " * 40 + "9 minutes."), "picture"
+    )
+    told = [n.text for n in made.notices if n.field == "num_frames"]
+    assert [text.partition(" is")[0] for text in told] == ["'2 seconds'", "'3 seconds'"]
 
 
 def test_of_a_hundred_kilobytes_only_the_ends_are_read():
     prompt = parse_paths("Create a video. " + "word, " * 20000)
-    assert len(reading.read(prompt)[0].value) <= 6001
+    assert len(reading.read(prompt)[0].value) <= 4001
     assert plan(prompt).tokens == "<CFV>"
 
 
