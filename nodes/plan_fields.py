@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..unison_backend.plan import overrides, report
 from ..unison_backend.plan.controls import CONTROLS
+from ..unison_backend.plan.names import naming
 from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE
 from ..unison_backend.plan.spec import MAX_FPS
 from .plan_socket import BoundPlan
@@ -113,7 +114,8 @@ class UnisonEditPlan(io.ComfyNode):
     def execute(cls, plan: BoundPlan, **fields: Any) -> io.NodeOutput:
         given = [f"{name}={value}" for name, value in fields.items() if value not in (0, "", KEEP)]
         values = overrides.parse_settings(given, prefix="")
-        bound = plan.changed(overrides.apply(plan.plan, values), values.get("fps"))
+        with naming(plan.media.labels):
+            bound = plan.changed(overrides.apply(plan.plan, values), values.get("fps"))
         return io.NodeOutput(bound, *plan_values(bound), ui={"unison_plan": [bound.card()]})
 
 

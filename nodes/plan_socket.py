@@ -10,6 +10,7 @@ from typing import Any
 from ..unison_backend.defaults import FPS
 from ..unison_backend.media.from_tensors import Item, TensorMedia
 from ..unison_backend.plan import report
+from ..unison_backend.plan.length import Length
 from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.spec import GenerationSpec, resolve
 from ..unison_backend.planner.base import PlanResult
@@ -20,6 +21,7 @@ class BoundPlan:
     """A plan bound to the media of its instruction.
 
     planner: who planned. notices: what else there is to say. chosen_fps: the person's, which outlasts other changes.
+    length: how much of a source video is made.
     """
 
     plan: Plan
@@ -28,12 +30,13 @@ class BoundPlan:
     planner: str = ""
     notices: tuple[str, ...] = ()
     chosen_fps: Fraction | None = None
+    length: Length = "reference"
 
     @classmethod
     def of(cls, made: PlanResult, media: TensorMedia, planner: str = "", notices: Iterable[str] = ()) -> BoundPlan:
         """Resolves a plan against its media. Raises PlanError."""
         said = (*notices, *(notice.text for notice in made.notices if notice.is_warning))
-        spec = resolve(made.plan, media.infos)
+        spec = resolve(made.plan, media.infos, labels=media.labels)
         reasons = (*(notice for notice in made.notices if not notice.is_warning), *spec.reasons)
         return cls(made.plan, replace(spec, reasons=reasons), media, planner, said)
 
@@ -45,7 +48,12 @@ class BoundPlan:
     def changed(self, plan: Plan, fps: Fraction | None = None) -> BoundPlan:
         """Another plan for the same media, resolved anew, at the person's `fps` if that is given."""
         chosen = fps or self.chosen_fps
-        return replace(self, plan=plan, spec=resolve(plan, self.media.infos, fps=chosen), chosen_fps=chosen)
+        spec = resolve(plan, self.media.infos, fps=chosen, labels=self.media.labels, length=self.length)
+        return replace(self, plan=plan, spec=spec, chosen_fps=chosen)
+
+    def lasting(self, length: Length) -> BoundPlan:
+        """The same plan for another share of its source video."""
+        return replace(self, length=length).changed(self.plan) if length != self.length else self
 
     def with_medium(self, label: str, item: Item) -> BoundPlan:
         """One more medium behind the others, which no role has yet."""

@@ -22,6 +22,8 @@ from .memory import memory_errors
 from .plan import overrides
 from .plan.as_json import to_json
 from .plan.kinds import kind_of
+from .plan.length import Length
+from .plan.names import naming
 from .plan.plan import MAIN, WHOLE_FRAME, Plan
 from .plan.prompt import Prompt
 from .plan.spec import GenerationSpec, Reason, resolve
@@ -148,10 +150,12 @@ def make_plan(
     cancel: Cancel = never,
     given: GivenSources | None = None,
     make: Make = "auto",
+    length: Length = "reference",
 ) -> Planned:
     """Plan `prompt`, put the person's own `settings` and `given` files over it and resolve it against its files.
 
-    planner: the rules planner by default. make: what is to come out of it, whatever the words seem to say.
+    planner: the rules planner by default. make: what is to come out of it, whatever the words seem to say. length:
+    how much of a source video is made.
     Raises PlanError, PromptError, InputError, MediaError, Cancelled.
     """
     from .planner.rules.plan import RulesPlanner
@@ -173,8 +177,9 @@ def make_plan(
     # What is to be made is settled first: files beside words that ask for nothing would be media of a question.
     plan = overrides.apply(result.plan, {key: value for key, value in settings.items() if key == "output"})
     plan, media = put(plan, media, given)
-    plan = overrides.apply(plan, settings)
-    spec = resolve(plan, media.infos, fps=settings.get("fps"))
+    with naming(media.labels):
+        plan = overrides.apply(plan, settings)
+    spec = resolve(plan, media.infos, fps=settings.get("fps"), labels=media.labels, length=length)
     return Planned(
         prompt=prompt,
         plan=plan,
@@ -295,11 +300,13 @@ def run_stages(
             check(cancel, "loading")
             engine = stages.engine(progress)
         with _timed("generate", seconds):
-            frames = engine.generate(sources, texts.positive, texts.negative, settings, progress, cancel)
+            kept = slice(spec.kept_frames)
+            frames = engine.generate(sources, texts.positive, texts.negative, settings, progress, cancel)[kept]
             if planned.plan.source is not None and options.composite:
                 from .sources.composite import composite
 
-                frames = composite(frames, sources.video, sources.mask, options.feather, progress, cancel)
+                source, mask = sources.video[kept], sources.mask[kept]
+                frames = composite(frames, source, mask, options.feather, progress, cancel)
     with _timed("write", seconds):
         notices = write(out, frames, planned, settings, progress, cancel, loras=stages.options.loras)
     return Made(out, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)

@@ -55,6 +55,7 @@ def test_plan_as_json(unison):
             "width",
             "height",
             "num_frames",
+            "kept_frames",
             "fps",
             "mask",
             "source",
@@ -103,7 +104,7 @@ def test_plan_lines(unison, tmp_path):
     first, second = map(json.loads, out.splitlines())
     assert status == 0
     assert (first["tokens"], first["width"], first["fps"]) == ("<CTRL><CFV>", None, None)
-    assert {"field": "size", "text": "decided by medium 0"} in first["reasons"]
+    assert {"field": "size", "text": "decided by video 1"} in first["reasons"]
     assert second["tokens"] == "<CFI>"
 
 
@@ -141,7 +142,7 @@ def test_set_goes_over_the_plan(unison):
     made = json.loads(
         unison("plan", "--json", "A video of a fox.", "--set", "width=100", "seconds=0.5", "--set", "fps=12")[1]
     )
-    assert (made["width"], made["height"], made["num_frames"], made["fps"]) == (96, 480, 13, 12)
+    assert (made["width"], made["height"], made["num_frames"], made["fps"]) == (96, 480, 5, 12)
 
 
 def test_chinese_in_and_out():

@@ -85,7 +85,7 @@ def test_the_whole_frame_takes_no_models(unison, picture, tmp_path, words, optio
     out, kept = tmp_path / "o.png", tmp_path / "kept"
     words = words.format(picture)
     status, printed, _ = unison("plan", words, *options)
-    assert status == 0 and "because  target: the whole frame of medium 0 is made anew" in printed
+    assert status == 0 and f"because  target: the whole frame of {picture} is made anew" in printed
     status, _, errors = unison("run", words, *options, "--out", out, "--keep-sources", kept, *STEPS)
     assert status == 0 and out.is_file()
     assert "note: the mask is the whole frame: VACE repaints all of" in errors

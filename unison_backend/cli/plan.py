@@ -45,7 +45,7 @@ def plan_command(options: argparse.Namespace) -> int:
     else:
         from ..plan.report import as_lines
 
-        lines = [*as_lines(planned.plan, planned.spec, reading_of(planned))]
+        lines = [*as_lines(planned.plan, planned.spec, reading_of(planned), planned.media.labels)]
         say("\n".join([*lines, *(explained_lines(trace) if options.explain else ())]))
     return DONE
 

@@ -38,7 +38,8 @@ def run_command(options: argparse.Namespace) -> int:
     prompt, settings = prompt_of(options.text), settings_of(options)
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         planner = planner_of(options, progress)
-        planned = make_plan(prompt, settings, planner, progress, cancel, given_sources(options), make_of(options))
+        given, make = given_sources(options), make_of(options)
+        planned = make_plan(prompt, settings, planner, progress, cancel, given, make)
         if planned.plan.task.is_generation:
             del planner  # its memory is wanted by what follows; the features are kept
             return _make(options, planned, progress, cancel)
@@ -78,7 +79,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
 
     sampling, engine = sampling_of(options), engine_of(options)
     check_attention(engine.attention, pick_device(options.device))
-    note("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned))))
+    note("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned), planned.media.labels)))
     models = resolve_models(options.models, given_models(options), progress)
     if models.demo:
         _say_what_is_unknown(planned)

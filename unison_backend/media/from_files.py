@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..plan.geometry import MediaInfo
+from ..plan.names import name_of
 from ..plan.prompt import Medium
 from ..progress import Cancel
 
@@ -35,14 +36,19 @@ class FileMedia:
     def info(self, index: int) -> MediaInfo:
         info = self._probed[index]
         if info is None:
-            raise ValueError(f"medium {index} has no file")
+            raise ValueError(f"{self.label(index)} has no file")
         return info
 
     def path(self, index: int) -> Path:
         return Path(self.media[index].path or "")
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """How the person knows each medium, "" for a pad."""
+        return tuple(medium.label for medium in self.media)
+
     def label(self, index: int) -> str:
-        return self.media[index].label
+        return name_of(index, [medium.kind for medium in self.media], self.labels)
 
     def picture(self, index: int, *, as_mask: bool = False) -> Tensor:
         import torch

@@ -120,6 +120,11 @@ class TensorMedia:
     def info(self, index: int) -> MediaInfo:
         return self._items[index].info
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The socket of each medium."""
+        return self._labels
+
     def label(self, index: int) -> str:
         return self._labels[index]
 

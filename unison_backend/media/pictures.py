@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MediaError, ResourceError, UnisonError
 from ..plan.geometry import MediaInfo
 from .kinds import MAX_MEDIA_SIDE, check_kind
+from .profiles import UNCHANGED, Profile, converted, converted_grey, profile_of
 from .turn import CLOCKWISE, COUNTERCLOCKWISE, HALF, Turn, on_background
 
 if TYPE_CHECKING:
@@ -83,32 +84,41 @@ def _stored_shape(image: Image) -> tuple[int, int, Turn]:
 def probe_image(path: Path) -> MediaInfo:
     with open_image(path) as image:
         width, height, turn = _stored_shape(image)
-    return MediaInfo("image", *turn.size(width, height))
+        width, height = turn.size(width, height)
+        return MediaInfo("image", width, height, notes=_notes(image))
+
+
+def _notes(image: Image) -> tuple[str, ...]:
+    """What reading a picture does to it beyond showing it."""
+    profile = profile_of(image).note
+    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    return tuple(filter(None, (profile, f"page 1 of {pages} is read" if pages > 1 else "")))
 
 
 def load_image(path: Path, *, as_mask: bool = False) -> Pixels:
     """A picture as float32 `[H, W, 3]` in 0..1; the first frame of an animated one.
 
-    Transparency is laid on white, or on black with `as_mask` (transparent = keep). 16-bit grey keeps its 16 bits;
-    integer and float greys brighter than 65535 and 1 are divided by their maximum, so that nothing is clipped.
+    Colours are sRGB, converted from the picture's own profile. Transparency is laid on white. With `as_mask` values
+    are taken as they are stored and transparency is laid on black (transparent = keep). 16-bit grey keeps its 16
+    bits; integer and float greys brighter than 65535 and 1 are divided by their maximum, so that nothing is clipped.
     Raises MediaError as `probe` does, and ResourceError when memory runs out.
     """
     with open_image(path) as image:
         _, _, turn = _stored_shape(image)
+        profile = UNCHANGED if as_mask else profile_of(image)
         image.load()
-        pixels = on_background(_unit_pixels(image), 0.0 if as_mask else 1.0)
+        pixels = on_background(unit_pixels(image, profile), 0.0 if as_mask else 1.0)
         # Pillow has turned a TIFF file by now.
         return pixels if image.format == "TIFF" else turn.apply(pixels)
 
 
-def _unit_pixels(image: Image) -> Pixels:
-    """A decoded picture as float32 `[H, W, 3 or 4]` in 0..1."""
+def unit_pixels(image: Image, profile: Profile = UNCHANGED) -> Pixels:
+    """A decoded picture as float32 `[H, W, 3 or 4]` in 0..1, in sRGB."""
     import numpy as np
 
     if image.mode.startswith("I") or image.mode == "F":
         grey = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
         grey = grey / max(1.0 if image.mode == "F" else 65535.0, float(grey.max()))
-        return np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)
-    colour = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    unit: Pixels = np.divide(np.asarray(colour), 255, dtype=np.float32)
+        return converted_grey(grey.clip(0, 1), profile)
+    unit: Pixels = np.divide(np.asarray(converted(image, profile)), 255, dtype=np.float32)
     return unit

@@ -13,7 +13,7 @@ from .plan import Frame, Plan, PlanError
 from .tasks import MediaKind, Task
 
 JSON_VERSION = 2
-_READ = (1, 2)  # version 1 lacks fps, borders and mask_keeps
+_READ = (1, 2)  # version 1 lacks fps, borders, mask_keeps and counted
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("width", "height", "num_frames", "mask", "source"), (int, type(None))),
     **dict.fromkeys(("control", "target", "answer"), (str, type(None))),
@@ -22,6 +22,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "fps": (int, str, type(None)),
     "borders": (dict, type(None)),
     "mask_keeps": (bool,),
+    "counted": (bool,),
 }
 
 

@@ -28,6 +28,7 @@ class MediaInfo:
 
     `starts`: when each frame appears, in seconds from the first one, ascending; one zero for a still.
     `duration`: seconds from the first frame to the end of the last one; 0 for a still.
+    `notes`: what reading it converts or guesses, in words that follow its name and a colon.
     """
 
     kind: MediaKind
@@ -36,6 +37,7 @@ class MediaInfo:
     starts: tuple[Fraction, ...] = (Fraction(0),)
     duration: Fraction = Fraction(0)
     has_audio: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -60,6 +62,11 @@ def round_side(side: int) -> int:
 def round_length(frames: int) -> int:
     """A spoken frame count to a length that the VAE can hold: 4 * (n // 4) + 1."""
     return FRAME_MULTIPLE * (frames // FRAME_MULTIPLE) + 1
+
+
+def padded_length(frames: int) -> int:
+    """The least length that the VAE can hold and that has all of `frames`."""
+    return round_length(frames + FRAME_MULTIPLE - 2)
 
 
 def token_budget(area: int) -> int:
@@ -111,6 +118,15 @@ def cover(width: int, height: int, out_width: int, out_height: int) -> tuple[int
     scaled_width = max(out_width, round(width * scale))
     scaled_height = max(out_height, round(height * scale))
     return scaled_width, scaled_height, (scaled_width - out_width) // 2, (scaled_height - out_height) // 2
+
+
+def cut_words(info: MediaInfo, size: tuple[int, int]) -> str:
+    """What covering `size` (width, height) cuts off a medium, as an addition to a sentence; "" for nothing."""
+    scaled_width, scaled_height, _, _ = cover(info.width, info.height, *size)
+    for side, scaled, out in (("width", scaled_width, size[0]), ("height", scaled_height, size[1])):
+        if scaled > out:
+            return f", {100 * (scaled - out) / scaled:.2g} % of its {side} is cut"
+    return ""
 
 
 def letterbox(width: int, height: int, out_width: int, out_height: int) -> tuple[int, int, int, int]:

@@ -107,6 +107,8 @@ def _changes(plan: Plan, values: dict[str, Any], limits: Limits) -> dict[str, An
     changes = {name: value for name, value in values.items() if name in names}
     if values.get("seconds") is not None:
         changes["num_frames"] = round_half_up(values["seconds"] * PLAN_FPS)
+    if values.get("num_frames") is not None or values.get("seconds") is not None:
+        changes["counted"] = values.get("seconds") is None
     for side, other in (("width", "height"), ("height", "width")):
         if changes.get(side) is not None and changes.get(other, getattr(plan, other)) is None:
             changes[other] = getattr(limits, other)

@@ -32,14 +32,26 @@ PLACE_VALUES = {"first": 0, "last": 1}
 
 
 class PlanError(InputError):
-    """A plan that cannot be meant: `field` has `value`, `allowed` says what it may be, `raw` is the whole text."""
+    """A plan that cannot be meant: `field` has `value`, `allowed` says what it may be, `raw` is the whole text.
 
-    def __init__(self, field: str, value: object, allowed: str, raw: str = "") -> None:
+    medium: the index of the medium that is to blame, and wrong what is wrong with it, in words that follow its name.
+    """
+
+    def __init__(
+        self, field: str, value: object, allowed: str, raw: str = "", *, medium: int | None = None, wrong: str = ""
+    ) -> None:
         self.field, self.value, self.allowed, self.raw = field, value, allowed, raw
+        self.medium, self.wrong = medium, wrong
         shown = raw if len(raw) <= 200 else raw[:200] + "..."
         super().__init__(
             f"plan: {field} is {value!r}; allowed is {allowed}" + (f" (plan text: {shown!r})" if raw else "")
         )
+
+    def told_of(self, label: str) -> PlanError:
+        """The same error in a sentence about its medium, which a person knows as `label`."""
+        told = PlanError(self.field, self.value, self.allowed, self.raw, medium=self.medium, wrong=self.wrong)
+        told.args = (f"{label} {self.wrong}",)
+        return told
 
 
 def is_whole_frame(target: str | None) -> bool:
@@ -65,6 +77,7 @@ class Plan:
     control: "map" when the control medium already is one, else the kind of map to make from it.
     frames[].medium may be a video, whose end the result goes on from. fps: of the result, above 0, at most 240.
     borders: what the source grows by, which is made. mask_keeps: the mask marks what stays, not what changes.
+    counted: num_frames was said as a number of frames, which keeps its number at any fps; else it is a time.
     answer: the text of an understanding task. prompt: the instruction with pads. raw: the planner's own text.
     """
 
@@ -85,6 +98,7 @@ class Plan:
     fps: Fraction | None = None
     borders: Borders | None = None
     mask_keeps: bool = False
+    counted: bool = False
 
     def __post_init__(self) -> None:
         _check_numbers(self)
@@ -205,7 +219,19 @@ def _check_index(plan: Plan, field: str, index: int | None, kind: str | None) ->
         allowed = f"0 to {len(plan.media) - 1}" if plan.media else "nothing: the instruction holds no media"
         raise PlanError(field, index, allowed)
     if kind is not None and plan.media[index] != kind:
-        raise PlanError(field, index, f"a medium of kind {kind}; number {index} is a {plan.media[index]}")
+        allowed = f"a medium of kind {kind}; number {index} is a {plan.media[index]}"
+        raise PlanError(field, index, allowed, medium=index, wrong=_wrong_kind(field, kind))
+
+
+def _wrong_kind(field: str, kind: str) -> str:
+    """What is wrong with a medium that is not of the kind that its role takes."""
+    if field == "mask":
+        return "is a moving mask (a video), and a still takes one picture: give one frame of it as a picture"
+    if field == "source" and kind == "image":
+        return "is a video, and a picture is made: make a video of it, or give one frame of it as a picture"
+    if field == "source":
+        return "is a picture, and an edited video is made from a video: make a picture of it, or animate it"
+    return "is a video, and references are pictures: give one frame of it as a picture"
 
 
 def _check_task(plan: Plan) -> None:

@@ -50,7 +50,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 class Medium:
     """One picture or video in the instruction. A mask has the kind of what holds it.
 
-    `path` is a file on disk, `name` a socket ("image1"); both may be absent (a pad in a data file).
+    `path` is a file on disk, `name` a socket ("image1") or the option that names the file ("--mask"); both may be
+    absent (a pad in a data file).
     """
 
     kind: MediaKind
@@ -60,8 +61,10 @@ class Medium:
 
     @property
     def label(self) -> str:
-        """How messages call it."""
-        return self.path or self.name or self.kind
+        """How messages call it; "" for a pad."""
+        if self.path and self.name:
+            return f"{self.path} ({self.name})"
+        return self.path or self.name or ""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from .as_json import JSON_VERSION, to_json
+from .names import name_of
 from .plan import Plan
 from .spec import GenerationSpec
 
@@ -23,6 +24,7 @@ def as_json(plan: Plan, spec: GenerationSpec, reading: Mapping[str, Any] | None 
         "width": spec.width,
         "height": spec.height,
         "num_frames": spec.num_frames,
+        "kept_frames": spec.kept_frames,
         "fps": None if spec.fps is None else _number(spec.fps),
         "mask": plan.mask,
         "source": plan.source,
@@ -39,8 +41,10 @@ def as_json(plan: Plan, spec: GenerationSpec, reading: Mapping[str, Any] | None 
     }
 
 
-def as_lines(plan: Plan, spec: GenerationSpec, reading: Mapping[str, Any] | None = None) -> Iterator[str]:
-    """What a person wants to know before a run."""
+def as_lines(
+    plan: Plan, spec: GenerationSpec, reading: Mapping[str, Any] | None = None, labels: Sequence[str] = ()
+) -> Iterator[str]:
+    """What a person wants to know before a run. labels: how the person knows each medium."""
     yield f"task     {plan.task}"
     if reading is not None:
         other = f", else {reading['other']}" if reading["other"] else ""
@@ -50,26 +54,34 @@ def as_lines(plan: Plan, spec: GenerationSpec, reading: Mapping[str, Any] | None
         yield from _because(spec)
         return
     yield from _shape(plan, spec)
-    yield from _parts(plan)
+    yield from _parts(plan, labels)
     yield from _because(spec)
 
 
 def _shape(plan: Plan, spec: GenerationSpec) -> Iterator[str]:
     yield f"size     {f'{spec.width}x{spec.height}' if spec.width else 'decided by a medium that is not here'}"
     if plan.output == "video" and spec.num_frames:
-        fps = f" at {float(spec.fps):.6g} fps, {float(spec.num_frames / spec.fps):.3g} s" if spec.fps else ""
-        yield f"frames   {spec.num_frames}{fps}"
+        kept = spec.kept_frames or spec.num_frames
+        fps = f" at {float(spec.fps):.6g} fps, {float(kept / spec.fps):.3g} s" if spec.fps else ""
+        yield f"frames   {kept}{fps}"
 
 
-def _parts(plan: Plan) -> Iterator[str]:
-    """What each medium is for."""
-    for name in ("mask", "source", "control", "target"):
-        if getattr(plan, name) is not None:
-            yield f"{name:<8} {getattr(plan, name)}"
+def _parts(plan: Plan, labels: Sequence[str]) -> Iterator[str]:
+    """What each medium is for, by the number that `--set` takes and by name."""
+
+    def medium(index: int) -> str:
+        return f"{index}: {name_of(index, plan.media, labels)}"
+
+    for field, index in (("mask", plan.mask), ("source", plan.source)):
+        if index is not None:
+            yield f"{field:<8} {medium(index)}"
+    for field, text in (("control", plan.control), ("target", plan.target)):
+        if text is not None:
+            yield f"{field:<8} {text}"
     if plan.references:
-        yield f"refs     {', '.join(map(str, plan.references))}"
+        yield f"refs     {', '.join(medium(index) for index in plan.references)}"
     for frame in plan.frames:
-        yield f"frame    medium {frame.medium} is {frame.place}"
+        yield f"frame    {medium(frame.medium)} is {frame.place}"
     if plan.mask_keeps:
         yield "keeps    what the mask marks"
     if plan.borders is not None:

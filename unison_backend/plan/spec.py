@@ -4,13 +4,15 @@ and each rounding. This file alone decides them; everything behind it takes them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from ..defaults import FPS, HEIGHT, NUM_FRAMES, PLAN_FPS, WIDTH
-from . import geometry
+from ..defaults import FPS, HEIGHT, NUM_FRAMES, WIDTH
+from . import geometry, length
 from .geometry import MediaInfo
+from .length import Length, kept_of, seconds
+from .names import name_of
 from .plan import MAX_FPS, Plan, PlanError
 from .tasks import Task
 
@@ -43,7 +45,8 @@ class GenerationSpec:
 
     A still has one frame and no fps, an answer has neither size nor frames. A value that a medium decides is None
     while that medium is not here. `source_frames`: which frames of the deciding video are used, in order.
-    `keeps_length`: the output lasts as long as that video, so its sound still fits.
+    `keeps_length`: the output lasts as long as that video, so its sound still fits. `kept_frames`: how many of the
+    made frames are the result; the rest behind them only fills up to 4 k + 1.
     """
 
     task: Task
@@ -54,6 +57,7 @@ class GenerationSpec:
     source_frames: tuple[int, ...] = ()
     keeps_length: bool = False
     reasons: tuple[Reason, ...] = ()
+    kept_frames: int | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -67,34 +71,70 @@ def resolve(
     media: Sequence[MediaInfo | None] = (),
     limits: Limits = Limits(),
     fps: Fraction | None = None,
+    labels: Sequence[str] = (),
+    length: Length = "reference",
 ) -> GenerationSpec:
     """The specification of `plan`.
 
     media: what is known of each medium, None where it is not here; it may be shorter than `plan.media`.
-    fps: the person's explicit choice; it wins over everything and changes no frame. Raises `PlanError`.
+    fps: the person's explicit choice; it wins over everything. Beside a spoken length it keeps that length, else it
+    changes no frame. labels: how the person knows each medium. length: how much of a source video is made.
+    Raises `PlanError`, InputError.
     """
     if fps is not None and not 0 < fps <= MAX_FPS:
         raise PlanError("fps", float(fps), f"more than 0, at most {MAX_FPS}")
+    said = _Said(plan, tuple(media), limits, fps or plan.fps, tuple(labels), length)
     if not plan.task.is_generation:
-        return GenerationSpec(plan.task)
+        return GenerationSpec(plan.task, reasons=tuple(said.conversions()))
     decider = _deciding_medium(plan)
-    info = media[decider] if decider is not None and decider < len(media) else None
+    info = said.info(decider)
     if decider is None:
-        made = _free(plan, limits)
+        made = _free(said)
     elif info is None:
-        made = _unknown(plan, decider, limits)
+        made = _unknown(said, decider)
     else:
-        made = _from_medium(plan, decider, info, limits)
-    return _with_fps(replace(made, reasons=(*_of_roles(plan), *made.reasons)), fps or plan.fps)
+        made = _from_medium(said, decider, info)
+    reasons = (*_of_roles(said), *said.conversions(), *made.reasons)
+    return _with_fps(replace(made, reasons=reasons, kept_frames=made.kept_frames or made.num_frames), said.fps)
 
 
-def _of_roles(plan: Plan) -> Reasons:
+@dataclass(frozen=True)
+class _Said:
+    """What `resolve` was given; fps is the person's or the plan's."""
+
+    plan: Plan
+    media: tuple[MediaInfo | None, ...]
+    limits: Limits
+    fps: Fraction | None
+    labels: tuple[str, ...]
+    length: Length
+
+    def name(self, index: int) -> str:
+        return name_of(index, self.plan.media, self.labels)
+
+    def info(self, index: int | None) -> MediaInfo | None:
+        return self.media[index] if index is not None and index < len(self.media) else None
+
+    @property
+    def area(self) -> int:
+        """Pixels a frame at most."""
+        return (self.plan.width or self.limits.width) * (self.plan.height or self.limits.height)
+
+    def conversions(self) -> Iterator[Reason]:
+        """What reading the media changes in them."""
+        for index, info in enumerate(self.media):
+            if info is not None and index != self.plan.mask:  # a mask's values are no colours
+                yield from (Reason("media", f"{self.name(index)}: {note}") for note in info.notes)
+
+
+def _of_roles(said: _Said) -> Reasons:
     """What there is to say before any size is decided."""
-    unused = (Reason("media", f"medium {i} has no role in this plan") for i in plan.unused_media)
-    if not plan.remakes_all:
+    plan = said.plan
+    unused = (Reason("media", f"{said.name(i)} has no role in this plan") for i in plan.unused_media)
+    if not plan.remakes_all or plan.source is None:
         return tuple(unused)
     kept = "its control map" if plan.control else "nothing"
-    told = f"the whole frame of medium {plan.source} is made anew: without a mask VACE keeps {kept}"
+    told = f"the whole frame of {said.name(plan.source)} is made anew: without a mask VACE keeps {kept}"
     return (*unused, Reason("target", told))
 
 
@@ -110,132 +150,123 @@ def _deciding_medium(plan: Plan) -> int | None:
 # Each of these gives its part of the specification with the reasons for it.
 
 
-def _free(plan: Plan, limits: Limits) -> GenerationSpec:
+def _free(said: _Said) -> GenerationSpec:
     """Nothing but words decides: each side to the nearest 16, the length to 4 k + 1."""
-    reasons = []
+    plan, limits, reasons = said.plan, said.limits, []
     if plan.width is None or plan.height is None:
         reasons.append(Reason("size", f"nothing said: the default {limits.width}x{limits.height}"))
-    said = (plan.width or limits.width, plan.height or limits.height)
-    width, height = (geometry.round_side(side) for side in said)
-    if (width, height) != said:
-        told = f"{said[0]}x{said[1]} is made {width}x{height}: sides are multiples of {geometry.SIDE_MULTIPLE}"
+    wanted = (plan.width or limits.width, plan.height or limits.height)
+    width, height = (geometry.round_side(side) for side in wanted)
+    if (width, height) != wanted:
+        told = f"{wanted[0]}x{wanted[1]} is made {width}x{height}: sides are multiples of {geometry.SIDE_MULTIPLE}"
         reasons.append(Reason("size", told))
-    return _with_length(GenerationSpec(plan.task, width, height, reasons=tuple(reasons)), plan, limits)
+    return _with_length(GenerationSpec(plan.task, width, height, reasons=tuple(reasons)), said)
 
 
-def _from_medium(plan: Plan, index: int, info: MediaInfo, limits: Limits) -> GenerationSpec:
-    info, reasons = _grown(info, plan, index)
-    area = (plan.width or limits.width) * (plan.height or limits.height)
-    if info.kind == "video" and not any(frame.medium == index for frame in plan.frames):
-        made = _from_video(plan, index, info, area, limits)
+def _from_medium(said: _Said, index: int, info: MediaInfo) -> GenerationSpec:
+    info, reasons = _grown(said, index, info)
+    if info.kind == "video" and not any(frame.medium == index for frame in said.plan.frames):
+        made = _from_video(said, index, info)
         return replace(made, reasons=(*reasons, *made.reasons))
-    width, height, _ = geometry.fit_to_source(info.width, info.height, 1, area)
-    made = _with_length(GenerationSpec(plan.task, width, height), plan, limits)
-    return replace(made, reasons=(*reasons, *made.reasons, _size_reason(plan, index, info, (width, height), limits)))
+    width, height, _ = geometry.fit_to_source(info.width, info.height, 1, said.area)
+    made = _with_length(GenerationSpec(said.plan.task, width, height), said)
+    return replace(made, reasons=(*reasons, *made.reasons, _size_reason(said, index, info, (width, height))))
 
 
-def _grown(info: MediaInfo, plan: Plan, index: int) -> tuple[MediaInfo, Reasons]:
+def _grown(said: _Said, index: int, info: MediaInfo) -> tuple[MediaInfo, Reasons]:
     """The deciding medium with the plan's borders around it."""
-    if plan.borders is None:
+    borders = said.plan.borders
+    if borders is None:
         return info, ()
-    left, top, right, bottom = plan.borders.pixels(info.width, info.height)
+    left, top, right, bottom = borders.pixels(info.width, info.height)
     if not any((left, top, right, bottom)):
-        raise PlanError("borders", plan.borders.to_json(), f"something to add: medium {index} has that shape already")
+        raise PlanError("borders", borders.to_json(), f"something to add: {said.name(index)} has that shape already")
     grown = replace(info, width=info.width + left + right, height=info.height + top + bottom)
     sides = {"left": left, "top": top, "right": right, "bottom": bottom}
     told = ", ".join(f"{pixels} pixels {side}" for side, pixels in sides.items() if pixels)
-    return grown, (Reason("borders", f"medium {index} grows to {grown.width}x{grown.height} ({told})"),)
+    return grown, (Reason("borders", f"{said.name(index)} grows to {grown.width}x{grown.height} ({told})"),)
 
 
-def _from_video(plan: Plan, index: int, info: MediaInfo, area: int, limits: Limits) -> GenerationSpec:
-    """A source video: cut to the spoken length, never stretched, sampled down to what the model holds."""
-    kept, duration, cut = _cut(plan, index, info)
-    width, height, num_frames = geometry.fit_to_source(info.width, info.height, kept, area)
-    reasons = [*cut, _size_reason(plan, index, info, (width, height), limits)]
-    if num_frames != kept:
-        why = (
-            "more than the model holds at this size"
-            if kept - num_frames >= geometry.FRAME_MULTIPLE
-            else "not a multiple of 4 plus 1"
-        )
-        told = f"medium {index} gives {kept} frames, {why}: {num_frames} are taken evenly"
-        reasons.append(Reason("num_frames", told))
-    reasons.append(Reason("fps", f"{num_frames} frames over the {_seconds(duration)} of medium {index}"))
+def _from_video(said: _Said, index: int, info: MediaInfo) -> GenerationSpec:
+    """A source video: cut to the spoken length, never stretched; whole, or sampled down to what the model holds."""
+    name = said.name(index)
+    kept = kept_of(said.plan, name, info, said.fps)
+    if said.length == "whole":
+        width, height, _ = geometry.fit_to_source(info.width, info.height, 1, said.area)
+        made, picked, told = length.whole(name, info, kept, said.limits.num_frames)
+        count = kept.count
+    else:
+        width, height, made = geometry.fit_to_source(info.width, info.height, kept.count, said.area)
+        picked = geometry.pick_frames(info.starts[: kept.frames], kept.duration, made)
+        count, told = made, _sampled(name, kept.count, made)
+    reasons = [Reason("num_frames", text) for text in (*kept.reasons, *told)]
     return GenerationSpec(
-        task=plan.task,
+        task=said.plan.task,
         width=width,
         height=height,
-        num_frames=num_frames,
-        fps=Fraction(num_frames) / duration if duration > 0 else Fraction(limits.fps),
-        source_frames=geometry.pick_frames(info.starts[:kept], duration, num_frames),
-        keeps_length=duration == info.duration,
-        reasons=tuple(reasons),
+        num_frames=made,
+        fps=Fraction(count) / kept.duration if kept.duration > 0 else Fraction(said.limits.fps),
+        source_frames=picked,
+        keeps_length=kept.duration == info.duration,
+        kept_frames=count,
+        reasons=(
+            *reasons[: len(kept.reasons)],
+            _size_reason(said, index, info, (width, height)),
+            *reasons[len(kept.reasons) :],
+            Reason("fps", f"{count} frames over the {seconds(kept.duration)} of {name}"),
+        ),
     )
 
 
-def _cut(plan: Plan, index: int, info: MediaInfo) -> tuple[int, Fraction, Reasons]:
-    """How many frames of a video are kept, and how long they last."""
-    if plan.num_frames is None:
-        return info.num_frames, info.duration, ()
-    spoken = Fraction(plan.num_frames, PLAN_FPS)
-    if spoken < info.duration:
-        kept = geometry.frames_within(info.starts, spoken)
-        told = f"medium {index} is cut to its first {_seconds(spoken)}: {kept} frames"
-        return kept, spoken, (Reason("num_frames", told),)
-    told = f"{_seconds(spoken)} said, but medium {index} lasts {_seconds(info.duration)}: it is not stretched"
-    return info.num_frames, info.duration, (Reason("num_frames", told),) if spoken > info.duration else ()
+def _sampled(name: str, frames: int, made: int) -> tuple[str, ...]:
+    """Why VACE's rule takes fewer frames than there are."""
+    if made == frames:
+        return ()
+    too_many = frames - made >= geometry.FRAME_MULTIPLE
+    why = "more than the model holds at this size" if too_many else "not a multiple of 4 plus 1"
+    return (f"{name} gives {frames} frames, {why}: {made} are taken evenly",)
 
 
-def _unknown(plan: Plan, index: int, limits: Limits) -> GenerationSpec:
+def _unknown(said: _Said, index: int) -> GenerationSpec:
     """The deciding medium is not here: what it decides stays open."""
-    why = f"decided by medium {index}"
+    plan, why = said.plan, f"decided by {said.name(index)}"
     size = Reason("size", why)
     if plan.output == "image" or plan.media[index] == "image":
-        return _with_length(GenerationSpec(plan.task, reasons=(size,)), plan, limits)
+        return _with_length(GenerationSpec(plan.task, reasons=(size,)), said)
     return GenerationSpec(plan.task, reasons=(size, Reason("num_frames", why), Reason("fps", why)))
 
 
-def _with_length(made: GenerationSpec, plan: Plan, limits: Limits) -> GenerationSpec:
+def _with_length(made: GenerationSpec, said: _Said) -> GenerationSpec:
     """The length and rate of an output that no video decides."""
-    length, reasons = _spoken_length(plan, limits)
-    fps = Fraction(limits.fps) if plan.output == "video" else None
-    return replace(made, num_frames=length, fps=fps, reasons=(*made.reasons, *reasons))
-
-
-def _spoken_length(plan: Plan, limits: Limits) -> tuple[int, Reasons]:
-    if plan.output == "image":
-        return 1, ()
-    if plan.num_frames is None:
-        return limits.num_frames, (Reason("num_frames", f"nothing said: the default {limits.num_frames}"),)
-    length = geometry.round_length(plan.num_frames)
-    reasons = []
-    if length != plan.num_frames:
-        told = f"{plan.num_frames} is made {length}: lengths are a multiple of 4 plus 1"
-        reasons.append(Reason("num_frames", told))
-    if length > limits.num_frames:
-        told = f"longer than the {limits.num_frames} frames that the model was trained on"
-        reasons.append(Reason("num_frames", told))
-    return length, tuple(reasons)
+    if said.plan.output == "image":
+        return replace(made, num_frames=1)
+    trained = said.limits.num_frames
+    frames, told = length.spoken(said.plan, trained, trained, said.fps)
+    reasons = (Reason("num_frames", text) for text in told)
+    return replace(made, num_frames=frames, fps=Fraction(said.limits.fps), reasons=(*made.reasons, *reasons))
 
 
 def _with_fps(spec: GenerationSpec, fps: Fraction | None) -> GenerationSpec:
     """The explicit fps put in; a default one gets its reason."""
     if spec.task.output == "video" and fps is not None:
         others = tuple(reason for reason in spec.reasons if reason.field != "fps")
-        keeps = spec.keeps_length and fps == spec.fps
+        keeps = spec.keeps_length and spec.fps is not None and _lasts_alike(spec, fps)
         return replace(spec, fps=fps, keeps_length=keeps, reasons=(*others, Reason("fps", "as said")))
     if spec.fps is not None and not any(reason.field == "fps" for reason in spec.reasons):
         return replace(spec, reasons=(*spec.reasons, Reason("fps", f"nothing said: the default {spec.fps}")))
     return spec
 
 
-def _size_reason(plan: Plan, index: int, info: MediaInfo, size: tuple[int, int], limits: Limits) -> Reason:
+def _lasts_alike(spec: GenerationSpec, fps: Fraction) -> bool:
+    """Whether the result at `fps` ends within a frame of where it ended."""
+    frames = Fraction(spec.kept_frames or 0)
+    return spec.fps is not None and abs(frames / spec.fps - frames / fps) < 1 / fps
+
+
+def _size_reason(said: _Said, index: int, info: MediaInfo, size: tuple[int, int]) -> Reason:
+    name, plan, limits = said.name(index), said.plan, said.limits
     if size == (info.width, info.height) and not plan.width:
-        return Reason("size", f"as medium {index}")
+        return Reason("size", f"as {name}")
     budget = f"{plan.width}x{plan.height} said" if plan.width else f"default {limits.width}x{limits.height}"
     shape = f"its aspect in the area of {budget} is {size[0]}x{size[1]}"
-    return Reason("size", f"medium {index} is {info.width}x{info.height}: {shape}")
-
-
-def _seconds(duration: Fraction) -> str:
-    return f"{float(duration):g} s" if duration.denominator == 1 else f"{float(duration):.3g} s"
+    return Reason("size", f"{name} is {info.width}x{info.height}: {shape}{geometry.cut_words(info, size)}")

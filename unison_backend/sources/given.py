@@ -11,6 +11,7 @@ from ..media.from_files import FileMedia
 from ..plan.borders import Borders
 from ..plan.controls import CONTROLS, MAP, Control
 from ..plan.kinds import kind_of
+from ..plan.names import naming
 from ..plan.overrides import apply
 from ..plan.plan import Frame, Place, Plan, is_whole_frame
 from ..plan.prompt import Medium
@@ -44,16 +45,17 @@ def put(plan: Plan, media: FileMedia, given: GivenSources) -> tuple[Plan, FileMe
         values |= _control(plan, files, given.control_file, given.control)
     if given.references:
         kept = values.get("references", plan.references)
-        values["references"] = (*kept, *(_add(files, path) for path in given.references))
+        values["references"] = (*kept, *(_add(files, path, "--reference") for path in given.references))
     if given.first_frame or given.last_frame:
         values |= {"frames": _frames(plan, files, given), "output": "video"}
     found = FileMedia(files)
     kinds = tuple(medium.kind for medium in found.media)
-    return apply(plan, values | {"media": kinds}), found
+    with naming(found.labels):
+        return apply(plan, values | {"media": kinds}), found
 
 
-def _add(files: list[Medium], path: Path) -> int:
-    files.append(Medium(kind_of(path), path=str(path)))
+def _add(files: list[Medium], path: Path, option: str) -> int:
+    files.append(Medium(kind_of(path), path=str(path), name=option))
     return len(files) - 1
 
 
@@ -70,7 +72,7 @@ def _edit(plan: Plan, files: list[Medium], given: GivenSources) -> dict[str, Any
     if given.mask_phrase:
         values |= {"target": given.mask_phrase, "mask": None}
     if given.mask:
-        values["mask"] = _add(files, given.mask)
+        values["mask"] = _add(files, given.mask, "--mask")
     if given.outpaint:
         values |= {"borders": given.outpaint, "target": None}
     return values
@@ -80,9 +82,9 @@ def _control(plan: Plan, files: list[Medium], path: Path, kind: str) -> dict[str
     """The control file in the place of the plan's own control medium, else behind the other media."""
     index = plan.control_medium
     if index is None:
-        _add(files, path)
+        _add(files, path, "--control")
     else:
-        files[index] = Medium(kind_of(path), path=str(path))
+        files[index] = Medium(kind_of(path), path=str(path), name="--control")
     return {"control": kind, **({"output": kind_of(path)} if plan.output == "text" else {})}
 
 
@@ -90,9 +92,9 @@ def _frames(plan: Plan, files: list[Medium], given: GivenSources) -> tuple[Frame
     """The plan's frames with the given ends in place of its own."""
     frames: dict[Place, Frame] = {frame.place: frame for frame in plan.frames}
     if given.first_frame:
-        frames["first"] = Frame(_add(files, given.first_frame), "first")
+        frames["first"] = Frame(_add(files, given.first_frame, "--first-frame"), "first")
     if given.last_frame:
-        frames["last"] = Frame(_add(files, given.last_frame), "last")
+        frames["last"] = Frame(_add(files, given.last_frame, "--last-frame"), "last")
     return tuple(frames.values())
 
 

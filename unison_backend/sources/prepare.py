@@ -17,6 +17,7 @@ from torch import Tensor
 from ..errors import InputError, UnsupportedError
 from ..media.resize import cover, letterbox_on_white
 from ..plan.geometry import MediaInfo
+from ..plan.names import name_of
 from ..plan.plan import WHOLE_FRAME, Plan, is_whole_frame
 from ..plan.restyle import RESTYLE_BY, RESTYLE_ELSE
 from ..plan.spec import GenerationSpec
@@ -103,7 +104,10 @@ def prepare(
 
 def check_possible(plan: Plan, media: Media | None = None, annotators: Annotators = NO_ANNOTATORS) -> None:
     """Raise UnsupportedError when the plan needs a step that is not there, before any work is done."""
-    name = media.label if media else lambda index: f"medium {index}"
+
+    def name(index: int) -> str:
+        return media.label(index) if media else name_of(index, plan.media)
+
     if clip := next((frame for frame in plan.frames if plan.media[frame.medium] == "video"), None):
         raise UnsupportedError(
             f"the plan goes on from {name(clip.medium)}, and continuing a video cannot be made yet. Give a frame of it "

@@ -119,7 +119,7 @@ def test_plans_that_misuse_a_mask_are_refused(text: str, kinds: list[MediaKind],
 def test_a_second_mask_stays_without_a_role() -> None:
     made = parse("<BOEDIT>3,1<EOEDIT><REF><CFI>", "", [IMAGE, IMAGE, IMAGE, IMAGE], [2, 3])
     assert (made.mask, made.source, made.references, made.unused_media) == (3, 1, (0,), (2,))
-    assert "medium 2 has no role in this plan" in [reason.text for reason in resolve(made).reasons]
+    assert "picture 3 has no role in this plan" in [reason.text for reason in resolve(made).reasons]
     made = parse("<BOEDIT>3,0<EOEDIT><BOFIDX>0<EOFIDX><CTRL><CFV>", "", [VIDEO, IMAGE, IMAGE, IMAGE, VIDEO], [1, 3])
     assert (made.frames[0].medium, made.control_medium, made.unused_media) == (2, 4, (1,))
 

@@ -89,7 +89,7 @@ def test_references_do_not_decide():
 def test_what_an_absent_medium_decides_stays_open():
     spec = resolve(parse("<CTRL><CFV>", "", ("video",)))
     assert (spec.width, spec.num_frames, spec.fps, spec.is_complete) == (None, None, None, False)
-    assert said(spec, "fps") == "decided by medium 0"
+    assert said(spec, "fps") == "decided by video 1"
     spec = resolve(parse("<BOFIDX>0<EOFIDX><CFV>", "", ("image",)))
     assert (spec.width, spec.num_frames, spec.fps, spec.is_complete) == (None, 81, 24, False)
 
@@ -110,7 +110,7 @@ def test_absurd_fps(fps):
 
 def test_a_medium_without_a_role_is_a_reason():
     spec = resolve(parse("<REF><CFI>", "", ("image", "video")))
-    assert said(spec, "media") == "medium 1 has no role in this plan"
+    assert said(spec, "media") == "video 1 has no role in this plan"
 
 
 def test_limits_are_the_defaults():

@@ -243,7 +243,7 @@ def test_the_whole_frame_needs_no_models(typed):
     (notice,) = sources.notices
     assert "the whole frame" in notice and "repaints all of" in notice and "control" in notice
     (reason,) = (r for r in resolve(plan).reasons if r.field == "target")
-    assert "whole frame of medium 0" in reason.text and "nothing" in reason.text
+    assert "whole frame of video 1" in reason.text and "nothing" in reason.text
 
 
 def test_the_whole_frame_keeps_its_control_map():

@@ -117,13 +117,29 @@ def said_shape(text: str, language: Language) -> tuple[int, int] | None:
     return SHAPES[min(found)[1]] if found else None
 
 
+def in_frames(text: str, language: Language) -> bool:
+    """Whether all lengths in the text are numbers of frames, and none is a time."""
+    text = _without_rates(text, language)
+    times = islice(language.find("lengths.time", text), _MOST_TIMES)
+    units = [language.units[match.group("u")] for match in times]
+    return all(unit == 1 for unit in units) and (
+        bool(units) or language.search("lengths.frames_field", text) is not None
+    )
+
+
+def _without_rates(text: str, language: Language) -> str:
+    """A rate is no number of frames."""
+    for match in list(language.find("lengths.rate", text)):
+        text = blanked(text, match)
+    return text
+
+
 def length(text: str, language: Language, *, added: bool = False) -> int | None:
     """Frames (24 a second) said for the output; times that follow each other add up ("1 min 15 s").
 
     added: what is asked for is only a length to add, so any time that is said is meant.
     """
-    for match in list(language.find("lengths.rate", text)):  # a rate is no number of frames
-        text = blanked(text, match)
+    text = _without_rates(text, language)
     times = _times(text, language)
     corrections = list(language.find("lengths.corrected", text))
     if corrections:

@@ -144,6 +144,7 @@ def _plan_of(found: Roles, prompt: Prompt, text: Text, language: Language) -> Pl
         height=height,
         num_frames=measures.length(text.value, language, added=extends) if video else None,
         fps=measures.rate(text.words, language) if video else None,
+        counted=video and measures.in_frames(text.value, language),
         frames=found.frames,
         mask=found.mask,
         source=found.source,
