@@ -69,7 +69,9 @@ class UnisonComposite(io.ComfyNode):
         elif not sources.is_edit:
             return io.NodeOutput(images)
         else:
-            kept, marked = sources.sources.video, sources.sources.mask
+            # Sources of a whole video are longer than what was cut again.
+            cut = slice(count if count == sources.kept_frames else None)
+            kept, marked = sources.sources.video[cut], sources.sources.mask[cut]
         with host.interruptible():
             mixed = composite(made, kept, marked, feather, host.progress_bar(), host.cancelled)
         return io.NodeOutput(host.to_results(mixed))

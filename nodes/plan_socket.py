@@ -55,6 +55,11 @@ class BoundPlan:
         """The same plan for another share of its source video."""
         return replace(self, length=length).changed(self.plan) if length != self.length else self
 
+    def told_since(self, planned: BoundPlan) -> list[str]:
+        """What there is to say of the length that `planned`, the same plan with another length, does not say."""
+        known = set(planned.spec.reasons)
+        return [reason.text for reason in self.spec.reasons if reason.field == "num_frames" and reason not in known]
+
     def with_medium(self, label: str, item: Item) -> BoundPlan:
         """One more medium behind the others, which no role has yet."""
         plan = replace(self.plan, media=(*self.plan.media, item.info.kind))

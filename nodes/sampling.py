@@ -75,6 +75,10 @@ class UnisonVACEConditioning(io.ComfyNode):
                 io.Int.Output(display_name="trim_latent", tooltip="Latent frames to cut off before decoding."),
                 io.Float.Output(display_name="fps", tooltip="Of the sources, for Create Video."),
                 io.Audio.Output(display_name="audio", tooltip="The sources' sound, if it still fits."),
+                io.Int.Output(
+                    display_name="kept_frames",
+                    tooltip="How many of the decoded frames are the result: cut to them with ImageFromBatch.",
+                ),
             ],
         )
 
@@ -110,7 +114,9 @@ class UnisonVACEConditioning(io.ComfyNode):
         size = (height // SPATIAL_STRIDE, width // SPATIAL_STRIDE)
         latent = torch.zeros(*shape, *size, device=model_management.intermediate_device())
         fps, sound = (float(PLAN_FPS), None) if sources is None else (sources.fps, sources.audio)
-        return io.NodeOutput(*sides, {"samples": latent}, len(used.references), fps, sound)
+        # Another video than the sources' own is all of it the result.
+        kept = sources.kept_frames if sources is not None and sources.num_frames == count else count
+        return io.NodeOutput(*sides, {"samples": latent}, len(used.references), fps, sound, kept)
 
 
 class UnisonSigmas(io.ComfyNode):
@@ -252,16 +258,20 @@ class UnisonVACESampler(io.ComfyNode):
             | {name: links[name] for name in ("sources", "latent", "trim_latent") if name in links}
         )
         if sources is not None:
-            frames, rate = sources.num_frames, sources.fps
+            frames, rate, kept = sources.num_frames, sources.fps, sources.kept_frames
             # At another rate the video lasts longer or shorter than its sound.
             sound = sources.audio if fps in (0, rate) else None
         else:
             frames, rate, sound = latent["samples"].shape[2] - trim_latent, float(PLAN_FPS), None
-        return expansion(given, fps or rate, frames > 1, sound)
+            kept = frames
+        return expansion(given, fps or rate, frames > 1, sound, kept if kept < frames else None)
 
 
-def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any) -> io.NodeOutput:
-    """The subgraph of the sampler node; every input of every inner node is given, since none is validated."""
+def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any, kept: int | None = None) -> io.NodeOutput:
+    """The subgraph of the sampler node; every input of every inner node is given, since none is validated.
+
+    kept: how many of the decoded frames are the result, None for all.
+    """
     from comfy_execution.graph_utils import GraphBuilder
 
     graph = GraphBuilder()
@@ -288,6 +298,8 @@ def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any) -> 
     )
     trimmed = graph.node("TrimVideoLatent", samples=sampled.out(0), trim_amount=trim).out(0)
     images = graph.node("VAEDecode", samples=trimmed, vae=given["vae"]).out(0)
+    if kept is not None:
+        images = graph.node("ImageFromBatch", image=images, batch_index=0, length=kept).out(0)
     video = block(1)[0]
     if is_video:
         audio = {} if sound is None else {"audio": sound}

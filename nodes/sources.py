@@ -15,6 +15,7 @@ from ..unison_backend.media.from_tensors import TensorMedia, footage
 from ..unison_backend.media.resize import letterbox_on_white
 from ..unison_backend.pipeline import check_memory
 from ..unison_backend.plan.geometry import round_length, round_side
+from ..unison_backend.plan.length import LENGTHS, Length
 from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan
 from ..unison_backend.plan.tasks import Task
 from ..unison_backend.planner.base import PlanResult
@@ -69,7 +70,7 @@ def prepared(
             mask_options=options,
             annotators=annotators,
         )
-    return HostSources(made, bound.fps, host_audio.kept(bound), bound.plan.source is not None)
+    return HostSources(made, bound.fps, host_audio.kept(bound), bound.plan.source is not None, bound.spec.kept_frames)
 
 
 def preview(made: HostSources, cls: Any, notices: Sequence[str] = ()) -> dict[str, Any]:
@@ -146,6 +147,14 @@ class UnisonPrepareSources(io.ComfyNode):
                     tooltip="What is looked for must score more than this.",
                     extra_dict=ADVANCED,
                 ),
+                io.Combo.Input(
+                    "length",
+                    options=list(LENGTHS),
+                    default=LENGTHS[0],
+                    optional=True,
+                    tooltip="Of what is made from a video: its frames as the reference takes them (4k + 1), or "
+                    "whole, every frame at the video's rate.",
+                ),
             ],
             outputs=[
                 *source_outputs(),
@@ -155,6 +164,10 @@ class UnisonPrepareSources(io.ComfyNode):
                 io.Int.Output(display_name="num_frames", tooltip="4k + 1; 1 for a picture."),
                 io.Float.Output(display_name="fps", tooltip="Frames a second; 24 for a picture."),
                 io.Audio.Output(display_name="audio", tooltip="The source's sound where the length is kept."),
+                io.Int.Output(
+                    display_name="kept_frames",
+                    tooltip="How many of num_frames are the result: cut to them with ImageFromBatch.",
+                ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
@@ -172,17 +185,20 @@ class UnisonPrepareSources(io.ComfyNode):
         detector: AnnotatorModel | None = None,
         segmenter: AnnotatorModel | None = None,
         control_model: AnnotatorModel | None = None,
+        length: Length = "reference",
     ) -> io.NodeOutput:
         import torch
 
         if not plan.plan.task.is_generation:
-            return io.NodeOutput(*block(9))
-        bound, notices = cls._replaced(plan, mask, control_map)
+            return io.NodeOutput(*block(10))
+        bound, notices = cls._replaced(plan.lasting(length), mask, control_map)
+        notices += bound.told_since(plan)
         options = MaskOptions(mask_fill, mask_grow, mask_blur)
         made = prepared(bound, options, annotators(detector, segmenter, control_model, threshold))
         pictures = made.sources.references
         values = [torch.stack(pictures) if pictures else None, bound.spec.width, bound.spec.height, made.num_frames]
-        return io.NodeOutput(*source_values(made), *values, made.fps, made.audio, ui=preview(made, cls, notices))
+        values += [made.fps, made.audio, made.kept_frames]
+        return io.NodeOutput(*source_values(made), *values, ui=preview(made, cls, notices))
 
     @classmethod
     def _replaced(cls, bound: BoundPlan, mask: Any, control_map: Any) -> tuple[BoundPlan, list[str]]:

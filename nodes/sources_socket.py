@@ -18,17 +18,24 @@ from . import host
 class HostSources:
     """Sources with their frames a second, and the sound that still fits them (a host AUDIO) if there is any.
 
-    is_edit: what the mask leaves out is a source to be kept, which a composite can put back.
+    is_edit: what the mask leaves out is a source to be kept, which a composite can put back. kept: how many of the
+    frames are the result, None for all.
     """
 
     sources: Sources
     fps: float = FPS
     audio: Any = None
     is_edit: bool = False
+    kept: int | None = None
 
     @property
     def num_frames(self) -> int:
         return int(self.sources.mask.shape[0])
+
+    @property
+    def kept_frames(self) -> int:
+        """What to cut the frames to once they are made."""
+        return self.num_frames if self.kept is None else self.kept
 
 
 def from_sockets(sources: HostSources | None, video: Any, masks: Any, references: Any) -> Sources:

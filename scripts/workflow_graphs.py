@@ -70,7 +70,9 @@ def auto() -> Workflow:
     annotators = {"editing": mask_finders(made), "control": map_maker(made)}
     for family, (title, tasks) in families.items():
         given_here = annotators.get(family, {})
-        sources = made.node(f"sources_{family}", "UnisonPrepareSources", title=title, plan=plan, **given_here)
+        sources = made.node(
+            f"sources_{family}", "UnisonPrepareSources", title=title, plan=plan, length="whole", **given_here
+        )
         branches |= dict.fromkeys(tasks, sources["sources"])
     route = made.node("route_task", "UnisonRouteTask", plan=plan, **branches)
     given = made.nodes["models"]
@@ -84,7 +86,8 @@ def auto() -> Workflow:
                        sigmas=sigmas["sigmas"], latent_image=vace["latent"])  # fmt: skip
     trim = made.node("trim", "TrimVideoLatent", samples=sample["output"], trim_amount=vace["trim_latent"])
     decode = made.node("decode", "VAEDecode", samples=trim["LATENT"], vae=given["vae"])
-    kept = made.node("composite", "UnisonComposite", images=decode["IMAGE"], sources=route["chosen"])
+    cut = made.node("cut", "ImageFromBatch", image=decode["IMAGE"], batch_index=0, length=vace["kept_frames"])
+    kept = made.node("composite", "UnisonComposite", images=cut["IMAGE"], sources=route["chosen"])
     results = made.node("route_modality", "UnisonRouteModality", plan=plan, value=kept["images"])
     answers = made.node("route_answer", "UnisonRouteModality", plan=plan, value=planned["answer"])
     save_image(made, results["image"])
@@ -102,7 +105,12 @@ def auto() -> Workflow:
             box("Sources", GREEN, [f"sources_{family}" for family in families], ["route_task"], align="middle"),
         ),
         column(
-            box("Sampling", PURPLE, ["vace", "shift", "unipc", "sigmas"], ["sample", "trim", "decode", "composite"]),
+            box(
+                "Sampling",
+                PURPLE,
+                ["vace", "shift", "unipc", "sigmas"],
+                ["sample", "trim", "decode", "cut", "composite"],
+            ),
             box(
                 "Results",
                 RED,
@@ -179,7 +187,7 @@ def mixed() -> Workflow:
     plan = planner(made, RED_CIRCLE_MOVES, ["image1"], ["image1"])
     words = text(made, plan["plan"])
     given = made.nodes["models"]
-    sources = made.node("sources", "UnisonPrepareSources", plan=plan["plan"])
+    sources = made.node("sources", "UnisonPrepareSources", plan=plan["plan"], length="whole")
     lora = made.node("lora", "LoraLoaderModelOnly", bypassed=True, model=given["model"],
                      lora_name="your_lora.safetensors")  # fmt: skip
     padding = made.node("padding", "UnisonExactPadding", model=lora["MODEL"])
@@ -195,7 +203,8 @@ def mixed() -> Workflow:
                        latent_image=vace["latent"], denoise=1.0)  # fmt: skip
     trim = made.node("trim", "TrimVideoLatent", samples=sample["LATENT"], trim_amount=vace["trim_latent"])
     decode = made.node("decode", "VAEDecode", samples=trim["LATENT"], vae=given["vae"])
-    upscale = made.node("upscale", "ImageScaleBy", image=decode["IMAGE"], upscale_method="lanczos", scale_by=2.0)
+    cut = made.node("cut", "ImageFromBatch", image=decode["IMAGE"], batch_index=0, length=sources["kept_frames"])
+    upscale = made.node("upscale", "ImageScaleBy", image=cut["IMAGE"], upscale_method="lanczos", scale_by=2.0)
     video = made.node("create_video", "CreateVideo", images=upscale["IMAGE"], fps=sources["fps"],
                       audio=sources["audio"])  # fmt: skip
     save_video(made, video["VIDEO"])
@@ -203,7 +212,7 @@ def mixed() -> Workflow:
         left_side(),
         box("Instruction and media", BLUE, ["image1"], ["planner"]),
         column(box("Sources", GREEN, ["sources"]), box("Text", CYAN, ["projector", "text"])),
-        box("Sampling", PURPLE, ["vace", "lora", "padding", "cache", "shift"], ["sample", "trim", "decode"]),
+        box("Sampling", PURPLE, ["vace", "lora", "padding", "cache", "shift"], ["sample", "trim", "decode", "cut"]),
         box("Results", RED, ["upscale", "create_video", "save_video"]),
     )
     arrange(made, layout)
@@ -217,7 +226,7 @@ def fast() -> Workflow:
     plan = planner(made, RED_CIRCLE, media, ["image1"])["plan"]
     words = text(made, plan)
     given = made.nodes["models"]
-    sources = made.node("sources", "UnisonPrepareSources", plan=plan)
+    sources = made.node("sources", "UnisonPrepareSources", plan=plan, length="whole")
     vace = made.node("vace", "UnisonVACEConditioning", positive=words["positive"], negative=words["negative"],
                      vae=given["vae"], sources=sources["sources"])  # fmt: skip
     lora = made.node("lora", "LoraLoaderModelOnly", bypassed=True, models=fast_lora(), model=given["model"],
@@ -229,7 +238,8 @@ def fast() -> Workflow:
                        negative=vace["negative"], latent_image=vace["latent"], denoise=1.0)  # fmt: skip
     trim = made.node("trim", "TrimVideoLatent", samples=sample["LATENT"], trim_amount=vace["trim_latent"])
     decode = made.node("decode", "VAEDecode", samples=trim["LATENT"], vae=given["vae"])
-    kept = made.node("composite", "UnisonComposite", images=decode["IMAGE"], sources=sources["sources"])
+    cut = made.node("cut", "ImageFromBatch", image=decode["IMAGE"], batch_index=0, length=sources["kept_frames"])
+    kept = made.node("composite", "UnisonComposite", images=cut["IMAGE"], sources=sources["sources"])
     route = made.node("route_modality", "UnisonRouteModality", plan=plan, value=kept["images"])
     save_image(made, route["image"])
     video = made.node("create_video", "CreateVideo", images=route["video"], fps=vace["fps"], audio=vace["audio"])
@@ -238,7 +248,9 @@ def fast() -> Workflow:
         left_side(),
         box("Instruction and media", BLUE, media, ["planner"]),
         column(box("Sources", GREEN, ["sources"]), box("Text", CYAN, ["projector", "text"])),
-        box("Sampling", PURPLE, ["vace", "lora", "padding", "shift"], ["sample", "trim", "decode", "composite"]),
+        box(
+            "Sampling", PURPLE, ["vace", "lora", "padding", "shift"], ["sample", "trim", "decode", "cut", "composite"]
+        ),  # fmt: skip
         box("Results", RED, ["route_modality", "create_video"], ["save_image", "save_video"]),
     )
     arrange(made, layout)

@@ -46,6 +46,7 @@ IDS = {
     "cache": 59,
     "composite": 60,
     "padding": 61,
+    "cut": 62,
     "route_modality": 70,
     "route_answer": 71,
     "save_image": 72,
@@ -143,7 +144,7 @@ def map_maker(workflow: Workflow) -> dict[str, Link]:
 def sampled(workflow: Workflow, plan: Link, annotators: dict[str, Link] | None = None, **settings: Any) -> Node:
     """Sources and the sampler that is all in one."""
     given, words = workflow.nodes["models"], workflow.nodes["text"]
-    sources = workflow.node("sources", "UnisonPrepareSources", plan=plan, **(annotators or {}))
+    sources = workflow.node("sources", "UnisonPrepareSources", plan=plan, length="whole", **(annotators or {}))
     return workflow.node("sampler", "UnisonVACESampler", model=given["model"], positive=words["positive"],
                          negative=words["negative"], vae=given["vae"], sources=sources["sources"],
                          **settings)  # fmt: skip

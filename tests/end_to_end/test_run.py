@@ -71,7 +71,7 @@ def run_and_check(record, draw, unison, tmp_path, received):
     assert status == 0, errors
     assert printed.strip() == str(out)
     info = probe(out, "image" if image else "video")
-    assert (info.width, info.height, info.num_frames) == (planned["width"], planned["height"], planned["num_frames"])
+    assert (info.width, info.height, info.num_frames) == (planned["width"], planned["height"], planned["kept_frames"])
     if not image:
         assert float(info.fps) == pytest.approx(planned["fps"], rel=1e-4)
     assert json.loads(read_metadata(out)["unison"])["plan"]["task"] == record["task"]
@@ -110,6 +110,24 @@ def check_sources(planned, sources, paths):
 @pytest.mark.parametrize("record", OWN, ids=lambda r: f"{r['task']}-{len(r['prompt'])}")
 def test_own_instructions(record, draw, unison, tmp_path, received):
     run_and_check(record, draw, unison, tmp_path, received)
+
+
+@pytest.mark.parametrize(("length", "frames"), [((), 6), (("--length", "reference"), 5)])
+def test_a_whole_video_comes_back(draw, unison, tmp_path, length, frames):
+    """As many frames as came in, at their rate, the source's own outside the mask, padded frames cut again."""
+    clip, mask, out = draw("a.mp4", frames=6), draw("m.mp4", mask=True, frames=6), tmp_path / "o.mp4"
+    words = f"Make the square in ###{clip}### white."
+    status, _, errors = unison("run", words, "--mask", mask, "--out", out, "--feather", 0, *length, *SMALL[:2])
+    assert status == 0, errors
+    made, source = load_video(out), load_video(clip)
+    assert len(made) == frames
+    assert probe(out, "video").fps == (8 if not length else Fraction(20, 3))
+    outside = load_video(mask)[..., 0] < 0.01
+    picked = [0, 1, 2, 3, 4, 5] if not length else [0, 1, 2, 4, 5]
+    for frame, number in zip(made, picked, strict=True):
+        shown = outside[number]
+        assert np.abs(frame - source[number])[shown].mean() < 0.02
+    assert ("9 are made (4 k + 1), the last one repeated" in errors) == (not length)
 
 
 def test_all_nine_tasks_are_among_them():

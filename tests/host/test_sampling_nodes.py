@@ -305,6 +305,44 @@ def test_a_source_that_keeps_its_length_keeps_its_sound(host):
     assert run.outputs[lost.id]["text"] == ["None"]
 
 
+@pytest.mark.parametrize(("length", "made", "kept", "fps"), [(None, 5, 5, 5.0), ("whole", 9, 6, 6.0)])
+def test_a_whole_video_comes_back(host, length, made, kept, fps):
+    """Six frames stay six, behind our sampler, in a graph of single nodes, and through the composite."""
+    graph = Graph()
+    frames = graph.node("EmptyImage", width=64, height=64, batch_size=6, color=0x2244AA)
+    small = graph.node("SolidMask", value=1.0, width=16, height=16)
+    black = graph.node("SolidMask", value=0.0, width=64, height=64)
+    mask = graph.node("MaskComposite", destination=black, source=small, x=24, y=24, operation="add")
+    words = {"video_fps": 6.0}
+    models, planner = graphs.planned(graph, "Turn the car in <video1> red.", **words, video1=frames, mask1=mask)
+    chosen = {} if length is None else {"length": length}
+    sources = graph.node("UnisonPrepareSources", plan=planner[0], **chosen)
+    context = graph.node("UnisonTextContext", clip=models[1], plan=planner[0])
+    sides = {"positive": context[0], "negative": context[1], "vae": models[2], "sources": sources, "strength": 1.0}
+    sampled = graph.node("UnisonVACESampler", model=models[0], seed=0, steps=1, shift=5.0, cfg=1.0, **sides)
+    mixed = graph.node("UnisonComposite", images=sampled[0], sources=sources, feather=0)
+    shown = graph.node("PreviewImage", images=mixed)
+    video = graphs.save_video(graph, sampled[1])
+    vace = graph.node("UnisonVACEConditioning", **sides)
+    numbers = [graph.node("PreviewAny", source=link) for link in (sources[6], sources[7], sources[9], vace[6])]
+    longer = graph.node("PreviewImage", images=sources[1])
+    cut = graph.node("ImageFromBatch", image=sources[1], batch_index=0, length=sources[9])
+    cut = graph.node("PreviewImage", images=cut)
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert [run.outputs[node.id]["text"][0] for node in numbers] == [str(made), str(fps), str(kept), str(kept)]
+    assert [len(run.files(node)) for node in (shown, cut, longer)] == [kept, kept, made]
+    for path in run.files(shown):
+        assert Image.open(path).convert("RGB").getpixel((4, 4)) == (0x22, 0x44, 0xAA)
+    notices = " ".join(run.outputs[sources.id]["unison_notices"])
+    assert ("video1 gives 6 frames: 9 are made" in notices) == (length == "whole")
+
+    import av
+
+    with av.open(str(run.files(video)[0])) as container:
+        stream = container.streams.video[0]
+        assert (stream.average_rate, sum(1 for _ in container.decode(stream))) == (fps, kept)
+
+
 def test_a_video_file_keeps_its_sound_and_its_frames(host):
     """LoadVideo's file is read frame by frame, not as a whole."""
     graph = Graph()

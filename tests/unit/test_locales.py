@@ -40,9 +40,9 @@ WORD = re.compile(r"[A-Za-z_][\w.-]*")
 # What may stand in backticks besides ids, options and types of the pack's own nodes.
 ALLOWED = {
     "stock nodes": "BasicScheduler CLIPLoader CLIPTextEncode ConditioningCombine ConditioningConcat ConditioningSetMask "
-    "ConditioningSetTimestepRange CreateVideo EasyCache GetImageSize GetVideoComponents KSampler KSamplerSelect "
-    "LoadImage LoadImageMask LoadVideo LoraLoaderModelOnly MaskPreview ModelSamplingSD3 PreviewAny PreviewImage "
-    "PrimitiveBoolean SAM3_Detect SamplerCustom SamplerCustomAdvanced SaveImage SaveVideo SplitSigmas "
+    "ConditioningSetTimestepRange CreateVideo EasyCache GetImageSize GetVideoComponents ImageFromBatch KSampler "
+    "KSamplerSelect LoadImage LoadImageMask LoadVideo LoraLoaderModelOnly MaskPreview ModelSamplingSD3 PreviewAny "
+    "PreviewImage PrimitiveBoolean SAM3_Detect SamplerCustom SamplerCustomAdvanced SaveImage SaveVideo SplitSigmas "
     "TorchCompileModel TrimVideoLatent UNETLoader VAEDecode VAELoader WanVaceToVideo",
     "their inputs and options": "reference_image wan uni_pc_bh2",
     "files and folders": "models unison my-planner loras LLM VLM prompt_generator text_encoders config.json "

@@ -411,7 +411,7 @@ def test_auto_is_wired_from_single_nodes(auto):
         **dict.fromkeys(("UnisonProjector", "UnisonTextContext", "UnisonRouteTask", "UnisonVACEConditioning"), 1),
         **dict.fromkeys(("ModelSamplingSD3", "UnisonSampler", "UnisonSigmas", "SamplerCustom", "TrimVideoLatent"), 1),
         **dict.fromkeys((*ANNOTATOR_LOADERS, "UnisonComposite"), 1),
-        **dict.fromkeys(("VAEDecode", "SaveImage", "CreateVideo", "SaveVideo", "PreviewAny"), 1),
+        **dict.fromkeys(("VAEDecode", "ImageFromBatch", "SaveImage", "CreateVideo", "SaveVideo", "PreviewAny"), 1),
         "LoadImage": 2,
         "UnisonPrepareSources": 5,
         "UnisonRouteModality": 2,

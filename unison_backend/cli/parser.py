@@ -11,6 +11,7 @@ from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, SEED, SHIFT, ST
 from ..demo.set import CFG as DEMO_CFG
 from ..engine.settings import ATTENTIONS, OFFLOADS, PRESETS
 from ..plan.controls import CONTROLS, MAP
+from ..plan.length import LENGTHS
 from ..plan.plan import MAIN, WHOLE_FRAME
 from ..plan.tasks import MAKES
 from ..sources.masks import FEATHER, FILLS
@@ -184,6 +185,12 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--first-frame", type=Path, metavar="FILE")
     group.add_argument("--last-frame", type=Path, metavar="FILE")
+    group.add_argument(
+        "--length",
+        choices=LENGTHS,
+        default="whole",
+        help="of a result made from a video: all its frames at its rate, or as the reference, 4k+1 of them evenly",
+    )
     group.add_argument("--outpaint", metavar="L,T,R,B", help="grow the source by so many pixels on each side")
 
 

@@ -35,6 +35,7 @@ def plan_command(options: argparse.Namespace) -> int:
             cancel,
             given=given_sources(options),
             make=make_of(options),
+            length=options.length,
         )
     if options.json:
         from ..plan.report import as_json

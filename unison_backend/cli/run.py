@@ -39,7 +39,7 @@ def run_command(options: argparse.Namespace) -> int:
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         planner = planner_of(options, progress)
         given, make = given_sources(options), make_of(options)
-        planned = make_plan(prompt, settings, planner, progress, cancel, given, make)
+        planned = make_plan(prompt, settings, planner, progress, cancel, given, make, options.length)
         if planned.plan.task.is_generation:
             del planner  # its memory is wanted by what follows; the features are kept
             return _make(options, planned, progress, cancel)

@@ -34,8 +34,11 @@ class Kept:
     reasons: tuple[str, ...] = ()
 
 
-def kept_of(plan: Plan, name: str, info: MediaInfo, fps: Fraction | None) -> Kept:
-    """The part of a video that a plan's length leaves; an fps beside a length fills that length at its rate."""
+def kept_of(plan: Plan, name: str, info: MediaInfo, fps: Fraction | None, length: Length) -> Kept:
+    """The part of a video that a plan's length leaves; an fps beside a length fills that length at its rate.
+
+    Of a whole length the last frame is shown to its end, so that the rate stays the video's.
+    """
     if plan.num_frames is None:
         return Kept(info.num_frames, info.duration, info.num_frames)
     spoken = Fraction(plan.num_frames, PLAN_FPS)
@@ -50,6 +53,8 @@ def kept_of(plan: Plan, name: str, info: MediaInfo, fps: Fraction | None) -> Kep
         count = max(1, geometry.round_half_up(duration * fps))
         if count != frames:
             reasons.append(f"{seconds(duration)} at {float(fps):g} fps are {count} frames, taken evenly")
+    elif length == "whole" and frames < info.num_frames:
+        duration = info.starts[frames]
     return Kept(frames, duration, count, tuple(reasons))
 
 

@@ -190,7 +190,7 @@ def _grown(said: _Said, index: int, info: MediaInfo) -> tuple[MediaInfo, Reasons
 def _from_video(said: _Said, index: int, info: MediaInfo) -> GenerationSpec:
     """A source video: cut to the spoken length, never stretched; whole, or sampled down to what the model holds."""
     name = said.name(index)
-    kept = kept_of(said.plan, name, info, said.fps)
+    kept = kept_of(said.plan, name, info, said.fps, said.length)
     if said.length == "whole":
         width, height, _ = geometry.fit_to_source(info.width, info.height, 1, said.area)
         made, picked, told = length.whole(name, info, kept, said.limits.num_frames)
