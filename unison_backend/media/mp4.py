@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MediaError, UnsupportedError
 from ..files import writing
 from .kinds import check_file
-from .video import main_stream, open_container, scale_graph
+from .shown import scale_graph
+from .video import main_stream, open_container
 
 if TYPE_CHECKING:
     import numpy as np

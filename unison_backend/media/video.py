@@ -1,9 +1,7 @@
 """Reading videos with PyAV: frame times without decoding, and frames as float32 RGB.
 
-Unusual: colours go through FFmpeg's scale filter, because PyAV's own conversion ignores the colour tags in some
-versions (14.2 shows every BT.709 video in BT.601 colours); untagged videos are BT.601, as in FFmpeg. Decoding uses no
-frame threads, because these lose errors at the end of a file. Frames are numbered by their packets' times, so that a
-frame that the decoder drops (at a cut, say) does not shift the ones behind it.
+Unusual: decoding uses no frame threads, because these lose errors at the end of a file. Frames are numbered by their
+packets' times, so that a frame that the decoder drops (at a cut, say) does not shift the ones behind it.
 """
 
 from __future__ import annotations
@@ -21,24 +19,21 @@ from ..errors import MediaError, ResourceError
 from ..plan.geometry import MediaInfo
 from ..progress import Cancel, check, never
 from .damage import is_cut_short
-from .kinds import MAX_MEDIA_SIDE, check_kind
-from .turn import CLOCKWISE, COUNTERCLOCKWISE, HALF, Turn, on_background
+from .kinds import check_kind
+from .light import light_of
+from .shown import Shown, square_pixels, turn_of
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
     from av.container import InputContainer
-    from av.filter import Graph
     from av.video.stream import VideoStream
 
     from .turn import Pixels
 
 # Named one by one, because FFmpeg would follow a playlist of any name to other files and servers.
 FFMPEG_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,wav,mp3,flac,aac,aiff"
-SWSCALE_FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int"
 # For a file that says nothing about its rate.
 DEFAULT_RATE = Fraction(FPS)
-# The "rotate" tag of old files, in quarter turns clockwise.
-QUARTERS = (Turn(), CLOCKWISE, HALF, COUNTERCLOCKWISE)
 
 
 def open_container(path: Path) -> InputContainer:
@@ -150,7 +145,7 @@ def probe_video(path: Path) -> MediaInfo:
     """Size as shown, frame times and sound of a video; decodes its first frame only. Raises MediaError."""
     with open_clip(path) as clip:
         _, first = next(clip.frames())
-        width, height = _turn_of(first, clip.stream).size(*_square_pixels(first, clip))
+        width, height = turn_of(first, clip.stream).size(*square_pixels(first, clip.stream, path))
         for _ in clip.packets:
             pass
         if clip.cut_short:
@@ -163,7 +158,15 @@ def probe_video(path: Path) -> MediaInfo:
             starts=starts,
             duration=duration,
             has_audio=bool(clip.stream.container.streams.audio),
+            notes=tuple(_notes(clip.stream)),
         )
+
+
+def _notes(stream: VideoStream) -> Iterator[str]:
+    """What reading a video does to it beyond showing it."""
+    light = light_of(stream)
+    if light is not None:
+        yield light.note
 
 
 def _times(timed: Sequence[tuple[int | None, int]], stream: VideoStream) -> tuple[tuple[Fraction, ...], Fraction]:
@@ -195,77 +198,6 @@ def _steady(frames: int, rate: Fraction) -> tuple[tuple[Fraction, ...], Fraction
     return tuple(n / rate for n in range(frames)), frames / rate
 
 
-def _turn_of(frame: VideoFrame, stream: VideoStream) -> Turn:
-    """The turn that a frame's display matrix asks for, to the nearest quarter, or else the stream's "rotate" tag."""
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        degrees = next((value for key, value in stream.metadata.items() if key.lower() == "rotate"), "0")
-        return QUARTERS[round(int(degrees) / 90) % 4] if degrees.lstrip("+-").isdecimal() else Turn()
-    # x' = a x + c y and y' = b x + d y, with y downwards.
-    a, b, _, c, d = memoryview(bytes(matrix)).cast("i")[:5]
-    return Turn(True, c < 0, b < 0) if abs(b) > abs(a) else Turn(False, a < 0, d < 0)
-
-
-def _square_pixels(frame: VideoFrame, clip: Clip) -> tuple[int, int]:
-    """A frame's width and height with square pixels (old camera and disc formats store narrow or wide ones)."""
-    width, height, aspect = frame.width, frame.height, clip.stream.sample_aspect_ratio
-    if aspect and abs(aspect - 1) >= Fraction(1, 100):
-        width = max(1, round(width * aspect))
-    if max(width, height) > MAX_MEDIA_SIDE:
-        raise MediaError(f"{clip.path} is too large: scale it down to at most {MAX_MEDIA_SIDE} pixels a side")
-    return width, height
-
-
-class _Shown:
-    """Makes decoded frames float32 `[H, W, 3]` in 0..1, as a viewer shows them, all of the first one's size."""
-
-    def __init__(self, clip: Clip, first: VideoFrame) -> None:
-        self._time_base = clip.stream.time_base
-        self._size = _square_pixels(first, clip)
-        self._turn = _turn_of(first, clip.stream)
-        self._source: tuple[object, ...] = ()
-        self._graph: Graph
-
-    def __call__(self, frame: VideoFrame) -> Pixels:
-        import numpy as np
-
-        source = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
-        if source != self._source:
-            self._graph, self._source = self._graph_for(frame), source
-        self._graph.push(frame)
-        converted: Any = self._graph.pull()
-        stored = converted.to_ndarray()
-        pixels = np.divide(stored, np.iinfo(stored.dtype).max, dtype=np.float32)
-        if pixels.shape[2] == 4 and stored.dtype == np.uint16:
-            # swscale shifts alpha up without filling the low bits: opaque 8-bit alpha arrives as 65280.
-            pixels[..., 3] = np.minimum(pixels[..., 3] * np.float32(257 / 256), 1)
-        return self._turn.apply(on_background(pixels, 1.0))
-
-    def _graph_for(self, frame: VideoFrame) -> Graph:
-        parts = frame.format.components
-        alpha, deep = any(part.is_alpha for part in parts), any(part.bits > 8 for part in parts)
-        target = ("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24")
-        return scale_graph(frame, self._time_base, f"w={self._size[0]}:h={self._size[1]}", target)
-
-
-def scale_graph(frame: VideoFrame, time_base: Fraction | None, options: str, pixel_format: str) -> Graph:
-    """A filter graph that takes frames like this one to a pixel format, minding colour matrix and range."""
-    from av.filter import Graph
-
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=time_base or Fraction(1, 90000)
-    )
-    scale = graph.add("scale", f"{options}:{SWSCALE_FLAGS}")
-    to_format = graph.add("format", f"pix_fmts={pixel_format}")
-    sink = graph.add("buffersink")
-    source.link_to(scale)
-    scale.link_to(to_format)
-    to_format.link_to(sink)
-    graph.configure()
-    return graph
-
-
 def _ascending(indices: Iterable[int]) -> Iterator[int]:
     """The same indices; ValueError at the first negative or falling one."""
     last = 0
@@ -287,10 +219,10 @@ def iter_video(path: Path, indices: Sequence[int] | None = None, cancel: Cancel 
     wanted = _ascending(count() if indices is None else indices)
     index = next(wanted, None)
     with open_clip(path) as clip:
-        shown: _Shown | None = None
+        shown: Shown | None = None
         for number, frame in clip.frames():
             check(cancel, "reading video")
-            shown = shown or _Shown(clip, frame)
+            shown = shown or Shown(clip.stream, frame, path)
             if index is not None and index <= number:
                 pixels = shown(frame)
                 while index is not None and index <= number:
