@@ -18,7 +18,9 @@ from ..defaults import FPS
 from ..errors import MediaError, ResourceError
 from ..plan.geometry import MediaInfo
 from ..progress import Cancel, check, never
+from . import fields
 from .damage import is_cut_short
+from .fields import without_fields
 from .kinds import check_kind
 from .light import light_of
 from .shown import Shown, square_pixels, turn_of
@@ -158,15 +160,17 @@ def probe_video(path: Path) -> MediaInfo:
             starts=starts,
             duration=duration,
             has_audio=bool(clip.stream.container.streams.audio),
-            notes=tuple(_notes(clip.stream)),
+            notes=tuple(_notes(first, clip.stream)),
         )
 
 
-def _notes(stream: VideoStream) -> Iterator[str]:
+def _notes(first: VideoFrame, stream: VideoStream) -> Iterator[str]:
     """What reading a video does to it beyond showing it."""
     light = light_of(stream)
     if light is not None:
         yield light.note
+    if first.interlaced_frame:
+        yield fields.NOTE
 
 
 def _times(timed: Sequence[tuple[int | None, int]], stream: VideoStream) -> tuple[tuple[Fraction, ...], Fraction]:
@@ -220,7 +224,7 @@ def iter_video(path: Path, indices: Sequence[int] | None = None, cancel: Cancel 
     index = next(wanted, None)
     with open_clip(path) as clip:
         shown: Shown | None = None
-        for number, frame in clip.frames():
+        for number, frame in without_fields(clip.frames(), clip.stream.time_base):
             check(cancel, "reading video")
             shown = shown or Shown(clip.stream, frame, path)
             if index is not None and index <= number:
