@@ -28,12 +28,14 @@ from .shown import Shown, square_pixels, turn_of
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
     from av.container import InputContainer
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
     from .turn import Pixels
 
 # Named one by one, because FFmpeg would follow a playlist of any name to other files and servers.
 FFMPEG_FORMATS = "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,wav,mp3,flac,aac,aiff"
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # For a file that says nothing about its rate.
 DEFAULT_RATE = Fraction(FPS)
 
@@ -65,6 +67,21 @@ def main_stream(container: InputContainer) -> VideoStream | None:
     return next((stream for stream in streams if best is not None and stream.index == best.index), first)
 
 
+def _decoder_of(stream: VideoStream) -> VideoCodecContext:
+    """The stream's decoder, or for VP8 and VP9 with alpha the library's own: FFmpeg's leaves the alpha out."""
+    import av
+
+    name = ALPHA_DECODERS.get(stream.codec_context.name)
+    has_alpha = any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items())
+    if not has_alpha or name not in av.codecs_available:
+        return stream.codec_context
+    decoder: Any = av.CodecContext.create(name, "r")
+    if stream.codec_context.extradata:
+        decoder.extradata = stream.codec_context.extradata
+    made: VideoCodecContext = decoder
+    return made
+
+
 class Clip:
     """The main video of an open file. Packets are read once, by `packets` and `frames` together.
 
@@ -75,6 +92,7 @@ class Clip:
     def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
         self.path = path
         self.stream = stream
+        self._decoder = _decoder_of(stream)
         self.timed: list[tuple[int | None, int]] = []
         self.cut_short = is_cut_short(path)
         # AVI has no presentation times; what FFmpeg gives are decoding times or guesses.
@@ -117,7 +135,7 @@ class Clip:
         import av
 
         try:
-            return self.stream.decode(packet)
+            return self._decoder.decode(packet)
         except av.FFmpegError as error:
             # A clip cut out of a longer one may begin with frames that lean on missing ones.
             if not started or (packet is not None and packet.is_discard):
