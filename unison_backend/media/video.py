@@ -95,8 +95,8 @@ class Clip:
         self._decoder = _decoder_of(stream)
         self.timed: list[tuple[int | None, int]] = []
         self.cut_short = is_cut_short(path)
-        # AVI has no presentation times; what FFmpeg gives are decoding times or guesses.
-        self.has_pts = container.format.name != "avi"
+        # AVI and ASF (WMV) have no presentation times; what FFmpeg gives are decoding times or guesses.
+        self.has_pts = container.format.name not in ("avi", "asf")
         self.packets = self._read(container)
 
     def _read(self, container: InputContainer) -> Iterator[Packet[VideoStream]]:

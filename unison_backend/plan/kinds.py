@@ -8,7 +8,10 @@ from ..errors import MediaError
 from .tasks import MediaKind
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"),
+    *(".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".3gp", ".3g2", ".wmv", ".asf", ".flv", ".ogv"),
+)
 
 
 def kind_of(path: Path | str) -> MediaKind:

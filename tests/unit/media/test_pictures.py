@@ -45,7 +45,7 @@ def test_picture_names(name: str) -> None:
     assert kind_of(Path(name)) == kind_of(name) == "image"
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.MOV", "a.avi", "a.mkv", "a.webm", "a.m4v"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.MOV", "a.avi", "a.mkv", "a.webm", "a.m4v", "a.MTS", "b.ts", "a.wmv"])
 def test_video_names(name: str) -> None:
     assert kind_of(Path(name)) == "video"
 

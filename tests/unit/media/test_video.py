@@ -65,6 +65,15 @@ def test_even_times_are_exact(tmp_path: Path, rate: Fraction, count: int) -> Non
         ("a.avi", "libx264", Fraction(24)),
         ("a.mov", "libx264", Fraction(30000, 1001)),
         ("a.m4v", "mpeg4", Fraction(24)),
+        ("a.ts", "libx264", Fraction(25)),
+        ("a.mpg", "mpeg2video", Fraction(25)),
+        ("a.vob", "mpeg2video", Fraction(25)),
+        ("a.3gp", "mpeg4", Fraction(24)),
+        ("a.3g2", "libx264", Fraction(24)),
+        ("a.wmv", "wmv2", Fraction(25)),
+        ("a.asf", "wmv2", Fraction(25)),
+        ("a.flv", "libx264", Fraction(25)),
+        ("a.ogv", "libvpx", Fraction(25)),
     ],
 )
 def test_containers(tmp_path: Path, name: str, codec: str, rate: Fraction) -> None:
@@ -75,6 +84,20 @@ def test_containers(tmp_path: Path, name: str, codec: str, rate: Fraction) -> No
     assert info.fps == rate
     assert numbers(load_video(tmp_path / name)) == list(range(12))
     assert numbers(load_video(tmp_path / name, [3, 3, 11])) == [3, 3, 11]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.wmv", "a.mpg"])
+@pytest.mark.parametrize("inside", ["mp4", "matroska", "mpegts", "avi", "flv", "asf"])
+def test_what_a_file_holds_counts_and_not_its_name(tmp_path: Path, name: str, inside: str) -> None:
+    path = make_video(tmp_path / name, greys(5), rate=25, file_format=inside)
+    assert probe(path, "video").fps == 25
+    assert numbers(load_video(path)) == list(range(5))
+
+
+def test_a_text_with_the_name_of_a_stream_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.ts").write_text("export const a = 1;\n" * 40, "utf-8")
+    with pytest.raises(MediaError, match="damaged or not a video"):
+        probe(tmp_path / "a.ts", "video")
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
