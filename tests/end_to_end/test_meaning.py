@@ -24,7 +24,7 @@ from unison_backend.planner.qwen.planner import AnswerSettings
 from unison_backend.training.demo.evaluate import SEEN_THROUGH_VAE, EvaluationSettings, judge, load, make, motion_of
 from unison_backend.training.demo.evaluate import evaluate as evaluate_demo
 from unison_backend.training.demo.qwen import media_of
-from unison_backend.training.planning_data import draw
+from unison_backend.training.planning_data import draw_plain
 from unison_backend.training.planning_score import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,7 +137,7 @@ def test_questions_about_other_pictures(subject, held_out, models):
 
 
 def test_the_planning_lora_plans_other_wordings(models):
-    score = evaluate(models.planner, draw(48, 5, held_out=True))
+    score = evaluate(models.planner, draw_plain(48, 5, held_out=True))
     assert score.exact >= 0.85, score.wrong[:3]  # 95 % of 120, by the model card
 
 

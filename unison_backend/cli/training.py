@@ -46,12 +46,15 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _data(options: argparse.Namespace) -> int:
     from ..training.planning_data import balance, draw, read_messages, write
+    from ..training.planning_sentences import has_sentences
 
     if options.count < 1:
         raise InputError(f"--count is {options.count}; it has to be at least 1")
     records = draw(options.count, options.seed, held_out=options.held_out)
     own = [row for path in options.mix for row in read_messages(path)]
     write(records, options.out, own)
+    if not (options.held_out or has_sentences()):
+        _say("the sentences that people wrote are not in this copy of the pack: all records are drawn from templates")
     counts = ", ".join(f"{task} {count}" for task, count in balance(records).items())
     _say(f"{options.out}: {len(records) + len(own)} records ({counts}" + (f", your own {len(own)})" if own else ")"))
     return DONE
@@ -100,6 +103,7 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, action="append", required=True, metavar="FILE", help="chat records, as `unison data` has"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for state, log and adapter")
+    parser.add_argument("--start", type=Path, metavar="DIR", help="an adapter to go on from")
     parser.add_argument("--rank", type=int, default=64)
     parser.add_argument("--alpha", type=int, default=128)
     parser.add_argument("--dropout", type=float, default=0.0)
@@ -125,6 +129,7 @@ def _train_planner(options: argparse.Namespace) -> int:
             options.out,
             _schedule(options, recipe.SCHEDULE),
             settings,
+            start=options.start,
             dtype=options.dtype,
             progress=progress,
             cancel=cancel,

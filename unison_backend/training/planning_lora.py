@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import InputError, ResourceError
+from ..errors import InputError, ResourceError, WeightsError
 from ..plan.prompt import parse_pads
 from ..planner.qwen.chat import chat_ids
 from ..planner.qwen.loading import Qwen, load_qwen
 from ..progress import Cancel, Progress, never, silent
+from ..weights.state import load_state_dict
 from ..weights.write import WRITE_ERRORS
 from .loop import Fit, Schedule
 
@@ -29,6 +30,7 @@ TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj
 SAVED = ("embed_tokens", "lm_head")
 MAX_IDS = 2048
 IGNORED = -100  # a label that is not learned
+WINDOW = 8  # batches among which samples of about one length are looked for
 
 SCHEDULE = Schedule(steps=2000, lr=2e-4, warmup=100, weight_decay=0.0, betas=(0.9, 0.95), seed=21)
 
@@ -68,6 +70,25 @@ def to_sample(tokenizer: Any, prompt: str, answer: str, end: int) -> Sample:
     return Sample((*asked, *written), len(written))
 
 
+class Samples:
+    """Records as samples, each made when it is first asked for, so that half a million are no wait.
+
+    lengths: [N], how long each is to read, nearly. Raises InputError for a record that is too long.
+    """
+
+    def __init__(self, tokenizer: Any, pairs: Sequence[tuple[str, str]], end: int) -> None:
+        self._tokenizer, self._pairs, self._end = tokenizer, pairs, end
+        self._made: dict[int, Sample] = {}
+        self.lengths = torch.tensor([len((asked + told).encode()) for asked, told in pairs])
+        for index in (self.lengths > MAX_IDS // 2).nonzero().flatten().tolist():  # a byte is an id at the most
+            _ = self[index]
+
+    def __getitem__(self, index: int) -> Sample:
+        if index not in self._made:
+            self._made[index] = to_sample(self._tokenizer, *self._pairs[index], self._end)
+        return self._made[index]
+
+
 def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
     """The model inside a PeftModel whose adapter, embedding and head are trainable, the adapter in float32."""
     from peft import LoraConfig, get_peft_model
@@ -92,14 +113,14 @@ def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
 
 def train(
     base: Path, pairs: Sequence[tuple[str, str]], out: Path, schedule: Schedule = SCHEDULE,
-    settings: LoraSettings = LoraSettings(), *, dtype: str = "auto", progress: Progress = silent,
-    cancel: Cancel = never,
+    settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto",
+    progress: Progress = silent, cancel: Cancel = never,
 ) -> Path:  # fmt: skip
     """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
 
     pairs: instructions with pads, and what the planner is to write (signal tokens, or a plain answer of the person's
-    own understanding data). A state in `out` is resumed.
-    Raises InputError for records that cannot be used, WeightsError for `base`, ResourceError, Cancelled.
+    own understanding data). start: an adapter of the same rank to go on from. A state in `out` is resumed.
+    Raises InputError for records that cannot be used, WeightsError for `base` and `start`, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
 
@@ -108,25 +129,57 @@ def train(
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
-    samples = [to_sample(qwen.tokenizer, prompt, answer, end) for prompt, answer in pairs]
+    samples = Samples(qwen.tokenizer, pairs, end)
     torch.manual_seed(schedule.seed)
     model = add_lora(qwen, settings)
+    if start is not None:
+        go_on_from(model, start)
     model.train()
     fit = Fit(model, schedule, out, accelerator)
     # What is trained is float32: over a base in half precision the layers in between compute in bfloat16.
     mixed = next(parameter for parameter in model.parameters() if not parameter.requires_grad).dtype != torch.float32
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        chosen = torch.randint(len(samples), (settings.batch,), generator=generator).tolist()
+        chosen = choose(samples.lengths, settings.batch, generator)
         ids, labels, real = to_batch([samples[index] for index in chosen], pad=end, device=accelerator.device)
+        wanted = labels[:, 1:]
+        read = (wanted != IGNORED).any(0).nonzero().flatten()  # places whose next token some record learns
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
-            logits = fit.module(input_ids=ids, attention_mask=real, use_cache=False).logits
-        return {"loss": functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())}
+            logits = fit.module(input_ids=ids, attention_mask=real, use_cache=False, logits_to_keep=read).logits
+        return {"loss": functional.cross_entropy(logits.flatten(0, 1).float(), wanted[:, read].flatten())}
 
     fit.run(loss, stage="training the planner", progress=progress, cancel=cancel)
     if accelerator.is_main_process:
         _save(model, qwen.tokenizer, out / "adapter")
     return out / "adapter"
+
+
+def go_on_from(model: Any, folder: Path) -> None:
+    """Put an adapter's weights into the model that `add_lora` made. Raises WeightsError where they do not fit."""
+    from peft import set_peft_model_state_dict
+
+    try:
+        state = load_state_dict(folder / "adapter_model.safetensors")
+        layers = {name.replace(".default", "") for name, _ in model.named_parameters() if "lora" in name}
+        if not layers <= state.keys():
+            raise ValueError("it lacks layers")
+        set_peft_model_state_dict(model, {name: value.float() for name, value in state.items()})
+    except (RuntimeError, ValueError, KeyError) as error:
+        why = str(error).strip().splitlines()[-1].strip()
+        raise WeightsError(
+            f"{folder} is no adapter to go on from here ({why}); give one of this base and of the same rank"
+        ) from error
+
+
+def choose(lengths: Tensor, batch: int, generator: torch.Generator) -> list[int]:
+    """`batch` samples of about one length, which leaves little to pad: neighbours by length among `WINDOW` batches.
+
+    lengths [N]. Each sample comes as often as any other.
+    """
+    drawn = torch.randint(len(lengths), (batch * WINDOW,), generator=generator)
+    window = drawn[lengths[drawn].argsort(stable=True)].view(WINDOW, batch)
+    chosen: list[int] = window[int(torch.randint(WINDOW, (1,), generator=generator))].tolist()
+    return chosen
 
 
 def to_batch(samples: Sequence[Sample], *, pad: int, device: Any = "cpu") -> tuple[Tensor, Tensor, Tensor]:

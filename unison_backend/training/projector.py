@@ -23,6 +23,7 @@ from ..weights.write import write_tensors
 from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
 from .loop import Fit, Schedule, generator_at
 from .projector_data import Sample, encode_pairs, load_sample, read_manifest
+from .sample_keys import file_key, key_of
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)
 EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
@@ -160,8 +161,9 @@ def train_from_manifest(
     qwen = load_qwen(models.planner, models.lora, device=device, progress=progress)
     engine = Engine.load(models.vace, models.vae, device)
     encoder = load_text_encoder(models.text_encoder, dtype=torch.float32 if models.demo else None, device=device)
+    weights = [models.vae, models.text_encoder, models.planner, *([models.lora] if models.lora else [])]
     files = encode_pairs(pairs, run.out / "samples", engine=engine, text_encoder=encoder, planner=QwenPlanner(qwen),
-                         progress=progress, cancel=cancel)  # fmt: skip
+                         models_key=key_of(map(file_key, weights)), progress=progress, cancel=cancel)  # fmt: skip
     width, transformer = qwen.base.config.get_text_config().hidden_size, engine.transformer
     del qwen, encoder
     if run.start is not None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..errors import InputError, WeightsError
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
+from .sample_keys import file_key, key_of
 
 KEYS = ("clean", "context", "rows", "features")
 
@@ -71,11 +72,12 @@ def read_manifest(path: Path) -> list[Pair]:
 
 
 def encode_pairs(
-    pairs: Sequence[Pair], out: Path, *, engine: Any, text_encoder: Any, planner: Any,
+    pairs: Sequence[Pair], out: Path, *, engine: Any, text_encoder: Any, planner: Any, models_key: str = "",
     progress: Progress = silent, cancel: Cancel = never,
 ) -> list[Path]:  # fmt: skip
-    """Encode every pair into `out`/00000.safetensors and so on, skipping those that are there; returns the files.
+    """Encode every pair into a file of `out`, skipping those that are there; returns the files.
 
+    A file's name says what its sample was made from: the words, the content of all files, and `models_key`.
     engine: `Engine`; text_encoder: `TextEncoder`; planner: `QwenPlanner`, whose features the projector reads.
     Raises InputError naming the pair when its instruction makes nothing or its target does not fit.
     """
@@ -83,12 +85,21 @@ def encode_pairs(
     files = []
     for number, pair in enumerate(pairs):
         check(cancel, "encoding samples")
-        path = out / f"{number:05d}.safetensors"
+        path = out / f"{pair_key(pair, models_key)}.safetensors"
         if not path.is_file():
             save_sample(encode_pair(pair, engine, text_encoder, planner, cancel), path)
         files.append(path)
         progress("encoding samples", number + 1, len(pairs))
     return files
+
+
+def pair_key(pair: Pair, models_key: str) -> str:
+    """The key of a pair's sample. A file that is not there counts by its name alone: encoding says what is wrong."""
+    from ..plan.prompt import parse_paths
+
+    prompt = parse_paths(pair.prompt, pair.folder)
+    paths = [pair.target, *(Path(medium.path) for medium in prompt.media if medium.path)]
+    return key_of([models_key, prompt.text, *(file_key(path) if path.is_file() else str(path) for path in paths)])
 
 
 def encode_pair(pair: Pair, engine: Any, text_encoder: Any, planner: Any, cancel: Cancel = never) -> Sample:

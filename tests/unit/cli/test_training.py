@@ -35,6 +35,14 @@ def test_planning_data_with_your_own_among_it(tmp_path, capsys):
     assert sum("<CF" in row["messages"][1]["content"] for row in rows) == 18
 
 
+def test_planning_data_without_the_packs_sentences_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("unison_backend.training.planning_sentences.has_sentences", lambda: False)
+    assert main(["data", "planning", "--count", "12", "--out", str(tmp_path / "one.jsonl")]) == 0
+    assert "sentences that people wrote are not in this copy" in capsys.readouterr().out
+    assert main(["data", "planning", "--count", "12", "--held-out", "--out", str(tmp_path / "two.jsonl")]) == 0
+    assert "sentences" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -12,7 +12,7 @@ import pytest
 from unison_backend.demo.world import tasks as world
 from unison_backend.plan.plan import task_of
 from unison_backend.plan.tasks import ROWS, Task, task_for
-from unison_backend.training import planning_data
+from unison_backend.training import planning_wording
 from unison_backend.training.demo import vace
 
 pytestmark = pytest.mark.fast
@@ -73,7 +73,7 @@ EVERY = {  # places that name every task
     "snapshot of the nodes": _snapshot,
 }
 MAKING = {  # places that name the tasks that make something
-    "planning data": lambda: {task.value for task in planning_data._MAKERS},
+    "planning data": lambda: {task.value for task in planning_wording.MAKERS},
     "the world's examples": lambda: _first_words(world._MAKERS),
     "training of the embedded VACE": lambda: {name for kinds in vace.GROUPS.values() for name in _first_words(kinds)},
     "the auto workflow's branches": _workflow_branches,

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from unison_backend.demo import set as demo
-from unison_backend.errors import Cancelled, InputError, PromptError, ResourceError
+from unison_backend.errors import Cancelled, InputError, PromptError, ResourceError, WeightsError
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import ADDED_TOKENS, parse
@@ -17,18 +17,22 @@ from unison_backend.planner.base import PlanResult
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.training.loop import LOG_FILE, Schedule
-from unison_backend.training.planning_data import draw, one
+from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_lora import (
     IGNORED,
     MAX_IDS,
+    WINDOW,
     LoraSettings,
     Sample,
+    Samples,
     add_lora,
+    choose,
     to_batch,
     to_sample,
     train,
 )
 from unison_backend.training.planning_score import FIELDS, as_table, evaluate
+from unison_backend.training.planning_wording import record_of
 
 SCHEDULE = Schedule(steps=6, lr=3e-3, warmup=1, weight_decay=0.0, betas=(0.9, 0.95), seed=2, save_every=100)
 SETTINGS = LoraSettings(rank=4, alpha=8, batch=2)
@@ -103,6 +107,25 @@ def test_too_long_a_record_is_refused(qwen):
     assert 1500 < len(longest.ids) <= MAX_IDS
 
 
+def test_a_batch_is_of_about_one_length_and_no_length_is_preferred():
+    lengths = torch.arange(400) % 100
+    batches = [choose(lengths, 8, torch.Generator().manual_seed(seed)) for seed in range(600)]
+    assert all(len(batch) == 8 for batch in batches)
+    spans = torch.tensor([float(lengths[batch].max() - lengths[batch].min()) for batch in batches])
+    assert spans.mean() < 2.5 * 100 / WINDOW
+    seen = torch.cat([lengths[batch] for batch in batches]).float()
+    assert abs(float(seen.mean()) - 49.5) < 3 and abs(float(seen.std()) - 28.9) < 2
+    assert len({index for batch in batches for index in batch}) == 400
+
+
+def test_samples_are_made_when_asked_for_and_too_long_a_one_is_refused_at_once(qwen):
+    samples = Samples(qwen.tokenizer, PAIRS, end_of(qwen))
+    assert samples[2] == to_sample(qwen.tokenizer, *PAIRS[2], end_of(qwen)) and samples[2] is samples[2]
+    assert samples.lengths.tolist() == [len((prompt + tokens).encode()) for prompt, tokens in PAIRS]
+    with pytest.raises(InputError, match="a record has"):
+        Samples(qwen.tokenizer, [*PAIRS, ("why " * MAX_IDS, "")], end_of(qwen))
+
+
 # The adapter
 
 
@@ -141,6 +164,19 @@ def test_a_resumed_run_gives_the_same_adapter(base, trained, tmp_path):
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
+def test_a_run_goes_on_from_an_adapter(base, trained, tmp_path):
+    """A step of next to nothing leaves what it began with; an adapter of another rank is refused by name."""
+    start = trained / "adapter"
+    train(base, PAIRS, tmp_path, replace(SCHEDULE, steps=1, lr=1e-12), SETTINGS, start=start, dtype="fp32")
+    before, after = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (trained, tmp_path))
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[key], after[key], atol=1e-6) for key in before)
+    assert any("lora_B" in key and bool(value.any()) for key, value in after.items())
+    for wrong, folder in ((replace(SETTINGS, rank=2), start), (SETTINGS, tmp_path / "none")):
+        with pytest.raises(WeightsError):
+            train(base, PAIRS, tmp_path / "again", SCHEDULE, wrong, start=folder, dtype="fp32")
+
+
 def test_the_adapter_loads_plans_and_can_be_taken_off(base, qwen, trained):
     tuned = load_qwen(base, trained / "adapter", dtype="fp32")
     assert tuned.has_planning and tuned.has_adapter and tuned.adapter_removable
@@ -156,7 +192,7 @@ def test_the_adapter_loads_plans_and_can_be_taken_off(base, qwen, trained):
 
 def test_what_is_learned_is_what_the_planner_then_says(base, tmp_path):
     """Two records by heart: the planner that loads the adapter writes their tokens, and answers the question."""
-    records = [one(Task.TEXT_TO_IMAGE, "en", Random(1)), one(Task.TEXT_UNDERSTANDING, "en", Random(2))]
+    records = [record_of(Task.TEXT_TO_IMAGE, "en", Random(1)), record_of(Task.TEXT_UNDERSTANDING, "en", Random(2))]
     pairs = [(record.prompt, record.tokens) for record in records]
     out = train(base, pairs, tmp_path, replace(SCHEDULE, steps=60, lr=1e-2), SETTINGS, dtype="fp32")
     score = evaluate(QwenPlanner(load_qwen(base, out, dtype="fp32")), records)
@@ -214,7 +250,7 @@ class Made:
 
 
 def records_of(*tasks):
-    return [one(task, "en", Random(f"{task} {number}")) for number, task in enumerate(tasks)]
+    return [record_of(task, "en", Random(f"{task} {number}")) for number, task in enumerate(tasks)]
 
 
 def test_a_planner_that_is_always_right():

@@ -1,6 +1,7 @@
 """The projector's recipe on the embedded models: manifests, samples, training, evaluation."""
 
 import json
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -23,7 +24,15 @@ from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.training.loop import Schedule
 from unison_backend.training.projector import evaluate, save_projector, start_silent, train
-from unison_backend.training.projector_data import Pair, Sample, encode_pairs, load_sample, read_manifest, save_sample
+from unison_backend.training.projector_data import (
+    Pair,
+    Sample,
+    encode_pairs,
+    load_sample,
+    pair_key,
+    read_manifest,
+    save_sample,
+)
 from unison_backend.weights.wan import load_transformer
 
 SIDE = 32
@@ -124,8 +133,8 @@ def test_a_manifest_without_lines_or_without_text_is_refused(media, tmp_path):
 
 
 def test_samples_hold_what_the_pipeline_would_see(models, media, files):
+    assert len({file.name for file in files}) == 3
     for number, (file, frames) in enumerate(zip(files, (1, 1, 3), strict=True)):
-        assert file.name == f"{number:05d}.safetensors"
         sample = load_sample(file)
         assert sample.clean.shape == (16, frames, SIDE // 8, SIDE // 8)
         assert sample.context.shape == (96, frames, SIDE // 8, SIDE // 8)
@@ -152,14 +161,28 @@ def test_the_target_is_encoded_by_the_engine(models, media, files):
 def test_what_is_there_is_not_encoded_again(models, media, files, tmp_path):
     folder = tmp_path / "samples"
     folder.mkdir()
-    (folder / "00000.safetensors").write_bytes(files[1].read_bytes())
     pairs = [Pair(TEXT, media / "target.png"), Pair(TEXT, media / "source.png")]
+    known = folder / f"{pair_key(pairs[0], 'models')}.safetensors"
+    known.write_bytes(files[1].read_bytes())
     seen = []
-    made = encode_pairs(pairs, folder, **models, progress=lambda *step: seen.append(step))
-    assert made[0].read_bytes() == files[1].read_bytes() and made[1].is_file()
+    made = encode_pairs(pairs, folder, **models, models_key="models", progress=lambda *step: seen.append(step))
+    assert made[0] == known and known.read_bytes() == files[1].read_bytes() and made[1].is_file()
     assert seen == [("encoding samples", 1, 2), ("encoding samples", 2, 2)]
     with pytest.raises(Cancelled, match="encoding"):
         encode_pairs(pairs, tmp_path, **models, cancel=lambda: True)
+
+
+def test_a_sample_of_other_words_files_or_models_is_not_used_again(media, tmp_path):
+    for name in ("source.png", "mask.png", "target.png"):
+        shutil.copy(media / name, tmp_path / name)
+    pair = Pair(EDIT, tmp_path / "target.png", tmp_path)
+    first = pair_key(pair, "models")
+    assert pair_key(pair, "models") == first and pair_key(Pair(EDIT, media / "target.png", media), "models") == first
+    keys = {first, pair_key(pair, "other models"), pair_key(replace(pair, prompt=EDIT + " Now."), "models")}
+    for name in ("mask.png", "target.png"):
+        shutil.copy(media / "source.png", tmp_path / name)
+        keys.add(pair_key(pair, "models"))
+    assert len(keys) == 5
 
 
 @pytest.mark.parametrize(

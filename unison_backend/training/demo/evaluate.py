@@ -109,7 +109,7 @@ def evaluate(
         _questions(models, subject, settings, cancel) for subject in QUESTIONS if settings.wants(f"questions {subject}")
     ]
     if settings.wants("planner"):
-        rows.append(_plans(models, settings, cancel))
+        rows += _plans(models, settings, cancel)
     if settings.wants("projector"):
         rows.append(_without_projector(models, settings, cancel))
     if settings.wants("vae"):
@@ -265,15 +265,19 @@ def _questions(models: Models, subject: Subject, settings: EvaluationSettings, c
     return row
 
 
-def _plans(models: Models, settings: EvaluationSettings, cancel: Cancel) -> Row:
-    from ..planning_data import draw
+def _plans(models: Models, settings: EvaluationSettings, cancel: Cancel) -> list[Row]:
+    """Held-out plans of the plain templates, and of all wordings with any size and length."""
+    from ..planning_data import draw, draw_plain
     from ..planning_score import evaluate as score
 
-    records = draw(settings.count * PLANNED, settings.seed, held_out=True)
-    result = score(models.planner, records, cancel=cancel)
-    measures = {name: list(pair) for name, pair in {**result.tasks, **result.fields}.items()}
-    right, count = (sum(pair[index] for pair in result.tasks.values()) for index in (0, 1))
-    return Row("planner", {"exact plan": [right, count]} | measures)
+    count = settings.count * PLANNED
+    rows = []
+    for name, drawn in (("planner", draw_plain), ("planner, any size and length", draw)):
+        result = score(models.planner, drawn(count, settings.seed, held_out=True), cancel=cancel)
+        measures = {key: list(pair) for key, pair in {**result.tasks, **result.fields}.items()}
+        right, total = (sum(pair[index] for pair in result.tasks.values()) for index in (0, 1))
+        rows.append(Row(name, {"exact plan": [right, total]} | measures))
+    return rows
 
 
 def _without_projector(models: Models, settings: EvaluationSettings, cancel: Cancel) -> Row:

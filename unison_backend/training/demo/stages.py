@@ -51,8 +51,10 @@ CORPUS_TEXTS = 3000  # instructions whose words the tokenizers learn
 CORPUS_WEIGHT = 6  # how often the general corpus stands beside them
 COVERAGE = 0.995
 
-PLANNING_RECORDS = 18_000  # of each seed: more different ones there are hardly, but their numbers differ
+PLANNING_RECORDS = 24_000  # of each seed
 PLANNING_SEEDS = (1, 2, 3)
+SHAPE_ORDERS = 48_000  # more of the world's own orders beside those
+PLAIN_RECORDS = 18_000  # more of the plain templates: sizes with a name, and seconds
 PLANNING_BATCH = 40
 PLANNING = Schedule(steps=12_000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
 LORA_RANK = 64
@@ -198,13 +200,17 @@ def qwen(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
 def planner(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     """The planning LoRA, by the recipe for real models."""
     from .. import planning_lora as recipe
-    from ..planning_data import draw
+    from ..planning_apart import is_kept_apart
+    from ..planning_data import draw, draw_plain
+    from ..planning_shapes import draw_shapes
 
     out = work.set / "planning_lora"
     if (out / "adapter_model.safetensors").is_file():
         return
-    count = max(120, round(PLANNING_RECORDS * share))
+    count, shapes, plain = (max(120, round(n * share)) for n in (PLANNING_RECORDS, SHAPE_ORDERS, PLAIN_RECORDS))
     records = [record for seed in PLANNING_SEEDS for record in draw(count, seed)]
+    records += draw_shapes(shapes, seed=1)
+    records += [record for record in draw_plain(plain, seed=1) if not is_kept_apart(record)]
     settings = recipe.LoraSettings(rank=LORA_RANK, alpha=2 * LORA_RANK, batch=PLANNING_BATCH)
     pairs = [(record.prompt, record.tokens) for record in records]
     adapter = recipe.train(work.set / "qwen", pairs, work.state("planner"), _scaled(PLANNING, share), settings,

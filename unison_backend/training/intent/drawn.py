@@ -13,7 +13,7 @@ from ...demo.world import tasks as world
 from ...demo.world.questions import Subject, question
 from ...plan.prompt import parse_pads
 from ...plan.tasks import ROWS, Role, Task
-from ..planning_data import LANGUAGES, draw
+from ..planning_data import LANGUAGES, draw_plain
 from .sentences import Sentence
 
 PLANNED, OF_A_KIND, QUESTIONS = 900, 6, 60  # records; examples and questions of a kind and language
@@ -23,7 +23,7 @@ _INTENTS: dict[Role, str] = {"editing": "edit", "control": "control", "frames": 
 
 def drawn_sentences() -> list[Sentence]:
     """The same at every call."""
-    found = [Sentence(record.prompt, intent_of(record.task)) for record in draw(PLANNED, _SEED)]
+    found = [Sentence(record.prompt, intent_of(record.task)) for record in draw_plain(PLANNED, _SEED)]
     found += [Sentence(made.instruction, intent_of(made.task)) for made in _examples()]
     for language in LANGUAGES:
         for subject in get_args(Subject):
@@ -36,7 +36,9 @@ def drawn_sentences() -> list[Sentence]:
 
 def drawn_edits() -> list[tuple[str, str]]:
     """(prompt, signal tokens) of edits with a mask, whose white changes; the same at every call."""
-    planned = [(record.prompt, record.tokens) for record in draw(PLANNED, _SEED) if "editing" in record.task.value]
+    planned = [
+        (record.prompt, record.tokens) for record in draw_plain(PLANNED, _SEED) if "editing" in record.task.value
+    ]
     return planned + [edit for made in _examples() if "editing" in made.task for edit in _with_mask(made)]
 
 
