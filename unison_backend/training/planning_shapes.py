@@ -7,6 +7,7 @@ Some things (a colour and a shape) are kept apart for measuring and are named in
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -31,6 +32,7 @@ _WEIGHTS = {
     Task.IMAGE_TO_VIDEO: 4, Task.IMAGE_EDITING: 1, Task.VIDEO_EDITING: 1, Task.IMAGE_CONTROL: 2, Task.VIDEO_CONTROL: 2,
 }  # fmt: skip
 CHINESE = 0.2
+_HARD = re.compile(r"<BONF>\d<|(\d)\1")
 _EDITS = ("recolour", "replace", "remove")
 _FRAMES: dict[str, tuple[Frame, ...]] = {
     "first": (Frame(0, "first"),), "last": (Frame(0, "last"),), "both": (Frame(0, "first"), Frame(1, "last")),
@@ -69,15 +71,18 @@ def shape_order(
     return Record(task, language, text, Plan(task, media=media, prompt=text, **fields).tokens, media)
 
 
-def draw_shapes(count: int, seed: int = 0) -> list[Record]:
-    """`count` different orders for training, a fifth of them Chinese, most with a size or a length."""
+def draw_shapes(count: int, seed: int = 0, *, hard: bool = False) -> list[Record]:
+    """`count` different orders for training, a fifth of them Chinese, most with a size or a length.
+
+    hard: only those with a number that is hard to copy: of one digit, or with the same digit twice running.
+    """
     random = Random(f"more shapes {seed}")
     tasks = [task for task, weight in _WEIGHTS.items() for _ in range(weight)]
     found: dict[str, Record] = {}
     while len(found) < count:
         task = random.choice(tasks)
         record = shape_order(task, "zh" if random.random() < CHINESE else "en", random)
-        if not is_kept_apart(record):
+        if not is_kept_apart(record) and (not hard or _HARD.search(record.tokens)):
             found.setdefault(record.prompt, record)
     return list(found.values())
 

@@ -69,3 +69,10 @@ def test_many_orders_differ_and_none_is_kept_apart():
     assert not any(is_kept_apart(record) for record in records)
     assert 0.13 < sum(record.language == "zh" for record in records) / 600 < 0.27
     assert sum("<BORES>" in r.tokens or "<BONF>" in r.tokens for r in records) > 300
+
+
+def test_hard_orders_have_a_number_of_one_digit_or_a_digit_twice_running():
+    records = draw_shapes(200, seed=3, hard=True)
+    numbers = [re.findall(r"\d+", record.prompt) for record in records]
+    assert all(any(len(n) == 1 or re.search(r"(\d)\1", n) for n in row) for row in numbers)
+    assert not any(is_kept_apart(record) for record in records)

@@ -54,6 +54,7 @@ COVERAGE = 0.995
 PLANNING_RECORDS = 24_000  # of each seed
 PLANNING_SEEDS = (1, 2, 3)
 SHAPE_ORDERS = 48_000  # more of the world's own orders beside those
+HARD_ORDERS = 24_000  # and of those with numbers that are hard to copy
 PLAIN_RECORDS = 18_000  # more of the plain templates: sizes with a name, and seconds
 PLANNING_BATCH = 40
 PLANNING = Schedule(steps=12_000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
@@ -207,9 +208,11 @@ def planner(work: Work, share: float, progress: Progress, cancel: Cancel) -> Non
     out = work.set / "planning_lora"
     if (out / "adapter_model.safetensors").is_file():
         return
-    count, shapes, plain = (max(120, round(n * share)) for n in (PLANNING_RECORDS, SHAPE_ORDERS, PLAIN_RECORDS))
+    count, shapes, hard, plain = (
+        max(120, round(n * share)) for n in (PLANNING_RECORDS, SHAPE_ORDERS, HARD_ORDERS, PLAIN_RECORDS)
+    )
     records = [record for seed in PLANNING_SEEDS for record in draw(count, seed)]
-    records += draw_shapes(shapes, seed=1)
+    records += draw_shapes(shapes, seed=1) + draw_shapes(hard, seed=2, hard=True)
     records += [record for record in draw_plain(plain, seed=1) if not is_kept_apart(record)]
     settings = recipe.LoraSettings(rank=LORA_RANK, alpha=2 * LORA_RANK, batch=PLANNING_BATCH)
     pairs = [(record.prompt, record.tokens) for record in records]
