@@ -248,9 +248,7 @@ def fast() -> Workflow:
         left_side(),
         box("Instruction and media", BLUE, media, ["planner"]),
         column(box("Sources", GREEN, ["sources"]), box("Text", CYAN, ["projector", "text"])),
-        box(
-            "Sampling", PURPLE, ["vace", "lora", "padding", "shift"], ["sample", "trim", "decode", "cut", "composite"]
-        ),  # fmt: skip
+        box("Sampling", PURPLE, ["vace", "lora", "padding", "shift"], ["sample", "trim", "decode", "cut", "composite"]),
         box("Results", RED, ["route_modality", "create_video"], ["save_image", "save_video"]),
     )
     arrange(made, layout)

@@ -140,7 +140,7 @@ def _problem(job: Job, setup: Setup) -> Row | None:
         job.sampling(own_cfg(setup))
         if plans_with_qwen(replace(setup.planner, name=job.planner), setup.models):
             return None
-        planned = make_plan(job.prompt, dict(job.settings), given=job.given, make=job.make)
+        planned = make_plan(job.prompt, dict(job.settings), given=job.given, make=job.make, length=job.length)
         if planned.plan.task.is_generation:
             hooks = annotators(setup.annotators, pick_device(setup.device), parse_target)
             check_runnable(planned, result_path(setup, job, planned), hooks)

@@ -14,6 +14,7 @@ from ..defaults import MAX_NEW_TOKENS, SEED, SHIFT, STEPS
 from ..engine.settings import PLAIN, EngineOptions, SamplingSettings
 from ..media.from_files import FileMedia
 from ..media.kinds import check_file
+from ..plan.length import Length
 from ..plan.prompt import Prompt
 from ..plan.tasks import Make
 from ..planner.choose import PlannerOptions
@@ -37,6 +38,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
     given: GivenSources = field(default_factory=GivenSources)
     make: Make = "auto"
+    length: Length = "whole"
     planner: str = "auto"
     steps: int = STEPS
     cfg: float | None = None

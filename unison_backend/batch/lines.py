@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..plan.borders import parse_borders
+from ..plan.length import LENGTHS
 from ..plan.overrides import parse_settings
 from ..plan.prompt import Medium, Prompt, as_path, parse_pads, parse_paths
 from ..plan.tasks import MAKES
@@ -191,6 +192,7 @@ KEYS: dict[str, Callable[[str, Any, Path], Any]] = {
     "media": _paths,
     "settings": _settings,
     "make": _one_of(MAKES),
+    "length": _one_of(LENGTHS),
     "planner": _one_of(PLANNERS),
     "seed": _number(int),
     "steps": _number(int),

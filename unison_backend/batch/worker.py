@@ -106,7 +106,7 @@ class Worker:
         job = work.job
         planner = self._planner(job)
         work.planned = planned = make_plan(
-            job.prompt, dict(job.settings), planner, self._progress, self._cancel, job.given, job.make
+            job.prompt, dict(job.settings), planner, self._progress, self._cancel, job.given, job.make, job.length
         )
         if planned.plan.task.is_generation:
             work.projected, work.notices = project_features(planned, self._stages, self._cancel)

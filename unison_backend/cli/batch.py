@@ -116,6 +116,7 @@ def _defaults(options: argparse.Namespace) -> Job:
         prompt=Prompt(("-",)),
         settings=settings_of(options),
         make=make_of(options),
+        length=options.length,
         planner=options.planner,
         steps=sampling.steps,
         cfg=sampling.cfg if options.preset == FAST else options.cfg,

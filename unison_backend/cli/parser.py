@@ -138,6 +138,12 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_planning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--length",
+        choices=LENGTHS,
+        default="whole",
+        help="of a result made from a video: all its frames at its rate, or as the reference, 4k+1 of them evenly",
+    )
     parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument(
@@ -185,12 +191,6 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--first-frame", type=Path, metavar="FILE")
     group.add_argument("--last-frame", type=Path, metavar="FILE")
-    group.add_argument(
-        "--length",
-        choices=LENGTHS,
-        default="whole",
-        help="of a result made from a video: all its frames at its rate, or as the reference, 4k+1 of them evenly",
-    )
     group.add_argument("--outpaint", metavar="L,T,R,B", help="grow the source by so many pixels on each side")
 
 

@@ -172,7 +172,7 @@ def test_a_folder_of_something_else_is_left_alone(folder):
     "change",
     [
         {"seed": 1}, {"steps": 3}, {"cfg": 2.0}, {"settings": {"width": 96}}, {"make": "video"}, {"negative": "x"},
-        {"planner": "qwen"}, {"feather": 0}, {"prompt": Prompt(("a circle",))},
+        {"planner": "qwen"}, {"feather": 0}, {"length": "reference"}, {"prompt": Prompt(("a circle",))},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
