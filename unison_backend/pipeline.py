@@ -309,6 +309,8 @@ def run_stages(
                 frames = composite(frames, source, mask, options.feather, progress, cancel)
     with _timed("write", seconds):
         notices = write(out, frames, planned, settings, progress, cancel, loras=stages.options.loras)
+    if engine.options.cache:
+        notices = (*notices, f"--cache easy: {engine.steps_computed} of {settings.steps} steps were computed")
     return Made(out, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ..demo.set import CFG as DEMO_CFG
-from ..engine.settings import PRESETS, EngineOptions, Lora, SamplingSettings, parse_lora
+from ..engine.settings import PRESETS, EngineOptions, Lora, SamplingSettings, parse_cache, parse_lora
 from ..errors import InputError
 from ..weights.find import ModelPaths, files_below, named_folder
 
@@ -39,7 +39,7 @@ def engine_of(options: argparse.Namespace) -> EngineOptions:
     folder = options.models or named_folder()
     loras = tuple(_found(parse_lora(text), folder) for text in options.lora)
     attention = _KERNELS.get(options.attention, options.attention)
-    return EngineOptions(loras, attention, options.offload, options.compile)
+    return EngineOptions(loras, attention, options.offload, options.compile, parse_cache(options.cache))
 
 
 def with_preset(options: argparse.Namespace, engine: EngineOptions, models: ModelPaths) -> tuple[EngineOptions, str]:

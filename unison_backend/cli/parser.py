@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import __version__
 from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, SEED, SHIFT, STEPS
 from ..demo.set import CFG as DEMO_CFG
-from ..engine.settings import ATTENTIONS, OFFLOADS, PRESETS
+from ..engine.settings import ATTENTIONS, EASY_THRESHOLD, OFFLOADS, PRESETS
 from ..plan.controls import CONTROLS, MAP
 from ..plan.length import LENGTHS
 from ..plan.plan import MAIN, WHOLE_FRAME
@@ -129,6 +129,12 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         choices=OFFLOADS,
         default="none",
         help="what leaves the device while it is idle: transformer and VAE (model), each block (group)",
+    )
+    group.add_argument(
+        "--cache",
+        metavar="easy[:THRESHOLD]",
+        help="leave out steps that can be told from the last one; approximate, more so the higher the threshold "
+        f"(default: {EASY_THRESHOLD:g})",
     )
     group.add_argument("--compile", action="store_true", help="torch.compile of the transformer's blocks")
 

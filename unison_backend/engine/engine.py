@@ -18,6 +18,7 @@ from torch import Tensor
 from ..conditioning.padding import collapse, live_rows, rows_needed
 from ..progress import Cancel, Progress, check, never, silent
 from ..sources.prepare import Sources
+from .easy_cache import EasyCache
 from .room import fits_twice
 from .settings import PLAIN, REFERENCE, EngineOptions, SamplingSettings
 from .unipc import TRAIN_TIMESTEPS, flow_sigmas, integer_time, sample_unipc
@@ -58,6 +59,7 @@ class Engine:
         config = vae.config
         self._mean = torch.tensor(config.latents_mean, device=device).view(1, -1, 1, 1, 1)
         self._std = torch.tensor(config.latents_std, device=device).view(1, -1, 1, 1, 1)
+        self.steps_computed = 0  # by the last run with a cache
         self._grey: dict[tuple[int, ...], Tensor] = {}
 
     @classmethod
@@ -131,7 +133,9 @@ class Engine:
             control = context.to(self.device, self.dtype)
             strength = control.new_full((len(self.transformer.config.vace_layers),), settings.vace_strength)
 
-            def denoise(x: Tensor, sigma: float) -> Tensor:
+            cache = EasyCache(self.options.cache, settings.steps)
+
+            def guided(x: Tensor, sigma: float) -> Tensor:
                 velocities: list[Tensor] = []
                 for batch in batches:
                     check(cancel, "sampling")
@@ -140,6 +144,13 @@ class Engine:
                 velocity = velocities[0]
                 if len(velocities) == 2:
                     velocity = velocities[1] + settings.cfg * (velocities[0] - velocities[1])
+                return velocity
+
+            def denoise(x: Tensor, sigma: float) -> Tensor:
+                if not self.options.cache:
+                    return x - sigma * guided(x, sigma)
+                velocity = cache(x, lambda: guided(x, sigma))
+                self.steps_computed = cache.computed
                 return x - sigma * velocity
 
             def stepped(step: int, *_: Any) -> None:

@@ -38,6 +38,8 @@ REFERENCE = SamplingSettings()
 ATTENTIONS = ("auto", "sdpa", "flash", "sage")
 OFFLOADS = ("none", "model", "group")
 MOST_STRENGTH = 10.0
+EASY = "easy"
+EASY_THRESHOLD = 0.05  # the authors' for Wan 2.1
 
 
 class Lora(NamedTuple):
@@ -64,18 +66,37 @@ def parse_lora(text: str) -> Lora:
     return Lora(Path(file), strength)
 
 
+def parse_cache(text: str | None) -> float:
+    """`easy` or `easy:THRESHOLD` as the threshold; 0 for None, which is no cache.
+
+    Raises InputError for anything else and for thresholds that are not above 0 to 1.
+    """
+    if text is None:
+        return 0.0
+    name, colon, last = text.partition(":")
+    try:
+        threshold = float(last) if colon else EASY_THRESHOLD
+    except ValueError:
+        threshold = math.nan
+    if name != EASY or not 0 < threshold <= 1:
+        raise InputError(f"--cache is {text!r}; it is easy or easy:THRESHOLD, above 0 to 1 (easy:{EASY_THRESHOLD:g})")
+    return threshold
+
+
 @dataclass(frozen=True)
 class EngineOptions:
-    """How the engine is loaded and computes; none of it changes what is asked for, LoRA excepted.
+    """How the engine is loaded and computes. LoRA, cache and the kernel "sage" change what comes out.
 
     attention: the kernel of self attention. offload: "model" has transformer and VAE on the device only while each
-    works, "group" one block of the transformer at a time. compile: torch.compile of the repeated blocks.
+    works, "group" one block of the transformer at a time. compile: torch.compile of the repeated blocks. cache:
+    EasyCache's threshold, 0 for none.
     """
 
     loras: tuple[Lora, ...] = ()
     attention: str = "auto"
     offload: str = "none"
     compile: bool = False
+    cache: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, known in (
