@@ -97,6 +97,7 @@ def name_of(job: Job, setup: Setup) -> str:
         "given": given,
         "models": [_identity(path) for path in _models(setup)],
         "loras": [(*(_identity(lora.path) or ()), lora.strength) for lora in setup.engine.loras],
+        "engine": [setup.engine.attention, setup.engine.cache],
         **values,
     }
     text = json.dumps(known, sort_keys=True, ensure_ascii=True)

@@ -14,6 +14,7 @@ from unison_backend.batch.batch import run_batch
 from unison_backend.batch.job import Job, Setup, name_of
 from unison_backend.batch.lines import read_jobs
 from unison_backend.batch.log import Log, Row, locked
+from unison_backend.engine.settings import EngineOptions, Lora
 from unison_backend.errors import Cancelled, InputError
 from unison_backend.plan.prompt import Prompt
 from unison_backend.progress import never, silent
@@ -181,6 +182,21 @@ def test_the_name_says_all_that_makes_the_result(change, tmp_path):
     job = Job(number=1, prompt=Prompt(("a star",)))
     assert name_of(job, setup) == name_of(replace(job, number=5), setup)
     assert name_of(job, setup) != name_of(replace(job, **change), setup)
+
+
+def test_the_name_says_what_the_engine_changes(tmp_path):
+    setup = Setup(tmp_path, ModelPaths(), device="cpu")
+    job = Job(number=1, prompt=Prompt(("a star",)))
+    lora = tmp_path / "style.safetensors"
+    lora.write_bytes(b"12345678")
+    others = [
+        EngineOptions(loras=(Lora(lora, 0.5),)),
+        EngineOptions(loras=(Lora(lora, 0.7),)),
+        EngineOptions(cache=0.1),
+    ]
+    names = {name_of(job, replace(setup, engine=engine)) for engine in (EngineOptions(), *others)}
+    assert len(names) == 4
+    assert name_of(job, replace(setup, engine=EngineOptions(offload="model"))) in names
 
 
 def test_the_name_is_of_the_files_contents(tmp_path):
