@@ -12,10 +12,12 @@ from typing import Any
 from torch import nn
 
 from ..unison_backend.demo.world.known import unknown_notice
+from ..unison_backend.media.from_tensors import TensorMedia
 from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.prompt import Prompt
 from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.base import PlanResult
+from ..unison_backend.planner.by_pixels import with_seen_mask
 from ..unison_backend.planner.rules.plan import RulesPlanner
 from ..unison_backend.progress import Cancel, Progress
 from ..unison_backend.weights.needs import NEEDS
@@ -62,6 +64,17 @@ class PlannerModel:
     def name(self) -> str:
         """Who plans, in one word."""
         return "qwen" if self.plans else "rules"
+
+    def plan_with(
+        self, prompt: Prompt, media: TensorMedia, make: Make, progress: Progress, cancel: Cancel
+    ) -> PlanResult:
+        """The same, with the mask that its pixels show where the words leave it open. Raises PlanError, Cancelled."""
+        return with_seen_mask(
+            self.plan(prompt, make, progress, cancel),
+            prompt,
+            lambda marked: self.plan(marked, make, progress, cancel),
+            lambda index: media.is_black_and_white(index, cancel),
+        )
 
     def plan(self, prompt: Prompt, make: Make, progress: Progress, cancel: Cancel) -> PlanResult:
         """Plan and features of `prompt`. Raises PlanError, Cancelled."""

@@ -164,7 +164,7 @@ class UnisonPlanner(io.ComfyNode):
         with host.interruptible():
             make: Make = "made" if output == "auto" and force_plan else output
             with recording() as trace:
-                result = planner.plan(prompt, make, host.progress_bar(), host.cancelled)
+                result = planner.plan_with(prompt, media, make, host.progress_bar(), host.cancelled)
             notices = (*found.notices, *planner.notices(result.plan))
             bound = BoundPlan.of(result, media, planner.name, notices)
             settings = AnswerSettings(max_new_tokens, temperature, answer_seed)

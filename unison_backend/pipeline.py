@@ -158,6 +158,7 @@ def make_plan(
     how much of a source video is made.
     Raises PlanError, PromptError, InputError, MediaError, Cancelled.
     """
+    from .planner.by_pixels import with_seen_mask
     from .planner.rules.plan import RulesPlanner
 
     settings, given = settings or {}, given or GivenSources()
@@ -170,6 +171,13 @@ def make_plan(
     _ = media.infos
     planner = planner or RulesPlanner()
     result = planner.plan(prompt, make=make, progress=progress, cancel=cancel)
+    if given.mask is None and given.mask_phrase is None and "mask" not in settings:
+        result = with_seen_mask(
+            result,
+            prompt,
+            lambda marked: planner.plan(marked, make=make, progress=progress, cancel=cancel),
+            lambda index: media.is_black_and_white(index, cancel),
+        )
     if (wanted := _made_of_control(given, result)) and make == "auto" and "output" not in settings:
         result = planner.plan(prompt, make=wanted, progress=progress, cancel=cancel)
         why = Reason("output", f"the control file is a {wanted}, so a {wanted} is made", is_warning=True)

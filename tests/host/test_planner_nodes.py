@@ -46,6 +46,27 @@ def test_media_that_are_not_named_stand_in_front_and_a_mask_behind(host):
     assert shown["media"] == ["image1", "mask1"]
 
 
+def test_a_picture_that_holds_black_and_white_only_is_the_mask_that_no_word_names(host):
+    def media(graph):
+        half = graph.node("ImageBatch", image1=image(graph, 0), image2=image(graph, 0xFFFFFF))
+        return {"image1": image(graph, 0x804020), "video1": half}
+
+    shown = card(host, "Make the car red <image1> <video1>", media)
+    assert shown["mask"] is None  # a video is no mask of a picture
+
+    def stills(graph):
+        mask = graph.node("SolidMask", value=1.0, width=32, height=64)
+        black = graph.node("SolidMask", value=0.0, width=64, height=64)
+        both = graph.node("MaskComposite", destination=black, source=mask, x=0, y=0, operation="add")
+        return {"image1": image(graph, 0x804020), "image2": graph.node("MaskToImage", mask=both)}
+
+    shown = card(host, "Make the car in <image1> red <image2>", stills)
+    assert (shown["task"], shown["source"], shown["mask"], shown["media"]) == (
+        "image_editing", 0, 1, ["image1", "image2"]
+    )  # fmt: skip
+    assert any("image2" in notice and "black and white only" in notice for notice in shown["notices"])
+
+
 def test_a_named_socket_stands_where_it_is_named(host):
     shown = card(
         host, "Create a picture of the man in <image2> wearing the hat of <image1>.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..plan.geometry import MediaInfo
 from ..plan.names import name_of
 from ..plan.prompt import Medium
-from ..progress import Cancel
+from ..progress import Cancel, never
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +38,13 @@ class FileMedia:
         if info is None:
             raise ValueError(f"{self.label(index)} has no file")
         return info
+
+    def is_black_and_white(self, index: int, cancel: Cancel = never) -> bool:
+        """Whether a medium's file holds black and white only; False for a pad without a file."""
+        from .black_and_white import is_file_black_and_white
+
+        info = self._probed[index]
+        return info is not None and is_file_black_and_white(self.path(index), info.kind, info.num_frames, cancel)
 
     def path(self, index: int) -> Path:
         return Path(self.media[index].path or "")

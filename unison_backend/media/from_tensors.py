@@ -13,7 +13,8 @@ from torch import Tensor
 from ..errors import MediaError
 from ..plan.geometry import MediaInfo
 from ..plan.prompt import Prompt
-from ..progress import Cancel, check
+from ..progress import Cancel, check, never
+from .black_and_white import frames_to_look_at, is_black_and_white
 from .kinds import MAX_MEDIA_SIDE
 
 # Frames at ascending indices, [H, W, 3] float32 0..1 each.
@@ -127,6 +128,14 @@ class TensorMedia:
 
     def label(self, index: int) -> str:
         return self._labels[index]
+
+    def is_black_and_white(self, index: int, cancel: Cancel = never) -> bool:
+        """Whether a medium holds black and white only."""
+        info = self.info(index)
+        if info.kind == "image":
+            return is_black_and_white([self.picture(index).numpy()])
+        frames = self.frames(index, frames_to_look_at(info.num_frames), cancel)
+        return is_black_and_white([frame.numpy() for frame in frames])
 
     def sound(self, index: int) -> Any:
         """A video's sound as it was given, None without any."""

@@ -200,16 +200,20 @@ def _check_media(plan: Plan) -> None:
     _check_index(plan, "mask", plan.mask, "image" if plan.output == "image" else None)
     for frame in plan.frames:
         _check_index(plan, "frames", frame.medium, None)
-    pictures = {i for i, kind in enumerate(plan.media) if kind == "image"}
-    for reference in plan.references:
-        if type(reference) is not int or reference not in pictures:
-            _check_index(plan, "references", reference, "image")
+    _check_references(plan)
     roles = [i for i in (plan.mask, plan.source) if i is not None]
     roles += [frame.medium for frame in plan.frames] + list(plan.references)
     if len(set(roles)) != len(roles):
         raise PlanError("media", tuple(roles), "one role for each medium")
     if plan.control is not None and plan.control_medium is None:
         raise PlanError("control", plan.control, f"a control {plan.output} without another role among the media")
+
+
+def _check_references(plan: Plan) -> None:
+    pictures = {i for i, kind in enumerate(plan.media) if kind == "image"}
+    for reference in plan.references:
+        if type(reference) is not int or reference not in pictures:
+            _check_index(plan, "references", reference, "image")
 
 
 def _check_index(plan: Plan, field: str, index: int | None, kind: str | None) -> None:

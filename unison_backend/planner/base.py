@@ -30,13 +30,15 @@ class PlanResult:
     """A plan, and what there is to say about it.
 
     features: [1, S, D] for the projector, from planners that are models. reading: how the rules took the words.
-    notices: what a person has to know about this plan.
+    notices: what a person has to know about this plan. open_masks: media that may be the mask for all that the words
+    say (`planner.by_pixels`).
     """
 
     plan: Plan
     features: Tensor | None = None
     reading: Reading | None = None
     notices: tuple[Reason, ...] = ()
+    open_masks: tuple[int, ...] = ()
 
 
 class Planner(Protocol):

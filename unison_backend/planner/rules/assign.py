@@ -21,6 +21,7 @@ from .targets import target
 from .text import Text
 
 _ENDS: tuple[Place, ...] = ("first", "last")
+_FIRM = 0.9  # so sure is a reading of words that say which medium is the mask
 _TOLD_APART = 32  # media of an instruction whose surroundings are read to find the one that is changed
 
 
@@ -186,13 +187,28 @@ def said_mask(text: Text, language: Language, intent: Intent) -> Roles | None:
     if len(text.kinds) < 2:
         return None
     said = roles.said_mask(text, language)
-    index = mask_of(text.words, len(text.kinds), said) if intent == "edit" else said
+    index = mask_of(text.words, len(text.kinds), said)[0] if intent == "edit" else said
     if index is None:
         return None
     rest = [i for i in range(len(text.kinds)) if i != index]
     kind = "video" if text.kinds[index] == "video" or any(text.kinds[i] == "video" for i in rest) else "image"
     fitting = [i for i in rest if text.kinds[i] == kind]
     return _with_mask(index, _source(fitting, text, language), text, language) if fitting else None
+
+
+def open_masks(text: Text, language: Language) -> tuple[int, ...]:
+    """Of the two media of an edit those that may be its mask for all that the words say: their pixels tell.
+
+    None where the words say firmly which one is; one that lends its look ("the logo of <pad>") is none.
+    """
+    if len(text.kinds) != 2:
+        return ()
+    index, sure = mask_of(text.words, 2, roles.said_mask(text, language))
+    if index is not None and sure >= _FIRM:
+        return ()
+    places = {i: p for p, i in text.pads}
+    fitting = (mask for mask, _ in mask_edits(text.kinds, (0,)) + mask_edits(text.kinds, (1,)))
+    return tuple(i for i in fitting if i in places and not _is_called("origin", places[i], text, language))
 
 
 def _with_mask(mask: int, source: int, text: Text, language: Language, also: Sequence[int] = ()) -> Roles:

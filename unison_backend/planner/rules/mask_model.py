@@ -6,6 +6,7 @@ tells it from the other media.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -101,16 +102,17 @@ def _pieces(word: str) -> Iterator[str]:
             yield word[start : start + size]
 
 
-def mask_of(text: str, count: int, said: int | None) -> int | None:
-    """Which of `count` media the words make the mask; None when they make none of them one.
+def mask_of(text: str, count: int, said: int | None) -> tuple[int | None, float]:
+    """Which of `count` media the words make the mask (None: none of them), and how sure that is (0..1).
 
     said: the one that a rule reads as the mask.
     """
     scores = mask_model().scores(features(text, said))
     open_ = {name: scores[name] for name in possible(count)}
     best = max(open_, key=lambda name: open_[name])
-    judge("which medium is the mask", "none" if best == NONE else f"medium {best}", open_)
-    return None if best == NONE else int(best)
+    sure = 1 / sum(math.exp(score - open_[best]) for score in open_.values())
+    judge("which medium is the mask", "none" if best == NONE else f"medium {best}", sure)
+    return None if best == NONE else int(best), sure
 
 
 def keeps(text: str, kinds: Sequence[str]) -> bool:

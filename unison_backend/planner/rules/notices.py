@@ -27,10 +27,7 @@ def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Ite
             "of several pictures are guessed; English and Chinese are read whole",
             is_warning=True,
         )
-    if len(text.kinds) > MOST_MEDIA:
-        yield Reason("media", f"of {len(text.kinds)} media the words around the first {MOST_MEDIA} are read", True)
-    for typed, taken in text.corrections:
-        yield Reason("spelling", f"{typed!r} is read as {taken!r}")
+    yield from _reading(text)
     if reading.sure < _DOUBTFUL and reading.other is not None:
         yield Reason(
             "reading",
@@ -54,3 +51,11 @@ def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Ite
         size_taken=made.width is not None or made.borders is not None,
         length_taken=made.num_frames is not None,
     )
+
+
+def _reading(text: Text) -> Iterator[Reason]:
+    """What of the text was not read as it stands."""
+    if len(text.kinds) > MOST_MEDIA:
+        yield Reason("media", f"of {len(text.kinds)} media the words around the first {MOST_MEDIA} are read", True)
+    for typed, taken in text.corrections:
+        yield Reason("spelling", f"{typed!r} is read as {taken!r}")

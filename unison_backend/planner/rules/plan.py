@@ -18,7 +18,7 @@ from ...plan.tasks import Make, Output
 from ...progress import Cancel, Progress, never, silent
 from ..base import PlanResult
 from . import measures
-from .assign import Roles, assigned, masked, said_mask, says_frames
+from .assign import Roles, assigned, masked, open_masks, said_mask, says_frames
 from .intent_model import INTENTS, Intent, Reading, intent_model, possible
 from .language import Language
 from .notices import notices
@@ -66,7 +66,8 @@ def planned(prompt: Prompt, make: Make = "auto") -> PlanResult:
         return PlanResult(made, reading=reading)
     made = _plan_of(found, prompt, text, language)
     check_masks(made, prompt.masks)
-    return PlanResult(made, reading=reading, notices=tuple(notices(reading, made, text, language)))
+    open_ = open_masks(text, language) if reading.intent == "edit" and not prompt.masks else ()
+    return PlanResult(made, reading=reading, notices=tuple(notices(reading, made, text, language)), open_masks=open_)
 
 
 def _article(output: Output) -> str:
