@@ -10,14 +10,16 @@ from torch.nn import functional
 from ..plan import geometry
 
 
-def cover(image: Tensor, width: int, height: int) -> Tensor:
+def cover(image: Tensor, width: int, height: int, shape: tuple[int, int] | None = None) -> Tensor:
     """[H, W, C] scaled to cover width x height (bicubic, antialiased) and cropped at the centre, in 0..1.
 
-    An image of that size already is returned as it is, to the bit. Reference: preprocessor.py, resize and crop.
+    shape: width and height of what the image belongs to, whole: it is stretched to that aspect. An image of the
+    wanted size already is returned as it is, to the bit. Reference: preprocessor.py, resize and crop.
     """
     if image.shape[:2] == (height, width):
         return image
-    scaled_width, scaled_height, left, top = geometry.cover(image.shape[1], image.shape[0], width, height)
+    own = shape or (image.shape[1], image.shape[0])
+    scaled_width, scaled_height, left, top = geometry.cover(*own, width, height)
     pixels = rearrange(image, "h w c -> 1 c h w")
     scaled = functional.interpolate(pixels, (scaled_height, scaled_width), mode="bicubic", antialias=True).clamp(0, 1)
     return rearrange(scaled[..., top : top + height, left : left + width], "1 c h w -> h w c")

@@ -20,6 +20,8 @@ FRAME_MULTIPLE = 4
 # Latent tokens that VACE allows a clip, by picture area; any other area gets a twelfth of it (reference: module.py).
 TOKEN_BUDGETS = {1280 * 720: 75600, 832 * 480: 32760}
 OTHER_AREAS_PER_TOKEN = 12
+# Share by which the aspects of two pictures of one thing may differ.
+SAME_ASPECT = Fraction(1, 40)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ def cover(width: int, height: int, out_width: int, out_height: int) -> tuple[int
     scaled_width = max(out_width, round(width * scale))
     scaled_height = max(out_height, round(height * scale))
     return scaled_width, scaled_height, (scaled_width - out_width) // 2, (scaled_height - out_height) // 2
+
+
+def is_same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes (width, height) have one aspect, but for the rounding of their sides."""
+    return abs(Fraction(one[0] * other[1], one[1] * other[0]) - 1) <= SAME_ASPECT
 
 
 def cut_words(info: MediaInfo, size: tuple[int, int]) -> str:

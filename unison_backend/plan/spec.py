@@ -86,7 +86,7 @@ def resolve(
     said = _Said(plan, tuple(media), limits, fps or plan.fps, tuple(labels), length)
     if not plan.task.is_generation:
         return GenerationSpec(plan.task, reasons=tuple(said.conversions()))
-    decider = _deciding_medium(plan)
+    decider = deciding_medium(plan)
     info = said.info(decider)
     if decider is None:
         made = _free(said)
@@ -138,7 +138,7 @@ def _of_roles(said: _Said) -> Reasons:
     return (*unused, Reason("target", told))
 
 
-def _deciding_medium(plan: Plan) -> int | None:
+def deciding_medium(plan: Plan) -> int | None:
     """The medium whose shape the output takes: edit source, control input, or frame picture."""
     if plan.source is not None:
         return plan.source

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ..errors import InputError, UnsupportedError
 from ..media.resize import cover, letterbox_on_white
-from ..plan.geometry import MediaInfo
+from ..plan.geometry import MediaInfo, cut_words, is_same_aspect
 from ..plan.names import name_of
 from ..plan.plan import WHOLE_FRAME, Plan, is_whole_frame
 from ..plan.restyle import RESTYLE_BY, RESTYLE_ELSE
-from ..plan.spec import GenerationSpec
+from ..plan.spec import GenerationSpec, deciding_medium
 from ..progress import Cancel, Progress, check, never, silent
 from . import masks
 from .masks import MASK_THRESHOLD, MaskOptions
@@ -233,6 +233,8 @@ class _Preparation:
     def control_video(self, source: int | None = None) -> Tensor:
         """The control medium as a map; beside an edit source it follows that one's times."""
         medium = _known(self.plan.control_medium)
+        if source is not None:
+            self._say_cut(medium, self._shape_of(source))
         footage = self._clip(medium, like=source)
         if self.plan.control in (None, "map") or self.annotators.make_map is None:
             return footage
@@ -250,8 +252,10 @@ class _Preparation:
         """Both with the plan's pictures at their places, kept as they are (reference: frameref, and composition)."""
         video, mask = video.clone(), mask.clone()
         count, height, width = self.shape
+        deciding = _known(deciding_medium(self.plan))
         for frame in self.plan.frames:
             index = place_index(frame.place, count)
+            self._say_cut(frame.medium, self._shape_of(deciding))
             video[index] = cover(self.media.picture(frame.medium), width, height)
             mask[index] = 0
         return video, mask
@@ -270,12 +274,40 @@ class _Preparation:
         info = self.media.info(index)
         if info.kind == "image":
             sides = None if self.plan.borders is None else self.plan.borders.pixels(info.width, info.height)
-            still = self._fitted(self.media.picture(index, as_mask=True), sides, ground=0.0).amax(-1)
-            return still.expand(count, height, width)
-        frames = self._aligned_frames(index, source)
+            picture = self.media.picture(index, as_mask=True)
+            if sides is not None:
+                return self._fitted(picture, sides, ground=0.0).amax(-1).expand(count, height, width)
+            whole = self._stretched(index, source)
+            return cover(picture, width, height, whole).amax(-1).expand(count, height, width)
+        frames = self._aligned_frames(index, source, whole=self._stretched(index, source))
         if info.num_frames < self.media.info(source).num_frames:
             self.notices.append(f"the mask {self.media.label(index)} is shorter than its video: its last frame is held")
         return torch.stack([frame.amax(-1) for frame in frames])
+
+    def _shape_of(self, index: int) -> tuple[int, int]:
+        info = self.media.info(index)
+        return info.width, info.height
+
+    def _stretched(self, mask: int, source: int) -> tuple[int, int]:
+        """The source's shape, which its mask is brought to whole; what that bends is said."""
+        own, whole = self._shape_of(mask), self._shape_of(source)
+        if not is_same_aspect(own, whole):
+            name = self.media.label(source)
+            self.notices.append(
+                f"the mask {self.media.label(mask)} is {own[0]}x{own[1]} and {name} is {whole[0]}x{whole[1]}: it "
+                f"counts as a squeezed mask of all of {name} and is stretched"
+            )
+        return whole
+
+    def _say_cut(self, index: int, deciding: tuple[int, int]) -> None:
+        """What is cut off a medium that has another shape than the one which decides the result's."""
+        info = self.media.info(index)
+        words = cut_words(info, (self.shape[2], self.shape[1]))
+        if words and not is_same_aspect((info.width, info.height), deciding):
+            self.notices.append(
+                f"{self.media.label(index)} is {info.width}x{info.height} and the result "
+                f"{self.shape[2]}x{self.shape[1]}{words}"
+            )
 
     def _clip(self, index: int, like: int | None = None, sides: Sides | None = None) -> Tensor:
         """A medium as [T, H, W, 3] at final size: the frames that `spec` picked of a video, or a still.
@@ -295,15 +327,24 @@ class _Preparation:
         _, height, width = self.shape
         return cover(picture if sides is None else on_canvas(picture, sides, ground), width, height)
 
-    def _aligned_frames(self, index: int, source: int, sides: Sides | None = None) -> Iterator[Tensor]:
-        """The video's frame at final size for each frame that `spec` picked of `source`; each is decoded once."""
+    def _aligned_frames(
+        self, index: int, source: int, sides: Sides | None = None, whole: tuple[int, int] | None = None
+    ) -> Iterator[Tensor]:
+        """The video's frame at final size for each frame that `spec` picked of `source`; each is decoded once.
+
+        whole: the shape that each is stretched to.
+        """
         wanted = aligned(self.media.info(source), self.media.info(index), self.spec.source_frames)
         decoded = self.media.frames(index, sorted(set(wanted)), self.cancel)
         current, shown = -1, torch.empty(0)
         for number in wanted:
             check(self.cancel, "source preparation")
             if number != current:
-                current, shown = number, self._fitted(next(decoded), sides)
+                frame = next(decoded)
+                current = number
+                shown = (
+                    self._fitted(frame, sides) if whole is None else cover(frame, self.shape[2], self.shape[1], whole)
+                )
             yield shown
 
 

@@ -368,3 +368,44 @@ def test_a_grey_clip_is_encoded_once():
     sources = Sources(torch.full((1, 1, 1, 1), GREY).expand(5, 16, 16, 3), torch.ones(1, 1, 1).expand(5, 16, 16))
     encode_context(sources, lambda clip: calls.append(1) or plain_encode(clip))
     assert len(calls) == 1
+
+
+def quarter(height, width):
+    """White in the upper quarter."""
+    mask = torch.zeros(height, width, 3)
+    mask[: height // 4] = 1
+    return mask
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 32), (64, 192), (640, 640)])
+@pytest.mark.parametrize("moving", [False, True])
+def test_a_squeezed_mask_marks_what_it_marked(shape, moving):
+    """The whole mask belongs to the whole source, whatever its aspect, and that is said."""
+    mask = quarter(*shape)
+    source, tokens = noise(64, 96, 3), "<BOEDIT>1,0<EOEDIT><CFI>"
+    if moving:
+        source, mask, tokens = noise(5, 64, 96, 3), mask.expand(5, *mask.shape), "<BOEDIT>1,0<EOEDIT><CFV>"
+    sources = made(tokens, source, mask)
+    marked = sources.mask[0] > 0.5
+    assert marked[:15].all() and not marked[17:].any()
+    (notice,) = sources.notices
+    assert f"the mask drawn 1 is {shape[1]}x{shape[0]} and drawn 0 is 96x64" in notice and "stretched" in notice
+
+
+def test_a_mask_of_the_same_shape_is_cut_as_its_source():
+    """The source's shape is no multiple of 16: both lose the same."""
+    sources = made("<BOEDIT>1,0<EOEDIT><CFI>", noise(100, 150, 3), quarter(200, 300))
+    assert sources.notices == () and sources.mask.shape[1:] == sources.video.shape[1:3]
+    rows = (sources.mask[0] > 0.5).any(1).sum()
+    assert abs(int(rows) - sources.mask.shape[1] / 4) <= 1
+
+
+def test_what_is_cut_off_a_frame_or_a_map_is_said():
+    last = made("<BOFIDX>0<EOFIDX><CFV>", noise(64, 96, 3))
+    assert last.notices == ()
+    plan = Plan(Task.IMAGE_TO_VIDEO, num_frames=5, frames=(Frame(0, "first"), Frame(1, "last")), media=(IMAGE, IMAGE))
+    media = Drawn(noise(64, 96, 3), noise(64, 64, 3))
+    (notice,) = prepare(plan, resolve(plan, media.infos), media).notices
+    assert "drawn 1 is 64x64 and the result 96x64, 33 % of its height is cut" in notice
+    sources = made("<BOEDIT>1,0<EOEDIT><CTRL><CFI>", noise(64, 96, 3), quarter(64, 96), noise(64, 64, 3))
+    assert sources.notices == ("drawn 2 is 64x64 and the result 96x64, 33 % of its height is cut",)
