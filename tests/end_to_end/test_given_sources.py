@@ -39,6 +39,32 @@ def test_a_given_mask_makes_an_edit_of_anything(unison, pictures):
         assert (plan["task"], plan["source"], plan["mask"], plan["references"]) == ("image_editing", 0, 1, [])
 
 
+def test_a_mask_is_turned_round(unison, pictures, tmp_path):
+    words = (f"Make the square green ###{pictures['a']}###.", "--mask", pictures["mask"])
+    assert [planned(unison, *words, *options)["mask_keeps"] for options in ((), ("--mask-invert",))] == [False, True]
+    shown = []
+    for number, options in enumerate(((), ("--mask-invert",))):
+        kept = tmp_path / f"kept{number}"
+        status, _, errors = unison("run", *words, *options, "--out", tmp_path / "o.png", "--keep-sources", kept, *STEPS)
+        assert status == 0, errors
+        shown.append(np.asarray(Image.open(kept / "mask_0001.png"))[..., 0] > 127)
+    assert (shown[0] != shown[1]).all()
+    status, _, errors = unison("plan", "Create a picture of a dog.", "--mask-invert")
+    assert status == 2 and "nothing is edited here" in errors
+
+
+def test_the_alpha_of_the_picture_itself_is_a_mask(unison, pictures, tmp_path):
+    pixels = np.asarray(Image.open(pictures["a"]).convert("RGBA")).copy()
+    pixels[18:42, 28:52, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "hole.png")
+    words = (f"Make the square green ###{pictures['a']}###.", "--mask", tmp_path / "hole.png")
+    kept = tmp_path / "kept"
+    status, _, errors = unison("run", *words, "--out", tmp_path / "o.png", "--keep-sources", kept, *STEPS)
+    assert status == 0 and "hole.png (--mask) is the picture itself with a hole" in errors
+    marked = np.asarray(Image.open(kept / "mask_0001.png"))[..., 0] > 127
+    assert marked[18:42, 28:52].all() and marked.sum() == 24 * 24
+
+
 def test_a_phrase_takes_the_place_of_a_mask(unison, pictures):
     plan = planned(unison, f"Make it green ###{pictures['a']}###.", "--mask-phrase", "yellow square")
     assert (plan["target"], plan["mask"], plan["source"]) == ("yellow square", None, 0)

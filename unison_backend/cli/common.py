@@ -67,6 +67,7 @@ def given_sources(options: argparse.Namespace) -> GivenSources:
         references=tuple(options.reference),
         first_frame=options.first_frame,
         last_frame=options.last_frame,
+        mask_invert=options.mask_invert,
         outpaint=None if options.outpaint is None else parse_borders(options.outpaint),
     )
 

@@ -64,6 +64,14 @@ class FileMedia:
 
         return torch.from_numpy(load_image(self.path(index), as_mask=as_mask))
 
+    def with_alpha(self, index: int) -> Tensor | None:
+        import torch
+
+        from .pictures import load_with_alpha
+
+        pixels = load_with_alpha(self.path(index))
+        return None if pixels is None else torch.from_numpy(pixels)
+
     def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
         import torch
 

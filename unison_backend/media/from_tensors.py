@@ -148,6 +148,12 @@ class TensorMedia:
             raise MediaError(f"{self.label(index)} is a video where a picture is needed")
         return on_background(item.pixels, 0.0 if as_mask else 1.0)
 
+    def with_alpha(self, index: int) -> Tensor | None:
+        item = self._items[index]
+        if not isinstance(item, Still) or item.pixels.shape[-1] != 4:
+            return None
+        return item.pixels.detach().to("cpu", torch.float32).clamp(0, 1)
+
     def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
         item = self._items[index]
         if not isinstance(item, Footage):

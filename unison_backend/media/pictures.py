@@ -112,6 +112,18 @@ def load_image(path: Path, *, as_mask: bool = False) -> Pixels:
         return pixels if image.format == "TIFF" else turn.apply(pixels)
 
 
+def load_with_alpha(path: Path) -> Pixels | None:
+    """A picture in sRGB with its alpha as float32 `[H, W, 4]` in 0..1; None for one without. Raises as `load_image`."""
+    with open_image(path) as image:
+        if not image.has_transparency_data:
+            return None
+        _, _, turn = _stored_shape(image)
+        profile = profile_of(image)
+        image.load()
+        pixels = unit_pixels(image, profile)
+        return pixels if image.format == "TIFF" else turn.apply(pixels)
+
+
 def unit_pixels(image: Image, profile: Profile = UNCHANGED) -> Pixels:
     """A decoded picture as float32 `[H, W, 3 or 4]` in 0..1, in sRGB."""
     import numpy as np

@@ -19,7 +19,10 @@ from ..plan.prompt import Medium
 
 @dataclass(frozen=True)
 class GivenSources:
-    """What the person gave by name. control is "map" or a kind of map to make from `control_file`."""
+    """What the person gave by name. control is "map" or a kind of map to make from `control_file`.
+
+    mask_invert: the mask is turned round, whether it is given or found.
+    """
 
     mask: Path | None = None
     mask_phrase: str | None = None
@@ -29,6 +32,7 @@ class GivenSources:
     first_frame: Path | None = None
     last_frame: Path | None = None
     outpaint: Borders | None = None
+    mask_invert: bool = False
 
     def __post_init__(self) -> None:
         if self.control not in CONTROLS:
@@ -48,6 +52,12 @@ def put(plan: Plan, media: FileMedia, given: GivenSources) -> tuple[Plan, FileMe
         values["references"] = (*kept, *(_add(files, path, "--reference") for path in given.references))
     if given.first_frame or given.last_frame:
         values |= {"frames": _frames(plan, files, given), "output": "video"}
+    if given.mask_invert:
+        if values.get("source", plan.source) is None:
+            raise InputError(
+                "--mask-invert turns a mask round, but nothing is edited here: give --mask or --mask-phrase"
+            )
+        values["mask_keeps"] = not plan.mask_keeps
     found = FileMedia(files)
     kinds = tuple(medium.kind for medium in found.media)
     with naming(found.labels):

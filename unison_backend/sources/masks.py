@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # VACE splits a video at this mask value (reference: wan_vace.py); softer values only reach the mask channels.
 MASK_THRESHOLD = 0.5
 MAX_GROW, MAX_BLUR = 1024, 256
+# Of a mask picture with alpha: what counts as opaque, as black, and as the colours of its source (JPEG bends them).
+OPAQUE, BLACK, SAME_COLOURS = 0.98, 0.1, 0.03
 # Of the composite that ends an edit: pixels that hide the seam, few beside anything that is edited.
 FEATHER, MAX_FEATHER = 4, 256
 
@@ -87,6 +89,25 @@ def _changed_frame(mask: Tensor, options: MaskOptions) -> Tensor:
     if options.blur:
         values = ndimage.gaussian_filter(values.astype(np.float32), options.blur, mode="nearest")
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).clamp(0, 1)
+
+
+def of_alpha(picture: Tensor, source: Tensor) -> tuple[Tensor, str] | None:
+    """The mask [H, W] that the alpha of a mask picture [H, W, 4] is, and why; None where its colours are the mask.
+
+    source: [H, W, 3], the picture that the mask is for, or the first frame of a video. All in 0..1.
+    """
+    colours, alpha = picture[..., :3], picture[..., 3]
+    opaque = alpha > OPAQUE
+    if opaque.all() or not opaque.any():
+        return None
+    if float(colours[opaque].max()) < BLACK:
+        return alpha, "is black strokes on transparent: the strokes mark what changes"
+    is_white = float(colours[opaque].min()) > 1 - BLACK
+    if is_white or source.shape[:2] != alpha.shape:
+        return None
+    if float((colours - source).abs()[opaque].mean()) < SAME_COLOURS:
+        return 1 - alpha, "is the picture itself with a hole: what is transparent changes"
+    return None
 
 
 def of_frame(mask: Tensor, frame: int, count: int) -> Tensor:

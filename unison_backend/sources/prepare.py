@@ -42,6 +42,9 @@ class Media(Protocol):
     def picture(self, index: int, *, as_mask: bool = False) -> Tensor:
         """A still: [H, W, 3] float32 0..1. As a mask, transparent parts are black instead of white."""
 
+    def with_alpha(self, index: int) -> Tensor | None:
+        """A still with its alpha, [H, W, 4] float32 0..1; None for one without."""
+
     def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
         """The video's frames at ascending `indices`: [H, W, 3] float32 0..1 each."""
 
@@ -274,7 +277,7 @@ class _Preparation:
         info = self.media.info(index)
         if info.kind == "image":
             sides = None if self.plan.borders is None else self.plan.borders.pixels(info.width, info.height)
-            picture = self.media.picture(index, as_mask=True)
+            picture = self._mask_picture(source, index)
             if sides is not None:
                 return self._fitted(picture, sides, ground=0.0).amax(-1).expand(count, height, width)
             whole = self._stretched(index, source)
@@ -283,6 +286,21 @@ class _Preparation:
         if info.num_frames < self.media.info(source).num_frames:
             self.notices.append(f"the mask {self.media.label(index)} is shorter than its video: its last frame is held")
         return torch.stack([frame.amax(-1) for frame in frames])
+
+    def _mask_picture(self, source: int, index: int) -> Tensor:
+        """A mask picture, [H, W, C], white where it marks; what its alpha means is said."""
+        layered = self.media.with_alpha(index)
+        if layered is not None:
+            if self.media.info(source).kind == "image":
+                own = self.media.picture(source)
+            else:
+                own = next(self.media.frames(source, [0], self.cancel))
+            found = masks.of_alpha(layered, own)
+            if found is not None:
+                mask, told = found
+                self.notices.append(f"the mask {self.media.label(index)} {told} (--mask-invert turns it round)")
+                return mask[..., None]
+        return self.media.picture(index, as_mask=True)
 
     def _shape_of(self, index: int) -> tuple[int, int]:
         info = self.media.info(index)

@@ -49,7 +49,13 @@ class Drawn:
         return f"drawn {index}"
 
     def picture(self, index, *, as_mask=False):
-        return self.pixels[index]
+        pixels = self.pixels[index]
+        if pixels.shape[-1] == 3:
+            return pixels
+        return pixels[..., :3] * pixels[..., 3:] + (0 if as_mask else 1) * (1 - pixels[..., 3:])
+
+    def with_alpha(self, index):
+        return self.pixels[index] if self.pixels[index].shape[-1] == 4 else None
 
     def frames(self, index, indices, cancel):
         return (self.pixels[index][i] for i in indices)
@@ -409,3 +415,44 @@ def test_what_is_cut_off_a_frame_or_a_map_is_said():
     assert "drawn 1 is 64x64 and the result 96x64, 33 % of its height is cut" in notice
     sources = made("<BOEDIT>1,0<EOEDIT><CTRL><CFI>", noise(64, 96, 3), quarter(64, 96), noise(64, 64, 3))
     assert sources.notices == ("drawn 2 is 64x64 and the result 96x64, 33 % of its height is cut",)
+
+
+def with_hole(colours, alpha_inside=0.0):
+    """A picture whose middle is transparent."""
+    alpha = torch.ones(*colours.shape[:2], 1)
+    alpha[16:48, 32:64] = alpha_inside
+    return torch.cat([colours * alpha.ceil(), alpha], -1)
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_a_hole_in_the_picture_itself_is_the_mask(moving):
+    picture = noise(64, 96, 3)
+    source = picture.expand(5, 64, 96, 3) if moving else picture
+    sources = made("<BOEDIT>1,0<EOEDIT><CFV>" if moving else "<BOEDIT>1,0<EOEDIT><CFI>", source, with_hole(picture))
+    for mask in sources.mask > 0.5:
+        assert mask[16:48, 32:64].all() and mask.sum() == 32 * 32
+    (notice,) = sources.notices
+    assert "the picture itself with a hole" in notice and "--mask-invert" in notice
+
+
+def test_black_strokes_on_transparent_mark_what_changes():
+    strokes = torch.zeros(64, 96, 4)
+    strokes[4:20, 8:40, 3] = 1
+    sources = made("<BOEDIT>1,0<EOEDIT><CFI>", noise(64, 96, 3), strokes)
+    assert (sources.mask[0] > 0.5)[4:20, 8:40].all() and (sources.mask > 0.5).sum() == 16 * 32
+    assert "black strokes on transparent" in sources.notices[0]
+
+
+def test_other_masks_with_alpha_are_read_by_their_colours():
+    """White strokes on transparent, another picture with a hole, a mask that is opaque, one for a white picture."""
+    strokes = torch.ones(64, 96, 4)
+    strokes[..., 3] = 0
+    strokes[4:20, 8:40, 3] = 1
+    for source in (noise(64, 96, 3), torch.ones(64, 96, 3)):
+        sources = made("<BOEDIT>1,0<EOEDIT><CFI>", source, strokes)
+        assert (sources.mask > 0.5).sum() == 16 * 32 and sources.notices == ()
+    other = with_hole(noise(64, 96, 3, seed=5))
+    sources = made("<BOEDIT>1,0<EOEDIT><CFI>", noise(64, 96, 3), other)
+    assert not (sources.mask[0, 16:48, 32:64] > 0.5).any() and sources.notices == ()
+    opaque = torch.cat([square(64, 96, 0, 0, 16), torch.ones(64, 96, 1)], -1)
+    assert (made("<BOEDIT>1,0<EOEDIT><CFI>", noise(64, 96, 3), opaque).mask > 0.5).sum() == 256
