@@ -47,6 +47,23 @@ def source_outputs() -> list[Any]:
     ]
 
 
+def prepared_outputs() -> list[Any]:
+    """All that Prepare Sources hands on; the order is for ever."""
+    return [
+        *source_outputs(),
+        io.Image.Output(display_name="references", tooltip="On white at final size; nothing without any."),
+        io.Int.Output(display_name="width", tooltip="Pixels, a multiple of 16."),
+        io.Int.Output(display_name="height", tooltip="Pixels, a multiple of 16."),
+        io.Int.Output(display_name="num_frames", tooltip="4k + 1; 1 for a picture."),
+        io.Float.Output(display_name="fps", tooltip="Frames a second; 24 for a picture."),
+        io.Audio.Output(display_name="audio", tooltip="The source's sound where the length is kept."),
+        io.Int.Output(
+            display_name="kept_frames",
+            tooltip="How many of num_frames are the result: cut to them with ImageFromBatch.",
+        ),
+    ]
+
+
 def source_values(made: HostSources) -> list[Any]:
     """Values for `source_outputs`."""
     return [made, made.sources.video, made.sources.mask]
@@ -156,19 +173,7 @@ class UnisonPrepareSources(io.ComfyNode):
                     "whole, every frame at the video's rate.",
                 ),
             ],
-            outputs=[
-                *source_outputs(),
-                io.Image.Output(display_name="references", tooltip="On white at final size; nothing without any."),
-                io.Int.Output(display_name="width", tooltip="Pixels, a multiple of 16."),
-                io.Int.Output(display_name="height", tooltip="Pixels, a multiple of 16."),
-                io.Int.Output(display_name="num_frames", tooltip="4k + 1; 1 for a picture."),
-                io.Float.Output(display_name="fps", tooltip="Frames a second; 24 for a picture."),
-                io.Audio.Output(display_name="audio", tooltip="The source's sound where the length is kept."),
-                io.Int.Output(
-                    display_name="kept_frames",
-                    tooltip="How many of num_frames are the result: cut to them with ImageFromBatch.",
-                ),
-            ],
+            outputs=prepared_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
 
