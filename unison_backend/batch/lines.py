@@ -180,6 +180,7 @@ def _names(record: type) -> tuple[str, ...]:
 _GIVEN = {
     "mask": "mask",
     "mask_phrase": "mask_phrase",
+    "mask_invert": "mask_invert",
     "control": "control_file",
     "control_kind": "control",
     "reference": "references",
@@ -201,6 +202,7 @@ KEYS: dict[str, Callable[[str, Any, Path], Any]] = {
     "negative": _text,
     "mask": _path,
     "mask_phrase": _text,
+    "mask_invert": _truth,
     "control": _path,
     "control_kind": _text,
     "reference": _paths,

@@ -33,7 +33,7 @@ def test_every_field_of_run_can_be_said(tmp_path):
         {
             "prompt": "Make the circle red.", "settings": {"seconds": 0.5, "width": 96}, "make": "video", "length": "reference",
             "planner": "rules", "seed": 1, "steps": 2, "cfg": 1, "shift": 4.5, "negative": "blur", "mask": "m.png",
-            "mask_phrase": "circle", "control": "c.png", "control_kind": "depth", "reference": ["a.png", "b.png"],
+            "mask_phrase": "circle", "mask_invert": True, "control": "c.png", "control_kind": "depth", "reference": ["a.png", "b.png"],
             "first_frame": "f.png", "last_frame": "l.png", "outpaint": "0,0,16,0", "mask_fill": "box", "mask_grow": 2,
             "mask_blur": 1.5, "composite": False, "feather": 0, "max_new_tokens": 5, "temperature": 0.5,
         },
