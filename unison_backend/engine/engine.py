@@ -44,7 +44,8 @@ class Text(NamedTuple):
 class Engine:
     """A `WanVACETransformer3DModel` and an `AutoencoderKLWan` (diffusers ships no types for them) on one device.
 
-    collapse_padding: False attends every zero row of a text context, which costs time and gives the same.
+    transformer: None for an engine that only encodes and decodes. collapse_padding: False attends every zero row of a
+    text context, which costs time and gives the same.
     """
 
     collapse_padding = True
@@ -54,8 +55,9 @@ class Engine:
         from .setup import set_up
 
         self.transformer, self.vae, self.device, self.options = transformer, vae, device, options
-        take_text_biases(transformer)
-        set_up(transformer, device, options)
+        if transformer is not None:
+            take_text_biases(transformer)
+            set_up(transformer, device, options)
         config = vae.config
         self._mean = torch.tensor(config.latents_mean, device=device).view(1, -1, 1, 1, 1)
         self._std = torch.tensor(config.latents_std, device=device).view(1, -1, 1, 1, 1)

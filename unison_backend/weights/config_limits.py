@@ -22,6 +22,8 @@ MAX_NUMBER = 2**24
 MAX_PIXELS = 2**25
 """Of one picture in a processor's configuration (Qwen2.5-VL: 12,845,056)."""
 MAX_PATCH = 256
+MAX_VOCABULARY = 2**16
+"""Of a network whose weights have no table that long: BEiT's configuration, ZoeDepth's backbone, names one of 8,192."""
 
 _LAYERS = re.compile(r"(layers?|depths?|blocks?|stages?|experts)$|^num_.*_layers|^depth")
 _SIZES = re.compile(r"(size|sizes|dim|dims|channels|features|heads|queries|labels|levels|points|width|height|length)$")
@@ -40,7 +42,7 @@ def check_config(path: Path, config: Mapping[str, Any], shapes: Shapes) -> None:
     for name, values in _numbers(config):
         if _LAYERS.search(name) and (total := sum(abs(value) for value in values)) > count:
             raise WeightsError(f"{path}: {name} is {_short(total)}, but {held}; download it again")
-        most = max(widest, MAX_SIDE) if _SIZES.search(name) else max(widest, MAX_NUMBER)
+        most = max(widest, _most(name))
         if (value := max(values, key=abs)) and abs(value) > most:
             raise WeightsError(f"{path}: {name} is {_short(value)}, but {held}; download it again")
     _refuse_kernels(path, config)
@@ -68,6 +70,13 @@ def _numbers(content: Any, name: str = "") -> Iterator[tuple[str, list[float]]]:
     for item in items if isinstance(content, list) else ():
         if isinstance(item, (Mapping, list)):
             yield from _numbers(item, name)
+
+
+def _most(name: str) -> int:
+    """What a number may be, whatever the weights hold."""
+    if name == "vocab_size":
+        return MAX_VOCABULARY
+    return MAX_SIDE if _SIZES.search(name) else MAX_NUMBER
 
 
 def _short(value: float) -> str:

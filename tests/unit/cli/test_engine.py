@@ -18,7 +18,7 @@ CAUSVID_14B = "Wan21_CausVid_14B_T2V_lora_rank32.safetensors"
 
 def parsed(*arguments):
     command = doctor.report
-    return make_parser(command, command, command, command).parse_args(["run", "a fox", *map(str, arguments)])
+    return make_parser(*[command] * 5).parse_args(["run", "a fox", *map(str, arguments)])
 
 
 @pytest.fixture

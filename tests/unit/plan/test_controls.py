@@ -60,7 +60,7 @@ def test_a_further_kind_is_taken_everywhere() -> None:
     assert (planned.task, planned.control) == (Task.IMAGE_CONTROL, "negative")
     assert from_json(to_json(planned)) == planned
     assert GivenSources(control="negative").control == "negative"
-    options = make_parser(*[print] * 4).parse_args(
+    options = make_parser(*[print] * 5).parse_args(
         ["run", "a castle", "--control", "a.png", "--control-kind", "negative"]
     )
     assert options.control_kind == "negative"
@@ -70,7 +70,7 @@ def test_without_its_row_it_is_refused() -> None:
     with pytest.raises(PlanError, match="control is 'negative'; allowed is map, canny"):
         Plan(task=Task.IMAGE_CONTROL, control="negative", media=("image",))
     with pytest.raises(SystemExit):
-        make_parser(*[print] * 4).parse_args(["run", "a castle", "--control", "a.png", "--control-kind", "negative"])
+        make_parser(*[print] * 5).parse_args(["run", "a castle", "--control", "a.png", "--control-kind", "negative"])
 
 
 def test_each_kind_has_what_its_row_says() -> None:

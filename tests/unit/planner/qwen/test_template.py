@@ -21,8 +21,8 @@ def test_what_transformers_renders(demo: Any) -> None:
 
 def test_a_template_may_use_what_templates_use() -> None:
     text = "{{ messages | tojson }}{% for m in messages %}{{ m.role }}{% break %}{% endfor %}{{ strftime_now('%Y')|int > 0 }}"
-    assert render(text, {"messages": [{"role": "user", "content": "é"}]}) == (
-        '[{"role": "user", "content": "é"}]userTrue'
+    assert render(text, {"messages": [{"role": "user", "content": "\u00e9"}]}) == (
+        '[{"role": "user", "content": "\u00e9"}]userTrue'
     )
 
 
