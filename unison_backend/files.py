@@ -7,14 +7,31 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 from uuid import uuid4
 
-from .errors import MediaError, ResourceError, UnisonError
+from .errors import InputError, MediaError, ResourceError, UnisonError
 
 # Windows' own numbers (sharing and lock violation); elsewhere an open file may be replaced.
 _IN_USE = (32, 33)
 # What libraries say that keep the system's number to themselves.
 _FULL = "No space left"
+
+# A line is an instruction and some names; a longer one is some other file.
+MAX_LINE = 1 << 20
+
+
+def limited_lines(file: TextIO, name: str) -> Iterator[tuple[int, str]]:
+    """Lines that are not empty, stripped, with their numbers from 1, one at a time. Raises InputError at a line of
+    MAX_LINE characters, which is not read to its end; name: what the message calls the file.
+    """
+    number = 0
+    while line := file.readline(MAX_LINE):
+        number += 1
+        if len(line) == MAX_LINE and not line.endswith("\n"):
+            raise InputError(f"{name}, line {number} is longer than {MAX_LINE} characters: it is no list of jobs")
+        if line.strip():
+            yield number, line.strip()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import limited_lines
 from ..plan.borders import parse_borders
 from ..plan.length import LENGTHS
 from ..plan.overrides import parse_settings
@@ -17,9 +18,6 @@ from ..plan.tasks import MAKES
 from ..planner.choose import PLANNERS
 from ..sources.masks import MaskOptions
 from .job import Job
-
-# A line is an instruction and some names; a longer one is some other file.
-MAX_LINE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,15 +44,7 @@ def read_jobs(path: Path, defaults: Job) -> Iterator[Job | BadLine]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
-            number = 0
-            while line := file.readline(MAX_LINE):
-                number += 1
-                if len(line) == MAX_LINE and not line.endswith("\n"):
-                    raise InputError(
-                        f"{path}, line {number} is longer than {MAX_LINE} characters: it is no list of jobs"
-                    )
-                if line.strip():
-                    yield number, line.strip()
+            yield from limited_lines(file, str(path))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -155,7 +145,10 @@ def _number(kind: type[int] | type[float]) -> Callable[[str, Any, Path], Any]:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not (whole or (kind is float and isinstance(value, float) and abs(value) < float("inf"))):
             raise InputError(f"{key} is {value!r:.60}; it has to be a {'whole ' if kind is int else ''}number")
-        return kind(value)
+        try:
+            return kind(value)
+        except OverflowError:
+            raise InputError(f"{key} is a number of {len(str(value))} digits; write a smaller one") from None
 
     return read
 

@@ -16,6 +16,7 @@ from ..plan.plan import MAIN, WHOLE_FRAME
 from ..plan.tasks import MAKES
 from ..sources.masks import FEATHER, FILLS
 from . import training as cli_training
+from .values import number, whole
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -73,9 +74,9 @@ def _add_batch(parser: argparse.ArgumentParser, command: Command) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="where results and results.jsonl go")
     parser.add_argument("--ray", action="store_true", help="make lines in Ray's workers (RAY_ADDRESS: on its cluster)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="of Ray, at most")
-    parser.add_argument("--gpus-per-worker", type=float, default=0.0, metavar="N", help="of Ray's workers")
-    parser.add_argument("--cpus-per-worker", type=float, default=1.0, metavar="N", help="of Ray's workers")
+    parser.add_argument("--workers", type=whole, default=1, metavar="N", help="of Ray, at most")
+    parser.add_argument("--gpus-per-worker", type=number, default=0.0, metavar="N", help="of Ray's workers")
+    parser.add_argument("--cpus-per-worker", type=number, default=1.0, metavar="N", help="of Ray's workers")
     _add_planning(parser)
     _add_sources(parser)
     _add_making(parser)
@@ -93,29 +94,29 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
         ("projector", "projector"),
     ):
         parser.add_argument(f"--{name}", type=Path, metavar="PATH", help=f"{what}: a file or a diffusers folder")
-    parser.add_argument("--max-new-tokens", type=int, default=MAX_NEW_TOKENS, help="the longest answer, in tokens")
-    parser.add_argument("--temperature", type=float, default=0.0, help="of answers; 0 is greedy")
+    parser.add_argument("--max-new-tokens", type=whole, default=MAX_NEW_TOKENS, help="the longest answer, in tokens")
+    parser.add_argument("--temperature", type=number, default=0.0, help="of answers; 0 is greedy")
     parser.add_argument("--keep-lora", action="store_true", help="leave the planning LoRA on while answering")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
-    group.add_argument("--seed", type=int, default=SEED)
+    group.add_argument("--seed", type=whole, default=SEED)
     group.add_argument(
         "--preset",
         choices=tuple(PRESETS),
         default="reference",
         help="fast: few steps without guidance, with a CausVid LoRA from the models folder's loras",
     )
-    group.add_argument("--steps", type=int, help=f"default: {STEPS}, with --preset fast {PRESETS['fast'].steps}")
+    group.add_argument("--steps", type=whole, help=f"default: {STEPS}, with --preset fast {PRESETS['fast'].steps}")
     group.add_argument(
         "--cfg",
-        type=float,
+        type=number,
         help=f"guidance; 1 turns it off (default: {CFG:g}, {DEMO_CFG:g} for the embedded demo models, 1 for fast)",
     )
     group.add_argument(
-        "--shift", type=float, help=f"flow shift (default: {SHIFT:g}, {PRESETS['fast'].shift:g} for fast)"
+        "--shift", type=number, help=f"flow shift (default: {SHIFT:g}, {PRESETS['fast'].shift:g} for fast)"
     )
     group.add_argument(
         "--lora",
@@ -204,19 +205,19 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sources and edits")
     group.add_argument("--mask-fill", choices=FILLS, default="none", help="close holes, or take hull or box")
-    group.add_argument("--mask-grow", type=int, default=0, metavar="PIXELS", help="below 0 shrinks")
-    group.add_argument("--mask-blur", type=float, default=0.0, metavar="PIXELS")
+    group.add_argument("--mask-grow", type=whole, default=0, metavar="PIXELS", help="below 0 shrinks")
+    group.add_argument("--mask-blur", type=number, default=0.0, metavar="PIXELS")
     group.add_argument(
         "--composite",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="edits end with the source where the mask left it alone",
     )
-    group.add_argument("--feather", type=int, default=FEATHER, metavar="PIXELS", help="of the composite's seam")
+    group.add_argument("--feather", type=whole, default=FEATHER, metavar="PIXELS", help="of the composite's seam")
     group.add_argument("--detector", type=Path, metavar="DIR", help="GroundingDINO, to find what is edited")
     group.add_argument("--segmenter", type=Path, metavar="DIR", help="SAM2, to cut it out and follow it")
     group.add_argument(
-        "--threshold", type=float, default=DETECTION_THRESHOLD, help="what is looked for must score more"
+        "--threshold", type=number, default=DETECTION_THRESHOLD, help="what is looked for must score more"
     )
     group.add_argument(
         "--control-model", type=Path, action="append", default=[], metavar="PATH", help="for depth, pose or flow maps"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import limited_lines
 from ..plan.spec import resolve
 from .common import BAD_INPUT, DONE, given_sources, make_of, planner_of, prompt_of, reading_of, say, settings_of
 
@@ -75,12 +78,13 @@ def _plan_lines(options: argparse.Namespace) -> int:
     return status
 
 
-def _lines(name: str) -> list[str]:
+def _lines(name: str) -> Iterator[str]:
+    """The lines one by one, empty ones left out: a file of any size takes the memory of a line."""
     try:
-        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
+        with nullcontext(sys.stdin) if name == "-" else Path(name).open(encoding="utf-8-sig", newline="\n") as file:
+            yield from (line for _, line in limited_lines(file, f"--jsonl {name}"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--jsonl {name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return [line for line in text.split("\n") if line.strip()]
 
 
 def _prompt_of(line: str, number: int) -> str:

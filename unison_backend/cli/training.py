@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..demo.set import CFG as DEMO_CFG
 from ..errors import InputError
+from .values import number, whole
 
 if TYPE_CHECKING:
     from ..training.loop import Schedule
@@ -37,8 +38,8 @@ def add(commands: Any) -> None:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".jsonl, or .json for one list")
-    parser.add_argument("--count", type=int, default=12_000, help="records, the twelve tasks in turn")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=whole, default=12_000, help="records, the twelve tasks in turn")
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--held-out", action="store_true", help="with the wordings that training never uses")
     parser.add_argument("--mix", type=Path, action="append", default=[], metavar="FILE", help="your own chat records")
     parser.set_defaults(command=_data)
@@ -80,12 +81,12 @@ def _train_intent(options: argparse.Namespace) -> int:
 
 def _add_schedule(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("schedule (default: the recipe's own)")
-    group.add_argument("--steps", type=int)
-    group.add_argument("--lr", type=float, help="peak learning rate")
-    group.add_argument("--batch", type=int, help="samples of one step and process")
-    group.add_argument("--accumulate", type=int, help="batches whose gradients make one step")
-    group.add_argument("--save-every", type=int, metavar="STEPS")
-    group.add_argument("--seed", type=int)
+    group.add_argument("--steps", type=whole)
+    group.add_argument("--lr", type=number, help="peak learning rate")
+    group.add_argument("--batch", type=whole, help="samples of one step and process")
+    group.add_argument("--accumulate", type=whole, help="batches whose gradients make one step")
+    group.add_argument("--save-every", type=whole, metavar="STEPS")
+    group.add_argument("--seed", type=whole)
 
 
 def _schedule(options: argparse.Namespace, recipe: Schedule) -> Schedule:
@@ -104,9 +105,9 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for state, log and adapter")
     parser.add_argument("--start", type=Path, metavar="DIR", help="an adapter to go on from")
-    parser.add_argument("--rank", type=int, default=64)
-    parser.add_argument("--alpha", type=int, default=128)
-    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--rank", type=whole, default=64)
+    parser.add_argument("--alpha", type=whole, default=128)
+    parser.add_argument("--dropout", type=number, default=0.0)
     parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, about a third slower")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="of the frozen base")
     _add_schedule(parser)
@@ -149,8 +150,8 @@ def _add_projector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for samples, state, log and projector")
     parser.add_argument("--models", type=Path, metavar="DIR", help="a models folder (default: the embedded models)")
     parser.add_argument("--start", type=Path, metavar="FILE", help="a projector to go on from")
-    parser.add_argument("--hidden", type=int, default=2048, help="width of a new projector")
-    parser.add_argument("--held-out", type=float, default=0.05, metavar="SHARE", help="of the samples, for evaluation")
+    parser.add_argument("--hidden", type=whole, default=2048, help="width of a new projector")
+    parser.add_argument("--held-out", type=number, default=0.05, metavar="SHARE", help="of the samples, for evaluation")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     _add_schedule(parser)
     parser.set_defaults(command=_train_projector)
@@ -180,7 +181,7 @@ def _train_projector(options: argparse.Namespace) -> int:
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for states and the finished set")
     parser.add_argument("--stage", choices=STAGES, help="this one only")
-    parser.add_argument("--share", type=float, default=1.0, help="of steps and examples, for a quick look")
+    parser.add_argument("--share", type=number, default=1.0, help="of steps and examples, for a quick look")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.set_defaults(command=_train_demo)
 
@@ -205,10 +206,10 @@ def _train_demo(options: argparse.Namespace) -> int:
 def _add_eval_planner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", type=Path, metavar="DIR", help="the Qwen2.5-VL folder (default: the embedded one)")
     parser.add_argument("--lora", type=Path, metavar="DIR", help="the planning LoRA")
-    parser.add_argument("--count", type=int, default=600)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=whole, default=600)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--rules", action="store_true", help="measure the rules planner instead")
-    parser.add_argument("--wrong", type=int, default=0, metavar="N", help="show N plans that differ")
+    parser.add_argument("--wrong", type=whole, default=0, metavar="N", help="show N plans that differ")
     parser.set_defaults(command=_eval_planner)
 
 
@@ -245,10 +246,10 @@ def _add_eval_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="trained", type=Path, metavar="DIR", help="a trained set (default: the embedded one)"
     )
-    parser.add_argument("--count", type=int, default=20, help="examples of each kind")
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cfg", type=float, default=DEMO_CFG, help="guidance; 1 turns it off")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=whole, default=20, help="examples of each kind")
+    parser.add_argument("--steps", type=whole, default=20)
+    parser.add_argument("--cfg", type=number, default=DEMO_CFG, help="guidance; 1 turns it off")
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a sheet of every kind there")
     parser.add_argument("--only", action="append", default=[], metavar="KIND", help="of these kinds alone")
     parser.set_defaults(command=_eval_demo)

@@ -15,6 +15,8 @@ from .spec import Limits
 
 _INTEGERS = ("width", "height", "num_frames", "mask", "source")
 _WORDS = ("control", "target")
+# More digits than any field means, and larger than any of them may be; what is longer is never computed.
+_LONGEST_NUMBER, _LARGEST_NUMBER = 40, 10**9
 FIELDS = (*_INTEGERS, *_WORDS, "references", "frames", "seconds", "fps", "output")
 
 
@@ -28,13 +30,12 @@ def parse_settings(settings: Sequence[str], prefix: str = "--set ") -> dict[str,
         name, equals, text = setting.partition("=")
         name, text = name.strip().lower(), text.strip()
         if not equals or name not in FIELDS:
-            raise InputError(f"{prefix}{setting}: write field=value; the fields are {', '.join(FIELDS)}")
+            raise InputError(f"{prefix}{setting[:80]}: write field=value; the fields are {', '.join(FIELDS)}")
         try:
             values[name] = None if text.lower() in ("none", "") else _value(name, text)
         except ValueError:
-            raise InputError(
-                f"{prefix}{setting}: {text!r} is no value for {name}; {_HELP.get(name, 'it is a whole number')}"
-            ) from None
+            told = _HELP.get(name, "it is a whole number")
+            raise InputError(f"{prefix}{setting[:80]}: {text[:60]!r} is no value for {name}; {told}") from None
     return values
 
 
@@ -49,11 +50,11 @@ _HELP = {
 
 def _value(name: str, text: str) -> Any:
     if name in _INTEGERS:
-        return int(text)
+        return _whole(text)
     if name in ("fps", "seconds"):
         return _positive(text)
     if name == "references":
-        return tuple(int(part) for part in text.split(","))
+        return tuple(_whole(part) for part in text.split(","))
     if name == "frames":
         return tuple(_frame(part) for part in text.split(","))
     if name == "output" and text not in ("image", "video"):
@@ -61,7 +62,16 @@ def _value(name: str, text: str) -> Any:
     return text
 
 
+def _whole(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(text)
+    return int(text)
+
+
 def _positive(text: str) -> Fraction:
+    # As a float first: the fraction of 1e99999999 would have a hundred million digits.
+    if len(text) > _LONGEST_NUMBER or ("/" not in text and not 1 / _LARGEST_NUMBER < float(text) < _LARGEST_NUMBER):
+        raise ValueError(text)
     try:
         number = Fraction(text)
     except ZeroDivisionError:
@@ -73,7 +83,7 @@ def _positive(text: str) -> Fraction:
 
 def _frame(text: str) -> Frame:
     medium, _, place = text.partition(":")
-    return Frame(int(medium), place if place in ("first", "last") else int(place))  # type: ignore[arg-type]
+    return Frame(_whole(medium), place if place in ("first", "last") else _whole(place))  # type: ignore[arg-type]
 
 
 def apply(plan: Plan, values: dict[str, Any], limits: Limits | None = None) -> Plan:

@@ -43,6 +43,8 @@ _FILE_NAME = re.compile(
     + r")\b",
     re.IGNORECASE,
 )
+# Halves of surrogate pairs: what bytes that are no UTF-8 become on the command line, and broken escapes in JSON.
+_HALF = re.compile(r"[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -202,6 +204,11 @@ def _merge(parts: Iterable[str | Medium]) -> tuple[str | Medium, ...]:
         if isinstance(part, str):
             if not part:
                 continue
+            if half := _HALF.search(part):
+                raise PromptError(
+                    f"the instruction holds {half.group()!r}, which is no character (not UTF-8, or half of one): "
+                    "write it again, or save its file as UTF-8"
+                )
             part = _CONTROL.sub(" ", part)
             if merged and isinstance(merged[-1], str):
                 merged[-1] += part

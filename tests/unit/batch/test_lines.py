@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from unison_backend.batch.job import Job
-from unison_backend.batch.lines import KEYS, MAX_LINE, BadLine, read_jobs
+from unison_backend.batch.lines import KEYS, BadLine, read_jobs
 from unison_backend.errors import InputError
+from unison_backend.files import MAX_LINE
 from unison_backend.plan.prompt import Prompt
 from unison_backend.sources.given import GivenSources
 from unison_backend.sources.masks import MaskOptions
@@ -73,6 +74,8 @@ def test_files_are_relative_to_the_lines(tmp_path):
         ({"prompt": "x", "seed": "3"}, "seed is '3'; it has to be a whole number"),
         ({"prompt": "x", "seed": True}, "whole number"),
         ({"prompt": "x", "cfg": "high"}, "cfg is 'high'"),
+        ('{"prompt": "x", "cfg": 1' + "0" * 400 + "}", "cfg is a number of 401 digits"),
+        ('{"prompt": "a \\ud800 fox"}', "no character"),
         ('{"prompt": "x", "cfg": Infinity}', "cfg is inf"),
         ({"prompt": "x", "settings": {"width": "abc"}}, "settings: width=abc"),
         ({"prompt": "x", "settings": {"colour": 1}}, "settings: colour=1"),
