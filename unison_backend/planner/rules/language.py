@@ -1,4 +1,4 @@
-"""What the rules planner knows of a language: rules by key, numbers, units and lists of words (`rule_files`)."""
+"""What the rules planner knows of a language: rules by key, numbers and units (`rule_files`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class Language:
         self.ordinals: dict[str, int] = shared.get("ordinals", {})
         self.signs: dict[str, str] = shared.get("signs", {})
         self.spelled = frozenset(shared.get("spelled", ()))  # words to look for behind misspelt ones
-        self.lists = {name: frozenset(entry["words"]) for name, entry in shared.get("lists", {}).items()}
         self.parts = Parts(shared)
         self._rules = rules_of(name, SHARED, shared, self.parts)
         self._subjects = {SHARED}

@@ -3,7 +3,7 @@
 A file's tables are `[group.name]` with `why` (what the rule is for), `pattern` (a regular expression), and `yes` and
 `no` (texts that it has to match and must not match; a test runs each, and where a rule yields a value, `yes` says
 which). `words` of a rule is a list of alternatives that its pattern names as `<<words>>`. `words.toml` has what the
-other files share: `[parts.name]`, named `<<name>>` in patterns, and numbers, units and lists of words.
+other files share: `[parts.name]`, named `<<name>>` in patterns, and numbers and units.
 
 Patterns live in data because third-party checks refuse source that is not cp1252, and because a language is data.
 """
@@ -28,7 +28,7 @@ LANGUAGES = Path(__file__).parent / "languages"
 SHARED = "words"
 """The subject that has what the others share."""
 # Tables of `words.toml` that are no rules.
-_TABLES = ("numbers", "units", "ordinals", "signs", "lists", "parts")
+_TABLES = ("numbers", "units", "ordinals", "signs", "parts")
 _PART = re.compile(r"<<(\w+)>>")
 
 

@@ -90,9 +90,9 @@ def is_plural(phrase: str) -> bool:
 
 def _is_plural_noun(noun: str, english: Language) -> bool:
     """English morphology: irregular plurals, -s but not -ss or -us, no garments and tools in pairs."""
-    if noun in english.lists["not_plurals"]:
+    if is_("targets.single_noun", noun, english):
         return False
-    if noun in english.lists["plurals"] or noun.endswith(("men", "children", "people")):
+    if is_("targets.plural_noun", noun, english) or noun.endswith(("men", "children", "people")):
         return True
     return len(noun) > 3 and noun.endswith("s") and not noun.endswith(("ss", "us", "'s", "is"))
 

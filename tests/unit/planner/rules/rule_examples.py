@@ -14,7 +14,7 @@ from unison_backend.planner.rules.text import IMAGE_BASE, VIDEO_BASE
 
 NAMES = tuple(sorted(folder.name for folder in LANGUAGES.iterdir() if any(folder.glob("*.toml"))))
 # Tables that are no rules.
-_OTHERS = {"numbers", "units", "ordinals", "signs", "lists", "parts"}
+_OTHERS = {"numbers", "units", "ordinals", "signs", "parts"}
 
 
 def all_rules() -> Iterator[Rule]:
