@@ -107,11 +107,10 @@ def whole_file(video: Any) -> Path | None:
 def _file_item(path: Path) -> Footage:
     import torch
 
-    from ..unison_backend.media.probe import probe
-    from ..unison_backend.media.video import iter_video
+    from ..unison_backend.media.probe import iter_frames, probe
 
     def read(indices: Sequence[int], cancel: Any) -> Iterator[Any]:
-        return (torch.from_numpy(frame) for frame in iter_video(path, indices, cancel))
+        return (torch.from_numpy(frame) for frame in iter_frames(path, indices, cancel))
 
     info = probe(path, "video")
     return Footage(info, read, path if info.has_audio else None)

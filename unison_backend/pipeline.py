@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, ResourceError
 from .media.from_files import FileMedia
+from .media.moving import is_moving, shown_kind
 from .media.write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
 from .memory import memory_errors
 from .plan import overrides
 from .plan.as_json import to_json
-from .plan.kinds import kind_of
 from .plan.length import Length
 from .plan.names import naming
 from .plan.plan import MAIN, WHOLE_FRAME, Plan
@@ -158,6 +158,7 @@ def make_plan(
     how much of a source video is made.
     Raises PlanError, PromptError, InputError, MediaError, Cancelled.
     """
+    from .planner.by_motion import with_motion
     from .planner.by_pixels import with_seen_mask
     from .planner.rules.plan import RulesPlanner
 
@@ -170,6 +171,15 @@ def make_plan(
     # Files are looked at first: a planner that is a model must not run for an instruction that cannot be made.
     _ = media.infos
     planner = planner or RulesPlanner()
+
+    def drafted(of: Prompt) -> Plan:
+        return overrides.apply(planner.plan(of, make=make, progress=progress, cancel=cancel).plan, settings)
+
+    # An edit's source moves, whatever the words alone would have made of it.
+    edits = given.mask or given.mask_phrase or given.outpaint
+    moving = {i for i, m in enumerate(prompt.media) if m.kind == "image" and m.path and is_moving(Path(m.path))}
+    prompt = with_motion(prompt, moving, None if edits else drafted)
+    media = FileMedia(prompt.media)
     result = planner.plan(prompt, make=make, progress=progress, cancel=cancel)
     if given.mask is None and given.mask_phrase is None and "mask" not in settings:
         result = with_seen_mask(
@@ -202,7 +212,7 @@ def _made_of_control(given: GivenSources, result: PlanResult) -> Make | None:
     """What a control file makes of words that do not say firmly whether they want a picture or a video."""
     if given.control_file is None or result.reading is None or result.reading.sure > FIRM:
         return None
-    made: Make = "picture" if kind_of(given.control_file) == "image" else "video"
+    made: Make = "picture" if shown_kind(given.control_file) == "image" else "video"
     return made if result.reading.intent in ("picture", "video") and made != result.reading.intent else None
 
 

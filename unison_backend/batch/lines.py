@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import limited_lines
+from ..media.moving import is_moving
 from ..plan.borders import parse_borders
 from ..plan.length import LENGTHS
 from ..plan.overrides import parse_settings
@@ -99,6 +100,8 @@ def _prompt(row: Mapping[str, Any], folder: Path) -> Prompt:
 
 def _filled(pad: Medium, left: Iterator[Path]) -> Medium:
     (medium,) = parse_paths(f"###{next(left)}###").media
+    if pad.kind == "video" and is_moving(Path(medium.path or "")):
+        return replace(medium, kind="video")
     if medium.kind != pad.kind:
         raise InputError(f"{medium.path} stands for a pad of the other kind ({pad.kind})")
     return medium

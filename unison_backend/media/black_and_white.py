@@ -43,6 +43,6 @@ def is_file_black_and_white(path: Path, kind: MediaKind, count: int = 1, cancel:
         from .pictures import load_image
 
         return is_black_and_white([load_image(path)])
-    from .video import iter_video
+    from .probe import iter_frames
 
-    return is_black_and_white(list(iter_video(path, frames_to_look_at(count), cancel)))
+    return is_black_and_white(list(iter_frames(path, frames_to_look_at(count), cancel)))

@@ -75,6 +75,6 @@ class FileMedia:
     def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
         import torch
 
-        from .video import iter_video
+        from .probe import iter_frames
 
-        return (torch.from_numpy(frame) for frame in iter_video(self.path(index), indices, cancel))
+        return (torch.from_numpy(frame) for frame in iter_frames(self.path(index), indices, cancel))

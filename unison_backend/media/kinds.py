@@ -9,6 +9,8 @@ from ..plan.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ..plan.tasks import MediaKind
 
 MAX_MEDIA_SIDE = 16384
+# Pictures of these formats may move (Pillow's names).
+MOVING_FORMATS = ("PNG", "WEBP", "GIF")
 
 
 def check_file(path: Path) -> bytes:
@@ -44,6 +46,11 @@ def check_kind(path: Path, kind: MediaKind) -> None:
     if suffix in (IMAGE_SUFFIXES if kind == "image" else VIDEO_SUFFIXES):
         raise MediaError(f"{path} is a {found}, though its name ends in {suffix}: rename it or choose a {wanted}")
     raise MediaError(f"{path} is a {found}, but a {wanted} is needed here: choose a {wanted}")
+
+
+def content_kind(path: Path) -> MediaKind | None:
+    """What a file's content says it is; None when it says neither. Raises MediaError as `check_file`."""
+    return _content_kind(check_file(path))
 
 
 def _content_kind(head: bytes) -> MediaKind | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError, ResourceError, UnisonError
 from ..plan.geometry import MediaInfo
-from .kinds import MAX_MEDIA_SIDE, check_kind
+from .kinds import MAX_MEDIA_SIDE, MOVING_FORMATS, check_kind
 from .profiles import UNCHANGED, Profile, converted, converted_grey, profile_of
 from .turn import CLOCKWISE, COUNTERCLOCKWISE, HALF, Turn, on_background
 
@@ -67,7 +67,7 @@ def open_image(path: Path) -> Iterator[Image]:
         raise MediaError(f"{path} is damaged ({error}): copy or export it again") from error
 
 
-def _stored_shape(image: Image) -> tuple[int, int, Turn]:
+def stored_shape(image: Image) -> tuple[int, int, Turn]:
     """Width, height and turn of a picture that is not decoded yet."""
     # The base class's method, because PNG's own decodes the pixels to look for a misplaced EXIF chunk behind them.
     from PIL.Image import Image as AnyImage
@@ -83,7 +83,7 @@ def _stored_shape(image: Image) -> tuple[int, int, Turn]:
 
 def probe_image(path: Path) -> MediaInfo:
     with open_image(path) as image:
-        width, height, turn = _stored_shape(image)
+        width, height, turn = stored_shape(image)
         width, height = turn.size(width, height)
         return MediaInfo("image", width, height, notes=_notes(image))
 
@@ -91,8 +91,11 @@ def probe_image(path: Path) -> MediaInfo:
 def _notes(image: Image) -> tuple[str, ...]:
     """What reading a picture does to it beyond showing it."""
     profile = profile_of(image).note
-    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-    return tuple(filter(None, (profile, f"page 1 of {pages} is read" if pages > 1 else "")))
+    count = getattr(image, "n_frames", 1) if image.format in ("TIFF", *MOVING_FORMATS) else 1
+    left_out = (
+        f"page 1 of {count} is read" if image.format == "TIFF" else f"it moves: the first of {count} frames is taken"
+    )
+    return tuple(filter(None, (profile, left_out if count > 1 else "")))
 
 
 def load_image(path: Path, *, as_mask: bool = False) -> Pixels:
@@ -104,7 +107,7 @@ def load_image(path: Path, *, as_mask: bool = False) -> Pixels:
     Raises MediaError as `probe` does, and ResourceError when memory runs out.
     """
     with open_image(path) as image:
-        _, _, turn = _stored_shape(image)
+        _, _, turn = stored_shape(image)
         profile = UNCHANGED if as_mask else profile_of(image)
         image.load()
         pixels = on_background(unit_pixels(image, profile), 0.0 if as_mask else 1.0)
@@ -117,7 +120,7 @@ def load_with_alpha(path: Path) -> Pixels | None:
     with open_image(path) as image:
         if not image.has_transparency_data:
             return None
-        _, _, turn = _stored_shape(image)
+        _, _, turn = stored_shape(image)
         profile = profile_of(image)
         image.load()
         pixels = unit_pixels(image, profile)

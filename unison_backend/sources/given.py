@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..media.from_files import FileMedia
+from ..media.moving import shown_kind
 from ..plan.borders import Borders
 from ..plan.controls import CONTROLS, MAP, Control
 from ..plan.kinds import kind_of
@@ -49,7 +50,7 @@ def put(plan: Plan, media: FileMedia, given: GivenSources) -> tuple[Plan, FileMe
         values |= _control(plan, files, given.control_file, given.control)
     if given.references:
         kept = values.get("references", plan.references)
-        values["references"] = (*kept, *(_add(files, path, "--reference") for path in given.references))
+        values["references"] = (*kept, *(_add(files, path, "--reference", still=True) for path in given.references))
     if given.first_frame or given.last_frame:
         values |= {"frames": _frames(plan, files, given), "output": "video"}
     if given.mask_invert:
@@ -64,8 +65,9 @@ def put(plan: Plan, media: FileMedia, given: GivenSources) -> tuple[Plan, FileMe
         return apply(plan, values | {"media": kinds}), found
 
 
-def _add(files: list[Medium], path: Path, option: str) -> int:
-    files.append(Medium(kind_of(path), path=str(path), name=option))
+def _add(files: list[Medium], path: Path, option: str, *, still: bool = False) -> int:
+    """still: of a picture that moves the first frame is meant."""
+    files.append(Medium(kind_of(path) if still else shown_kind(path), path=str(path), name=option))
     return len(files) - 1
 
 
@@ -94,17 +96,17 @@ def _control(plan: Plan, files: list[Medium], path: Path, kind: str) -> dict[str
     if index is None:
         _add(files, path, "--control")
     else:
-        files[index] = Medium(kind_of(path), path=str(path), name="--control")
-    return {"control": kind, **({"output": kind_of(path)} if plan.output == "text" else {})}
+        files[index] = Medium(shown_kind(path), path=str(path), name="--control")
+    return {"control": kind, **({"output": shown_kind(path)} if plan.output == "text" else {})}
 
 
 def _frames(plan: Plan, files: list[Medium], given: GivenSources) -> tuple[Frame, ...]:
     """The plan's frames with the given ends in place of its own."""
     frames: dict[Place, Frame] = {frame.place: frame for frame in plan.frames}
     if given.first_frame:
-        frames["first"] = Frame(_add(files, given.first_frame, "--first-frame"), "first")
+        frames["first"] = Frame(_add(files, given.first_frame, "--first-frame", still=True), "first")
     if given.last_frame:
-        frames["last"] = Frame(_add(files, given.last_frame, "--last-frame"), "last")
+        frames["last"] = Frame(_add(files, given.last_frame, "--last-frame", still=True), "last")
     return tuple(frames.values())
 
 

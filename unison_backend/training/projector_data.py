@@ -126,12 +126,12 @@ def encode_pair(pair: Pair, engine: Any, text_encoder: Any, planner: Any, cancel
 def read_target(path: Path, shape: Sequence[int], fps: Any) -> Tensor:
     """A picture or video as [T, H, W, 3] in 0..1, cropped to cover; raises InputError for a video that is too short."""
     from ..media.from_files import FileMedia
+    from ..media.moving import shown_kind
     from ..media.resize import cover
-    from ..plan.kinds import kind_of
     from ..plan.prompt import Medium
 
     frames, height, width = shape[:3]
-    kind = kind_of(path)
+    kind = shown_kind(path)
     media = FileMedia((Medium(kind, path=str(path)),))
     if kind == "image":
         if frames != 1:
