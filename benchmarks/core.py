@@ -116,16 +116,21 @@ def whole_run() -> dict[str, float]:
     return seconds | made.seconds
 
 
+def report(figures: dict[str, Any], file: Path | None) -> None:
+    """Write figures as JSON to standard output, and to a file where one is named."""
+    text = json.dumps(figures, indent=2) + "\n"
+    sys.stdout.write(text)
+    if file is not None:
+        file.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Run everything and write one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     figures = {"start_up_s": start_up(), "planning": planning(), "whole_run_s": whole_run(), "machine": machine()}
-    text = json.dumps(figures, indent=2)
-    sys.stdout.write(text + "\n")
-    if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ are counted on meta tensors for one step. Nothing here is a test: no figure can 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from core import machine
+from core import machine, report
 from counting import PeakBytes
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -265,10 +264,7 @@ def main() -> None:
     if options.full_size and not options.no_planner:
         del engine
         figures["planner"] = planner_figures(device)
-    text = json.dumps(figures, indent=2)
-    sys.stdout.write(text + "\n")
-    if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ here is a test: no figure can fail it.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from core import report
 
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE = ROOT / "benchmarks" / "host_inside.py"
@@ -80,10 +81,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     made = compare(options.frames, options.steps, options.rounds)
-    text = json.dumps(made, indent=2)
-    sys.stdout.write(f"{text}\n\n{table(made['figures'])}\n")
-    if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    report(made, options.json)
+    sys.stdout.write(f"\n{table(made['figures'])}\n")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from core import report
+
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 24
 LARGE, SMALL = (832, 480), (416, 240)
@@ -213,10 +215,7 @@ def main() -> None:
         return
     figures: dict[str, Any] = {} if options.full_size else {"sources": all_sources(options.frames, options.rounds)}
     figures |= {"following": following(options.full_size), "machine": machine()}
-    text = json.dumps(figures, indent=2)
-    sys.stdout.write(text + "\n")
-    if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+    report(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 from typing import Protocol
 
 from ..annotators.bind import annotators
@@ -40,7 +39,6 @@ class Tally:
     done: int = 0
     refused: int = 0
     failed: int = 0
-    started: float = field(default_factory=perf_counter)
 
     def count(self, row: Row) -> None:
         setattr(self, row.status, getattr(self, row.status) + 1)
@@ -66,11 +64,12 @@ def run_batch(
         if not lines:
             raise InputError(f'{file} has no lines; each is one {{"prompt": "..."}}')
         tally.lines = len(lines)
-        waiting, settled, refused = _sort(lines, log.read(), setup, cancel)
+        rows = log.read()
+        waiting, settled, refused = _sort(lines, rows, setup, cancel)
         tally.found = len(settled)
         tally.to_make = len({job.name for job in waiting})
         names = {line.name for line in lines if isinstance(line, Job)}
-        log.start([*(row for row in log.read() if row.name and row.name not in names), *settled])
+        log.start([*(row for row in rows if row.name and row.name not in names), *settled])
 
         def add(row: Row) -> None:
             log.add(row)

@@ -94,12 +94,11 @@ def _prompt(row: Mapping[str, Any], folder: Path) -> Prompt:
         return Prompt((*(parse_paths(f"###{path}###").media[0] for path in paths), " ", text))
     if len(paths) != len(bare.media):
         raise InputError(f"its prompt has {len(bare.media)} pads and media has {len(paths)} files")
-    left = iter(paths)
-    return Prompt(tuple(_filled(part, left) if isinstance(part, Medium) else part for part in bare.segments))
+    return bare.with_media(map(_filled, bare.media, paths))
 
 
-def _filled(pad: Medium, left: Iterator[Path]) -> Medium:
-    (medium,) = parse_paths(f"###{next(left)}###").media
+def _filled(pad: Medium, path: Path) -> Medium:
+    (medium,) = parse_paths(f"###{path}###").media
     if pad.kind == "video" and is_moving(Path(medium.path or "")):
         return replace(medium, kind="video")
     if medium.kind != pad.kind:

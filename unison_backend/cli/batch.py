@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..progress import Progress, silent
-from .common import BAD_INPUT, DONE, FAILED, make_of, note, planner_options, say, settings_of
+from .common import (
+    BAD_INPUT,
+    DONE,
+    FAILED,
+    annotator_paths,
+    make_of,
+    mask_options,
+    note,
+    planner_options,
+    say,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from ..batch.batch import Executor, Tally
@@ -74,15 +85,12 @@ def _time(seconds: float) -> str:
 def _setup(options: argparse.Namespace, progress: Progress) -> Setup:
     import torch
 
-    from ..annotators.bind import AnnotatorPaths
     from ..batch.job import Setup
     from ..demo.fallback import resolve_models
     from ..engine.device import check_attention, pick_device
-    from ..weights.find import named_folder
     from .engine import engine_of, with_preset
     from .run import given_models
 
-    paths = AnnotatorPaths(options.detector, options.segmenter, tuple(options.control_model), options.threshold)
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out} is a file; name a folder, the results of all lines go into it")
     engine = engine_of(options)
@@ -95,7 +103,7 @@ def _setup(options: argparse.Namespace, progress: Progress) -> Setup:
         out=options.out,
         models=models,
         planner=planner_options(options),
-        annotators=paths.completed(options.models or named_folder()),
+        annotators=annotator_paths(options),
         device=options.device,
         engine=engine,
         threads=torch.get_num_threads(),
@@ -107,7 +115,6 @@ def _defaults(options: argparse.Namespace) -> Job:
     """What a line that does not say otherwise is made with."""
     from ..batch.job import Job
     from ..plan.prompt import Prompt
-    from ..sources.masks import MaskOptions
     from .engine import FAST, sampling_of
 
     sampling = sampling_of(options)
@@ -125,7 +132,7 @@ def _defaults(options: argparse.Namespace) -> Job:
         negative=options.negative,
         composite=options.composite,
         feather=options.feather,
-        mask=MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur),
+        mask=mask_options(options),
         max_new_tokens=options.max_new_tokens,
         temperature=options.temperature,
     )

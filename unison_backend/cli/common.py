@@ -10,11 +10,13 @@ from ..errors import InputError
 from ..progress import Progress, silent
 
 if TYPE_CHECKING:
+    from ..annotators.bind import AnnotatorPaths
     from ..pipeline import Planned
     from ..plan.tasks import Make
     from ..planner.base import Planner
     from ..planner.choose import PlannerOptions
     from ..sources.given import GivenSources
+    from ..sources.masks import MaskOptions
 
 # The engine's kernels by the planner's names; SageAttention is the engine's only.
 _KERNELS = {"flash": "flash_attention_2", "sage": "sdpa"}
@@ -51,6 +53,22 @@ def planner_options(options: argparse.Namespace) -> PlannerOptions:
         quantize=options.quantize,
         device=options.device,
     )
+
+
+def annotator_paths(options: argparse.Namespace) -> AnnotatorPaths:
+    """Annotators that are named, and from the models folder those that are not."""
+    from ..annotators.bind import AnnotatorPaths
+    from ..weights.find import named_folder
+
+    paths = AnnotatorPaths(options.detector, options.segmenter, tuple(options.control_model), options.threshold)
+    return paths.completed(options.models or named_folder())
+
+
+def mask_options(options: argparse.Namespace) -> MaskOptions:
+    """What becomes of a mask. Raises InputError for values out of range."""
+    from ..sources.masks import MaskOptions
+
+    return MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur)
 
 
 def given_sources(options: argparse.Namespace) -> GivenSources:

@@ -12,8 +12,10 @@ from ..planner.rules.intent_model import IN_WORDS
 from ..progress import Cancel, Progress
 from .common import (
     DONE,
+    annotator_paths,
     given_sources,
     make_of,
+    mask_options,
     note,
     planner_of,
     planner_options,
@@ -160,20 +162,15 @@ def given_models(options: argparse.Namespace) -> dict[str, Path | None]:
 
 
 def _source_options(options: argparse.Namespace) -> SourceOptions:
-    from ..annotators.bind import AnnotatorPaths, annotators
+    from ..annotators.bind import annotators
     from ..engine.device import pick_device
     from ..pipeline import SourceOptions
     from ..planner.rules.targets import parse_target
-    from ..sources.masks import MaskOptions
-    from ..weights.find import named_folder
 
-    paths = AnnotatorPaths(options.detector, options.segmenter, tuple(options.control_model), options.threshold)
     return SourceOptions(
         composite=options.composite,
         feather=options.feather,
-        mask=MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur),
+        mask=mask_options(options),
         keep=options.keep_sources,
-        annotators=annotators(
-            paths.completed(options.models or named_folder()), pick_device(options.device), parse_target
-        ),
+        annotators=annotators(annotator_paths(options), pick_device(options.device), parse_target),
     )

@@ -98,6 +98,11 @@ class Prompt:
         """The instruction with a pad for each medium: what planner and text encoder read."""
         return "".join(PADS[s.kind] if isinstance(s, Medium) else s for s in self.segments)
 
+    def with_media(self, media: Iterable[Medium]) -> Prompt:
+        """The same words around other media, one in the place of each of its own."""
+        left = iter(media)
+        return Prompt(tuple(next(left) if isinstance(s, Medium) else s for s in self.segments))
+
 
 def parse_paths(text: str, folder: Path | str = "") -> Prompt:
     """An instruction whose media are written `###path###`; a path used twice is two media.

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..errors import InputError
 from ..plan.plan import Plan, PlanError
-from ..plan.prompt import Medium, Prompt
+from ..plan.prompt import Prompt
 
 # An instruction to its plan.
 Plans = Callable[[Prompt], Plan]
@@ -29,12 +29,5 @@ def with_motion(prompt: Prompt, moving: Collection[int], plans: Plans | None) ->
         with suppress(PlanError, InputError):
             plan = plans(prompt)
             stills = {*plan.references, *(frame.medium for frame in plan.frames)}
-    count = -1
-    segments: list[str | Medium] = []
-    for segment in prompt.segments:
-        if isinstance(segment, Medium):
-            count += 1
-            if count in moving and count not in stills:
-                segment = replace(segment, kind="video")
-        segments.append(segment)
-    return Prompt(tuple(segments))
+    videos = {*moving} - stills
+    return prompt.with_media(replace(m, kind="video") if i in videos else m for i, m in enumerate(prompt.media))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..plan.prompt import Medium, Prompt
+from ..plan.prompt import Prompt
 from ..plan.spec import Reason
 from .base import PlanResult
 
@@ -36,10 +36,4 @@ def with_seen_mask(result: PlanResult, prompt: Prompt, plans: Plans, looks: Look
 
 def _marked(prompt: Prompt, index: int) -> Prompt:
     """`prompt` with the medium of an index as a mask."""
-    count = -1
-    segments: list[str | Medium] = []
-    for segment in prompt.segments:
-        count += isinstance(segment, Medium)
-        is_it = isinstance(segment, Medium) and count == index
-        segments.append(replace(segment, is_mask=True) if is_it else segment)  # type: ignore[type-var]
-    return Prompt(tuple(segments))
+    return prompt.with_media(replace(m, is_mask=True) if i == index else m for i, m in enumerate(prompt.media))

@@ -148,8 +148,8 @@ def test_given_files(tmp_path: Path) -> None:
 
 def test_pads_follow_the_content(tmp_path: Path) -> None:
     path = animation(tmp_path / "a.webp")
-    assert _filled(Medium("video"), iter([path])) == Medium("video", path=str(path))
-    assert _filled(Medium("image"), iter([path])) == Medium("image", path=str(path))
+    assert _filled(Medium("video"), path) == Medium("video", path=str(path))
+    assert _filled(Medium("image"), path) == Medium("image", path=str(path))
 
 
 def test_black_and_white_frames_are_seen(tmp_path: Path) -> None:
