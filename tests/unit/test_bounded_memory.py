@@ -21,7 +21,7 @@ from unison_backend.annotators.bind import map_maker
 from unison_backend.annotators.maps import flow as flow_maps
 from unison_backend.annotators.maps.load import load_control_model
 from unison_backend.annotators.segmenter import load_segmenter
-from unison_backend.media import video as media_module
+from unison_backend.media import probe as media_module
 from unison_backend.media.probe import probe
 from unison_backend.media.video import load_video
 from unison_backend.media.write import write_image, write_video
@@ -189,7 +189,7 @@ def test_a_long_source_is_decoded_frame_by_frame(folder: Path, monkeypatch: pyte
     """Of 240 decoded frames at most three are alive at once, whether all of them are used or a few."""
     alive: list[int] = []
     counts = {"now": 0, "all": 0}
-    read = media_module.iter_video
+    read = media_module.iter_frames
 
     def leave() -> None:
         counts["now"] -= 1
@@ -205,7 +205,7 @@ def test_a_long_source_is_decoded_frame_by_frame(folder: Path, monkeypatch: pyte
             yield frame
             del frame
 
-    monkeypatch.setattr(media_module, "iter_video", counted)
+    monkeypatch.setattr(media_module, "iter_frames", counted)
     assert probe(folder / "source.mp4", "video").num_frames == 240
     for job in ("mask", "canny"):
         for frames in (237, 21):
