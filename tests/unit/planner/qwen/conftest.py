@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 from unison_backend.demo.set import ensure_untrained
 from unison_backend.plan.tokens import ADDED_TOKENS
 
+from .folders import make_plain
 from .grammars import (
     MIXED,
     NUMBERS,
@@ -58,3 +59,14 @@ def host() -> Any:
 @pytest.fixture(params=["demo", "merged", "host"])
 def tokenizer(request: pytest.FixtureRequest) -> Any:
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Path:
+    return ensure_untrained().planner
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, embedded: Path) -> Path:
+    """As the hub's 3B: tied head, no planning tokens, padding rows behind the tokenizer's."""
+    return make_plain(embedded, tmp_path_factory.mktemp("plain") / "qwen")
