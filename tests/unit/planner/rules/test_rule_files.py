@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from scripts.measure_words import Measured, words
 from unison_backend.planner.rules.language import load
 from unison_backend.planner.rules.rule_files import LANGUAGES, Parts, read_toml
 
@@ -38,3 +39,12 @@ def test_a_language_has_no_rules_for_what_its_files_do_not_name() -> None:
 def test_parts_and_words_are_put_into_patterns() -> None:
     parts = Parts({"numbers": {"one": 1, "onehalf": 0.5}, "parts": {"few": {"words": ["a", "<<numbers>>"]}}})
     assert parts.expanded("(?:<<few>>) <<words>>", ["x", "y"]) == "(?:a|onehalf|one) (?:x|y)"
+
+
+@pytest.mark.parametrize("name", ["en", "zh"])
+def test_hardly_a_word_of_a_list_does_nothing(name: str) -> None:
+    """Every seventh word is left out in turn; `scripts/measure_words.py` does it with all of them."""
+    tried = list(words(name))[3::7]
+    measured = Measured(name)
+    idle = [f"{word.place} {word.text}" for word in tried if not measured.notices(word)]
+    assert len(tried) > 60 and len(idle) <= 0.03 * len(tried), "\n".join(idle)
