@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_TOKENS = 512  # T5's context in Wan (text_len), the end token included
 EOS = 1  # UMT5's `</s>`
 
+_EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight")
 _TOKENIZER_FILES = ("spiece.model", "tokenizer.model", "tokenizer.json")
 _UNTYPED = "\ue000"  # a private character, in no instruction
 _TOKENIZER_FOLDERS = (".", "tokenizer", "google/umt5-xxl")
@@ -34,11 +35,15 @@ def load_text_encoder(path: Path | str, *, dtype: torch.dtype | None = None, dev
     import torch
     from transformers import UMT5Config, UMT5EncoderModel
 
+    from ..weights.fp8 import SCALE, unscaled
+
     source = locate(Path(path), "text_encoder")
     state = read_source(source, dtype, device)
     spiece, kind = state.pop(SPIECE_KEY, None), seems(state)
     state = {layouts.umt5_hf_key(key): tensor for key, tensor in state.items()}
     state = {key: tensor for key, tensor in state.items() if not key.startswith(("decoder.", "lm_head."))}
+    for key in [key for key in _EMBEDDINGS if f"{key}{SCALE}" in state]:
+        state[key] = unscaled(state[key], state.pop(f"{key}{SCALE}"), dtype or torch.bfloat16)
     embedding = state.get("shared.weight", state.get("encoder.embed_tokens.weight"))
     if embedding is not None:  # one matrix under two names
         state["shared.weight"] = state["encoder.embed_tokens.weight"] = embedding

@@ -22,18 +22,21 @@ def assign(
     dtype: torch.dtype | None = None,
     device: Device | None = None,
     keep_fp32: Collection[str] = (),
+    as_stored: Collection[str] = (),
 ) -> None:
     """Put `state` into `model` (usually built on meta) strictly and without a copy where dtype and device stay.
 
     what: the file and its role, for messages. dtype: what floating tensors are cast to; None leaves them as stored.
     keep_fp32: with a half dtype, tensors whose name has one of these parts become float32 instead.
+    as_stored: keys of tensors that keep their dtype (fp8).
     Raises WeightsError that lists the first missing, unexpected and misshapen keys and says what the file seems to be.
     """
     expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     given = {key: tuple(tensor.shape) for key, tensor in state.items()}
     if expected != given:
         raise WeightsError(_misfit(expected, given, what))
-    model.load_state_dict({k: _cast(k, t, dtype, device, keep_fp32) for k, t in state.items()}, assign=True)
+    cast = {k: _cast(k, t, None if k in as_stored else dtype, device, keep_fp32) for k, t in state.items()}
+    model.load_state_dict(cast, assign=True)
 
 
 def _cast(

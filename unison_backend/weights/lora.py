@@ -34,18 +34,25 @@ _OTHERS = {"lora_mid.weight": "LoCon", "hada_w1_a": "LoHa", "lokr_w1": "LoKr", "
 def merge_lora(model: Any, path: Path | str, strength: float = 1.0) -> int:
     """Add `strength` times the LoRA in `path` to `model`, a diffusers `WanVACETransformer3DModel`, in place.
 
-    Sums are made in float32 and rounded once to the weight's own dtype. Returns the number of weights changed.
+    Sums are made in float32 and rounded once to the weight's own dtype; a weight in fp8 stays, and the sum is made in
+    use. Returns the number of weights changed.
     Raises WeightsError when the file is no LoRA, is one of another kind, or does not fit this model; then nothing is
     changed.
     """
     import torch
 
+    from . import fp8
+
     parts = _read(Path(path))
-    own = dict(model.named_parameters())
+    held = fp8.layers(model)
+    own = dict(model.named_parameters()) | {name: layer.stored for name, layer in held.items()}
     changes = [change for module, given in parts.items() for change in _changes(module, given, own, Path(path))]
     with torch.no_grad():
         for name, given, scale in changes:
             weight = own[name]
+            if name in held:
+                held[name].change(given, strength * scale)
+                continue
             # A new tensor: the old one may be the mapped file itself.
             weight.data = (weight.float() + strength * scale * _delta(given, weight)).to(weight.dtype)
     return len(changes)

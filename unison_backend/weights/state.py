@@ -199,14 +199,18 @@ def _failure(path: Path, error: Exception) -> UnisonError:
 
 
 def dequantize(
-    state: Mapping[str, Tensor], dtype: torch.dtype, *, device: Device | None = None, what: str = "weights"
-) -> dict[str, Tensor]:
+    state: Mapping[str, Tensor], dtype: torch.dtype, *, device: Device | None = None, what: str = "weights",
+    keep_fp8: bool = False,
+) -> dict[str, Tensor]:  # fmt: skip
     """The same weights without fp8: every float8 or scaled `X.weight` becomes `weight * scale` in `dtype`.
 
     Reads both of ComfyUI's scaled forms and plain float8; scale, input-scale and marker keys are left out, all other
     tensors are passed on as they are (moved to `device` if given). Meta tensors give meta tensors.
+    keep_fp8: matrices in fp8 stay, each with its scale (float32, 1 where there is none) as `X.weight_scale`.
     Raises WeightsError naming the format for any other quantisation (nvfp4, mxfp8, int8, bitsandbytes, ...).
     """
+    from .fp8 import SCALE, is_fp8, unscaled
+
     _refuse_other_formats(state, what)
     result = {}
     for key, tensor in state.items():
@@ -216,23 +220,26 @@ def dequantize(
         names = [f"{layer}.{name}" for name in _SCALES if last == "weight" and f"{layer}.{name}" in state]
         scale = state[names[0]] if names else None
         tensor = tensor if device is None else tensor.to(device)
-        if scale is not None or (tensor.is_floating_point() and tensor.element_size() == 1):
-            tensor = _unscale(tensor, scale, dtype, f"{what}: {key}")
+        if scale is not None or is_fp8(tensor):
+            factor = _scale_of(tensor, scale, f"{what}: {key}")
+            if keep_fp8 and last == "weight" and is_fp8(tensor) and tensor.ndim == 2:
+                result[f"{key}{SCALE}"] = factor
+            else:
+                tensor = unscaled(tensor, factor, dtype)
         result[key] = tensor
     return result
 
 
-def _unscale(tensor: Tensor, scale: Tensor | None, dtype: torch.dtype, what: str) -> Tensor:
-    """`tensor * scale` computed in fp32. scale: one value, or one for each row of `tensor`."""
+def _scale_of(tensor: Tensor, scale: Tensor | None, what: str) -> Tensor:
+    """`scale` as float32 beside `tensor`: one value, or one for each row; 1 where there is none."""
     import torch
 
     if scale is None:
-        return tensor.to(dtype)
+        return torch.ones((), device=tensor.device)
     if not (tensor.is_floating_point() and scale.is_floating_point()) or scale.numel() not in (1, *tensor.shape[:1]):
         message = f"is quantised in blocks ({tensor.dtype}, scale {scale.dtype} {list(scale.shape)})"
         raise WeightsError(f"{what} {message}; get the fp16, bf16 or fp8 scaled file")
-    factor = scale.to(tensor.device, torch.float32).reshape(-1, *(1 for _ in tensor.shape[1:]))
-    return tensor.to(torch.float32, copy=True).mul_(factor if tensor.ndim else factor.reshape(())).to(dtype)
+    return scale.to(tensor.device, torch.float32)
 
 
 def _refuse_other_formats(state: Mapping[str, Tensor], what: str) -> None:

@@ -4,9 +4,10 @@ A path is a diffusers pipeline folder, one of its component folders, a folder as
 Wan's own or in diffusers' / HF's spelling, fp8 included. Sizes are read from the shapes in the file. Models are built
 without memory, then take the file's tensors as they are: with `dtype=None` on the CPU nothing is copied.
 
-dtype: None is as stored (fp8, which no layer computes in, becomes bfloat16); float16 and bfloat16 keep in float32 what
-the libraries' `from_pretrained` keeps there: in the transformer `time_embedder`, `scale_shift_table`, `norm1..3` and
-the rotary table, in UMT5 `wo` (with float16 only). device: "meta" gives shapes only. Every loader raises WeightsError.
+dtype: None is as stored (layers over fp8 compute in bfloat16). The weights of linear layers stay in fp8 where a file
+has them so (`fp8.Fp8Linear`). float16 and bfloat16 keep in float32 what the libraries' `from_pretrained` keeps there:
+in the transformer `time_embedder`, `scale_shift_table`, `norm1..3` and the rotary table, in UMT5 `wo` (with float16
+only). device: "meta" gives shapes only. Every loader raises WeightsError.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def _weights_in(folder: Path) -> tuple[Path, ...]:
 
 
 def read_source(source: Source, dtype: torch.dtype | None, device: Device) -> State:
-    """All tensors of `source` without fp8 and, on "meta", without data (except the tokenizer)."""
+    """All tensors of `source` and, on "meta", without data (except the tokenizer); fp8 stays for `filled` to place."""
     import torch
 
     state: State = {}
@@ -145,7 +146,8 @@ def read_source(source: Source, dtype: torch.dtype | None, device: Device) -> St
         data = (SPIECE_KEY, "comfy_quant")
         state = {key: value if key.endswith(data) else value.to("meta") for key, value in state.items()}
     spiece = {key: state.pop(key) for key in (SPIECE_KEY,) if key in state}
-    return dequantize(state, dtype or torch.bfloat16, device=device, what=source.what) | spiece
+    target = dtype or torch.bfloat16
+    return dequantize(state, target, device=device, what=source.what, keep_fp8=source.component != "vae") | spiece
 
 
 def model_config(
@@ -171,10 +173,25 @@ def filled(
     """`make(**config)` built on meta, filled with `state`, in eval mode and without gradients."""
     import torch
 
+    from . import fp8
+
     try:
         with torch.device("meta"):
             model = make(**config)
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsError(f"{source.what}: its sizes fit no such model ({error}).{seems(state)}") from error
-    assign(model, state, source.what, dtype=dtype, device=device, keep_fp32=keep)
+    state, scales = _placed(model, state, dtype or torch.bfloat16, keep)
+    assign(model, state, source.what, dtype=dtype, device=device, keep_fp32=keep, as_stored=scales)
+    fp8.install(model, scales, dtype or torch.bfloat16)
     return model.eval().requires_grad_(False)
+
+
+def _placed(model: Any, state: State, dtype: torch.dtype, keep: Collection[str]) -> tuple[State, State]:
+    """`state` with fp8 only where a layer of `model` holds it, and the scales of those weights by their keys."""
+    from . import fp8
+
+    scales = {key.removesuffix(fp8.SCALE): state[key] for key in state if key.endswith(f".weight{fp8.SCALE}")}
+    held = {key: scale for key, scale in scales.items() if fp8.stays(model, key, keep)}
+    given = {key: tensor for key, tensor in state.items() if key.removesuffix(fp8.SCALE) not in scales or key in held}
+    rest = {key: fp8.unscaled(state[key], scale, dtype) for key, scale in scales.items() if key not in held}
+    return given | rest, held

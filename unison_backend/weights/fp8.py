@@ -1,0 +1,121 @@
+"""Linear layers whose weights stay in fp8: half the memory of 16 bits, and the numbers that 16 bits would have.
+
+A weight is computed where it is used, as `stored * scale` in float32, rounded once to what the layer computes in: what
+`state.dequantize` does when a file is read. Layers of other kinds, and those that compute in float32 whatever the
+others do, are given their weights at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+SCALE = "_scale"  # behind the key of a weight: one float32 value, or one for each row
+
+
+def is_fp8(tensor: Tensor) -> bool:
+    """Whether each value takes one byte and is a floating number."""
+    return tensor.is_floating_point() and tensor.element_size() == 1
+
+
+def unscaled(stored: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+    """`stored * scale` computed in float32, as `dtype`. scale: one value, or one for each row of `stored`."""
+    return _product(stored, scale).to(dtype)
+
+
+def _product(stored: Tensor, scale: Tensor) -> Tensor:
+    factor = scale.to(stored.device, torch.float32).reshape(-1, *(1 for _ in stored.shape[1:]))
+    return stored.to(torch.float32, copy=True).mul_(factor if stored.ndim else factor.reshape(()))
+
+
+class Fp8Linear(nn.Module):
+    """`nn.Linear` over a weight in fp8. `weight` is computed at each access, in `dtype`.
+
+    stored: [out, in] float8. scale: float32, [] or [out]. bias: [out] or None.
+    """
+
+    def __init__(self, stored: Tensor, scale: Tensor, bias: nn.Parameter | None, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.out_features, self.in_features = stored.shape
+        self.dtype = dtype
+        self.stored = nn.Parameter(stored, requires_grad=False)
+        self.register_buffer("scale", scale.to(stored.device, torch.float32))
+        self.bias = bias
+        self._strengths: list[float] = []
+
+    def change(self, parts: tuple[Tensor, ...], strength: float) -> None:
+        """Add `strength` times `parts` to the weight: a LoRA's (up [out, r], down [r, in]), or one whole difference.
+
+        They are kept beside the weight, which does not grow, and cost no rounding of their own.
+        """
+        for place, part in enumerate(parts):
+            name = f"change{len(self._strengths)}_{place}"
+            self.register_buffer(name, part.to(self.stored.device), persistent=False)
+        self._strengths.append(strength)
+
+    @property
+    def weight(self) -> Tensor:
+        """[out, in] in `dtype`."""
+        weight = _product(self.stored, self.get_buffer("scale"))
+        for number, strength in enumerate(self._strengths):
+            weight += strength * self._difference(number).reshape(weight.shape)
+        return weight.to(self.dtype)
+
+    def _difference(self, number: int) -> Tensor:
+        first, *rest = (b.float() for name, b in self.named_buffers() if name.startswith(f"change{number}_"))
+        for part in rest:
+            first = first.flatten(1) @ part.flatten(1)
+        return first
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, self.weight, self.bias)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Fp8Linear:
+        """Moves everything; of another dtype become the bias and what the layer computes in, not what is stored."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            made = fn(tensor)
+            return made if tensor is self.bias else made.to(tensor.dtype)
+
+        self.dtype = fn(torch.empty(0, dtype=self.dtype, device=self.stored.device)).dtype
+        super()._apply(moved, recurse)
+        return self
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, stored={self.stored.dtype}"
+
+
+def stays(model: nn.Module, key: str, keep_fp32: Collection[str]) -> bool:
+    """Whether the weight `key` of `model` may stay in fp8: that of a linear layer which need not be in float32."""
+    layer, _, last = key.rpartition(".")
+    if last != "weight" or not set(layer.split(".")).isdisjoint(keep_fp32):
+        return False
+    try:
+        return type(model.get_submodule(layer)) is nn.Linear
+    except AttributeError:
+        return False
+
+
+def install(model: nn.Module, scales: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    """Make `Fp8Linear`s of the linear layers of `model` that hold fp8 weights. scales: by the weight's key."""
+    for key, scale in scales.items():
+        name = key.removesuffix(".weight")
+        linear: Any = model.get_submodule(name)
+        model.set_submodule(name, Fp8Linear(linear.weight.data, scale, linear.bias, dtype))
+
+
+def layers(model: nn.Module) -> dict[str, Fp8Linear]:
+    """The layers of `model` that hold fp8, by the key of their weight ("blocks.0.attn1.to_q.weight")."""
+    return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, Fp8Linear)}
+
+
+def saved_bytes(model: nn.Module) -> int:
+    """How many bytes more the model would take with these weights in what they compute in."""
+    return sum(
+        math.prod(layer.stored.shape) * (layer.dtype.itemsize - layer.stored.element_size())
+        for layer in layers(model).values()
+    )
