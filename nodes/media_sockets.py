@@ -15,6 +15,9 @@ from typing import Any
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.from_tensors import Footage, Item, Still, TensorMedia, footage, still
 from ..unison_backend.plan.prompt import Medium, Prompt, bind_names
+from ..unison_backend.plan.spec import Reasons
+from ..unison_backend.plan.tasks import Make
+from ..unison_backend.planner.at_hand import AtHand, MediaUse
 
 # More pictures on one socket than this are a clip on the wrong socket.
 MAX_PICTURES = 16
@@ -33,13 +36,21 @@ class SocketMedia:
     def notices(self) -> tuple[str, ...]:
         return tuple(f"{name} marks nothing (all black): it counts as not connected" for name in self.empty_masks)
 
-    def bind(self, instruction: str) -> tuple[Prompt, TensorMedia]:
-        """The instruction with its media in it. Raises PromptError, InputError."""
+    def bind(self, instruction: str, use: MediaUse = "all", make: Make = "auto") -> tuple[Prompt, TensorMedia, Reasons]:
+        """The instruction with its media in it, and why these. Raises PromptError, InputError.
+
+        use: whether media take part that the words do not name. make: what the person wants of it.
+        """
         for name in self.empty_masks:
             if f"<{name}>" in instruction.lower():
                 raise InputError(f"the instruction names <{name}>, but that mask is all black: paint the place white")
-        prompt = bind_names(instruction, self.media)
-        return prompt, TensorMedia(prompt, self.items)
+        reasons: Reasons = ()
+        if use == "named":
+            sizes = {name: (item.info.width, item.info.height) for name, item in self.items.items()}
+            prompt, reasons = AtHand(self.media, sizes).meant_by(instruction, make)
+        else:
+            prompt = bind_names(instruction, self.media)
+        return prompt, TensorMedia(prompt, self.items), reasons
 
     def add(self, socket: str, name: str, item: Item, *, is_mask: bool = False) -> None:
         """One more medium on `socket`."""

@@ -11,6 +11,7 @@ from ..unison_backend.errors import UnsupportedError
 from ..unison_backend.plan.prompt import Prompt
 from ..unison_backend.plan.spec import MAX_FPS
 from ..unison_backend.plan.tasks import MAKES, Make
+from ..unison_backend.planner.at_hand import MEDIA_USES, MediaUse
 from ..unison_backend.planner.qwen.planner import AnswerSettings
 from ..unison_backend.planner.rules.explain import as_lines
 from ..unison_backend.planner.rules.fired import recording
@@ -81,6 +82,14 @@ def _settings() -> list[Any]:
             default=MAKES[0],
             tooltip="What is to come out, whatever the words seem to say.",
         ),
+        io.Combo.Input(
+            "media",
+            optional=True,
+            options=list(MEDIA_USES),
+            default=MEDIA_USES[0],
+            tooltip="Which connected media take part. all: every one. named: those that the words name, a lone picture "
+            "or video where the words need one, a mask in an edit.",
+        ),
     ]
 
 
@@ -104,7 +113,7 @@ class UnisonPlanner(io.ComfyNode):
                     default="",
                     placeholder="Create a 480p horizontal video of a red kite over the sea, 3 seconds long.",
                     tooltip="What to make, change or answer, in English or Chinese. Write <image1>, <video1> or "
-                    "<mask1> where a connected medium belongs; media that are not named stand in front of the text.",
+                    "<mask1> where a connected medium belongs; `media` says what becomes of those that are not named.",
                 ),
                 PlannerSocket.Input("planner", optional=True, tooltip="Not connected: the rules plan, no weights."),
                 *(
@@ -155,18 +164,19 @@ class UnisonPlanner(io.ComfyNode):
         temperature: float = 0.0,
         answer_seed: int = 0,
         output: Make = "auto",
+        media: MediaUse = MEDIA_USES[0],
         planner: PlannerModel | None = None,
         **sockets: Any,
     ) -> io.NodeOutput:
         found = collect(*({name: sockets.get(name) for name in kind} for kind in (IMAGES, VIDEOS, MASKS)), video_fps)
-        prompt, media = found.bind(instruction)
+        make: Make = "made" if output == "auto" and force_plan else output
+        prompt, items, why = found.bind(instruction, media, make)
         planner = planner or PlannerModel()
         with host.interruptible():
-            make: Make = "made" if output == "auto" and force_plan else output
             with recording() as trace:
-                result = planner.plan_with(prompt, media, make, host.progress_bar(), host.cancelled)
+                result = planner.plan_with(prompt, items, make, host.progress_bar(), host.cancelled)
             notices = (*found.notices, *planner.notices(result.plan))
-            bound = BoundPlan.of(result, media, planner.name, notices)
+            bound = BoundPlan.of(result.told(why), items, planner.name, notices)
             settings = AnswerSettings(max_new_tokens, temperature, answer_seed)
             answer = "" if bound.plan.task.is_generation else cls._answer(planner, prompt, bound, settings)
         features = None if result.features is None else host.to_results(result.features)

@@ -223,3 +223,24 @@ def test_the_embedded_models_say_in_the_graph_what_they_do_not_know(host):
     (told,) = notices("What is the capital of France?")
     assert "never saw: capital, France" in told
     assert notices("a red circle, 64x64") == [] == notices("What is a circle?")
+
+
+NAMED = [
+    ("Create a 64x64 image of a red circle", "text_to_image", []),
+    ("Create a 64x64 video of a red circle, 9 frames", "text_to_video", []),
+    ("Make the square in <image1> red. <mask1>", "image_editing", ["image1", "mask1"]),
+    ("Make a 64x64 video that starts with <image1>", "image_to_video", ["image1"]),
+    ("Make the sky in the picture red", "image_editing", ["image1", "mask1"]),
+]
+
+
+@pytest.mark.parametrize(("instruction", "task", "taken"), NAMED)
+def test_media_that_are_merely_connected_change_nothing(host, instruction, task, taken):
+    def sockets(graph):
+        clip = image(graph, 0x304050, count=9, width=48)
+        return {"image1": image(graph), "video1": clip, "mask1": mask(graph), "media": "named"}
+
+    shown = card(host, instruction, sockets)
+    assert (shown["task"], shown["media"]) == (task, taken)
+    told = " ".join(reason["text"] for reason in shown["reasons"])
+    assert all(f"<{name}>" in told for name in ("image1", "video1", "mask1") if name not in taken)

@@ -151,6 +151,11 @@ def parse_pads(text: str) -> Prompt:
     return Prompt(_split(_PAD, text, lambda match: pads[match.group()]))
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """The names of media that a text holds ("image1"), in order, each once."""
+    return tuple(dict.fromkeys(match.group(1).lower() for match in _NAME.finditer(text)))
+
+
 def bind_names(text: str, media: Mapping[str, Medium | Sequence[Medium]]) -> Prompt:
     """An instruction whose media come by name ("image1", "video1", "mask1"), in the order of `media`.
 

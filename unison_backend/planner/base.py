@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ..plan.plan import Plan
@@ -39,6 +39,10 @@ class PlanResult:
     reading: Reading | None = None
     notices: tuple[Reason, ...] = ()
     open_masks: tuple[int, ...] = ()
+
+    def told(self, reasons: tuple[Reason, ...]) -> PlanResult:
+        """The same with more to say about it, in front."""
+        return replace(self, notices=(*reasons, *self.notices))
 
 
 class Planner(Protocol):

@@ -153,6 +153,14 @@ class IntentModel:
         judge("kind of order", ranked[0], 1 / total)
         return Reading(ranked[0], 1 / total, ranked[1] if len(ranked) > 1 else None)
 
+    def shares(self, text: str, kinds: Sequence[str]) -> dict[Intent, float]:
+        """How much the model believes in each intent; together 1."""
+        scores = self._model.scores(features(text, kinds))
+        best = max(scores.values())
+        odds: dict[Intent, float] = {intent: math.exp(scores[intent] - best) for intent in INTENTS}
+        total = sum(odds.values())
+        return {intent: value / total for intent, value in odds.items()}
+
 
 @lru_cache(maxsize=1)
 def intent_model() -> IntentModel:
