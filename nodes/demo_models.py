@@ -12,7 +12,7 @@ import folder_paths
 
 from ..unison_backend.demo import set as demo
 from ..unison_backend.progress import Progress
-from . import planner_socket
+from . import guidance, planner_socket
 
 
 def ensure(progress: Progress) -> demo.DemoSet:
@@ -22,10 +22,10 @@ def ensure(progress: Progress) -> demo.DemoSet:
 
 
 def model(files: demo.DemoSet) -> Any:
-    """The VACE transformer as MODEL, which the host detects like the real one."""
+    """The VACE transformer as MODEL, which the host detects like the real one, with the guidance that suits it."""
     import comfy.sd
 
-    return comfy.sd.load_diffusion_model(str(files.vace))
+    return guidance.marked(comfy.sd.load_diffusion_model(str(files.vace)), demo.CFG)
 
 
 def vae(files: demo.DemoSet) -> Any:

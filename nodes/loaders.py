@@ -6,7 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from . import demo_models, folders, host, planner_socket
+from ..unison_backend.demo.set import CFG as DEMO_CFG
+from . import demo_models, folders, guidance, host, planner_socket
 from .loader import Loader
 from .schema import ABSENT, ADVANCED, PlannerSocket, ProjectorSocket, schema
 
@@ -166,6 +167,9 @@ class UnisonDemoModels(io.ComfyNode):
                 io.Vae.Output(display_name="vae", tooltip="Yours, or the demo's."),
                 PlannerSocket.Output(display_name="planner", tooltip="Yours, the demo's, or the rules."),
                 ProjectorSocket.Output(display_name="projector", tooltip="Yours, the demo's, or nothing."),
+                io.Float.Output(
+                    display_name="cfg", tooltip="The guidance that suits the model: the demo's is 3, else 5."
+                ),
             ],
         )
 
@@ -196,7 +200,8 @@ class UnisonDemoModels(io.ComfyNode):
         cls, model: Any = None, clip: Any = None, vae: Any = None, planner: Any = None, projector: Any = None
     ) -> io.NodeOutput:
         if model is not None:
-            return io.NodeOutput(model, clip, vae, planner or planner_socket.PlannerModel(), projector)
+            yours = planner or planner_socket.PlannerModel()
+            return io.NodeOutput(model, clip, vae, yours, projector, guidance.suiting(model))
         progress = host.progress_bar()
         files = demo_models.ensure(progress)
         return io.NodeOutput(
@@ -206,6 +211,7 @@ class UnisonDemoModels(io.ComfyNode):
             planner or demo_models.planner(files, progress),
             # The demo projector reads the demo planner's features only.
             demo_models.projector(files) if planner is None else projector,
+            DEMO_CFG,
             ui={"unison_notices": [f"demo models: {files.known}"]},
         )
 

@@ -202,7 +202,12 @@ class UnisonVACESampler(io.ComfyNode):
                 ),
                 *schedule_inputs(),
                 io.Float.Input(
-                    "cfg", default=CFG, min=0.0, max=100.0, step=0.1, tooltip="Guidance; 1 runs one side only."
+                    "cfg",
+                    default=CFG,
+                    min=0.0,
+                    max=100.0,
+                    step=0.1,
+                    tooltip="Guidance; 1 runs one side only, 0 takes what suits the model (5; the demo's 3).",
                 ),
                 strength_input(),
                 io.Int.Input(
@@ -289,7 +294,7 @@ def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any, kep
         model=graph.node("ModelSamplingSD3", model=model, shift=given["shift"]).out(0),
         add_noise=True,
         noise_seed=given["seed"],
-        cfg=given["cfg"],
+        cfg=given["cfg"] or graph.node("UnisonGuidance", model=given["model"]).out(0),
         positive=positive,
         negative=negative,
         sampler=given.get("sampler") or graph.node("UnisonSampler", integer_time=True).out(0),

@@ -436,3 +436,37 @@ def test_a_composite_leaves_what_is_no_edit_alone(host):
     shown = graph.node("PreviewImage", images=graph.node("UnisonComposite", images=new, sources=sources, feather=4))
     run = graphs.succeeded(host.run(graph.prompt))
     assert Image.open(run.files(shown)[0]).convert("RGB").getpixel((5, 5)) == (0x12, 0x34, 0x56)
+
+
+def test_cfg_0_is_the_guidance_that_suits_the_model(host):
+    """The demo models' is 3, noted on the MODEL and kept through patches; any other's is the reference's."""
+    graph = Graph()
+    models, planner = graphs.planned(graph, STILL)
+    made = {cfg: graphs.all_in_one(graph, models, planner, cfg=cfg) for cfg in (0.0, 3.0, 5.0)}
+    saved = {cfg: graphs.save_image(graph, node[0], f"cfg{cfg:g}") for cfg, node in made.items()}
+    patched = graph.node("ModelSamplingSD3", model=models[0], shift=5.0)
+    told = {"models": models[5], "patched": graph.node("UnisonGuidance", model=patched)[0]}
+    texts = {name: graph.node("PreviewAny", source=source) for name, source in told.items()}
+    run = graphs.succeeded(host.run(graph.prompt))
+    pixels = {cfg: Image.open(run.files(node)[0]).tobytes() for cfg, node in saved.items()}
+    assert pixels[0.0] == pixels[3.0] != pixels[5.0]
+    assert {name: run.outputs[node.id]["text"] for name, node in texts.items()} == {
+        "models": ["3.0"],
+        "patched": ["3.0"],
+    }
+
+
+def test_a_model_of_the_persons_own_has_the_references_guidance(host):
+    import shutil
+
+    from unison_backend.demo.set import shipped
+
+    target = host.base / "models" / "diffusion_models" / "own_vace.safetensors"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(shipped().vace, target)
+    graph = Graph()
+    demo = graph.node("UnisonDemoModels")
+    own = graph.node("UNETLoader", unet_name="own_vace.safetensors", weight_dtype="default")
+    models = graph.node("UnisonDemoModels", model=own, clip=demo[1], vae=demo[2])
+    shown = graph.node("PreviewAny", source=models[5])
+    assert graphs.succeeded(host.run(graph.prompt)).outputs[shown.id]["text"] == ["5.0"]
