@@ -19,12 +19,12 @@ from ..unison_backend.errors import InputError
 from ..unison_backend.plan.controls import weighted_kinds
 from ..unison_backend.weights.find import files_below
 from ..unison_backend.weights.folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
-from ..unison_backend.weights.needs import ANNOTATOR_NEEDS, NEEDS, describe
+from ..unison_backend.weights.needs import ANNOTATOR_NEEDS, NEEDS, describe, need_of
 
 KEY = "unison"
 # What we and other packs call the place of such models, as folders of `models` and as keys of a paths file.
 _ANNOTATOR_KEYS = {need.key: need.folders for need in ANNOTATOR_NEEDS}
-_PLANNER_KEYS = (KEY, "LLM", "llm", "VLM", "vlm", "prompt_generator", "text_encoders")
+_PLANNER_KEYS, _ADAPTER_KEYS = need_of("planner").folders, need_of("lora").folders
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt")
 _DEPTH = 3
 _INSTALLED = {need.key: (need,) for need in (*NEEDS, *ANNOTATOR_NEEDS)}
@@ -46,7 +46,7 @@ def planner_folders() -> dict[str, Path]:
 
 def adapter_folders() -> dict[str, Path]:
     """Planning LoRA folders by the name shown."""
-    return dict(_folders("adapter_config.json", (*_PLANNER_KEYS, "loras")))
+    return dict(_folders("adapter_config.json", _ADAPTER_KEYS))
 
 
 def projector_files() -> dict[str, Path]:

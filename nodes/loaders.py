@@ -75,7 +75,7 @@ class UnisonLoadPlanner(io.ComfyNode):
         if planner not in (None, AUTO, RULES) and planner not in folders.planner_folders():
             return folders.missing(planner, "planner")
         if lora not in (None, NONE) and lora not in folders.adapter_folders():
-            return f"{lora!r} is not in the models folders: put the LoRA's folder into models/unison"
+            return folders.missing(lora, "lora")
         return True
 
     @classmethod
@@ -92,7 +92,7 @@ class UnisonLoadPlanner(io.ComfyNode):
         folder = cls._folder(planner)
         if folder is None:
             return io.NodeOutput(planner_socket.PlannerModel())
-        adapter = None if lora == NONE else folders.choose(lora, folders.adapter_folders, "planner")
+        adapter = None if lora == NONE else folders.choose(lora, folders.adapter_folders, "lora")
         loaded = planner_socket.load_planner(
             folder, adapter, dtype=dtype, attention=attention, device=device, progress=host.progress_bar()
         )

@@ -169,7 +169,7 @@ def test_doctor_looks_into_a_models_folder(unison, tmp_path):
     (tmp_path / "LLM" / "small-qwen").symlink_to(built.planner, target_is_directory=True)
     status, out, _ = unison("doctor", "--models", tmp_path)
     assert status == 0
-    assert f"{tmp_path / 'LLM' / 'small-qwen'}" in out and "MISSING  Wan2.1-VACE-1.3B" in out
+    assert f"{tmp_path / 'LLM' / 'small-qwen'}" in out and "MISSING  Wan VACE" in out
     assert "plan" in out.split("small-qwen")[1]
 
 

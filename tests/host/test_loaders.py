@@ -76,7 +76,12 @@ BAD_NAMES = ("../../../etc/passwd", "/etc/passwd", "unison/../../..", "..\\..\\x
     ("node", "field", "others", "message"),
     [
         ("UnisonLoadPlanner", "planner", {"lora": "none"}, "https://huggingface.co/"),
-        ("UnisonLoadPlanner", "lora", {"planner": "rules"}, "put the LoRA's folder into models/unison"),
+        (
+            "UnisonLoadPlanner",
+            "lora",
+            {"planner": "rules"},
+            "Unison's planning LoRA: a folder with adapter_config.json",
+        ),
         (
             "UnisonLoadProjector",
             "projector",

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FROZEN = PROJECT["tool"]["uv"]["constraint-dependencies"]
 TOOLS = PROJECT["tool"]["uv"]["build-constraint-dependencies"]
-MODULES = {"pillow": "PIL", "websocket-client": "websocket"}
+MODULES = {"pillow": "PIL", "pyyaml": "yaml", "websocket-client": "websocket"}
 # Run as commands, or by pytest; nothing imports them.
 COMMANDS = {"ruff", "mypy", "pytest-xdist"}
 EXACT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*==[0-9][0-9a-z.]*( ; [a-z_]+ .+| ; \(.+)?")

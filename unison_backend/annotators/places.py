@@ -10,6 +10,7 @@ from ..errors import UnisonError
 from ..plan.controls import weighted_kinds
 from ..weights.find import files_below
 from ..weights.needs import ANNOTATOR_NEEDS
+from ..weights.roots import roots
 from . import detector, segmenter
 from .maps.kinds import weighted
 
@@ -39,7 +40,7 @@ def find_annotators(models: Path) -> dict[str, Path]:
     """
     found = {}
     for need in ANNOTATOR_NEEDS:
-        files = [file for name in need.folders for file in sorted(files_below(models / name))]
+        files = [file for root in roots(models, need.folders) for file in sorted(files_below(root))]
         if (path := next(_annotator(need.key).find(files), None)) is not None:
             found[need.key] = path
     return found

@@ -113,7 +113,7 @@ def _models(folder: Path | None, *, usable: bool) -> list[str]:
     if found.planner is not None and usable:
         from ..planner.qwen.findings import check_planner_folder
 
-        lines += [f"    {finding}" for finding in check_planner_folder(found.planner)]
+        lines += [f"    {finding}" for finding in check_planner_folder(found.planner, found.lora)]
     return lines + _annotators(folder, usable=usable)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from ..errors import InputError
 from ..progress import Progress, silent
 from ..weights.find import ModelPaths, find, named_folder
-from ..weights.folder import has_planning_weights
 from ..weights.needs import describe
 from . import set as demo
 
@@ -37,8 +36,7 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
 
 def _without_projector(models: ModelPaths) -> ModelPaths:
     """Projected tokens need a projector and a planner with planning weights; without them there are none, said once."""
-    plans = models.planner is not None and (models.lora is not None or has_planning_weights(models.planner))
-    if models.projector is not None and plans:
+    if models.projector is not None and models.plans:
         return models
     absent = "projector" if models.projector is None else "planner with planning weights"
     notice = f"no {absent} found: making without projected tokens"

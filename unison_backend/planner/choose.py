@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..progress import Progress, silent
 from ..weights.find import ModelPaths
-from ..weights.folder import has_planning_weights
 from .base import Planner
 from .rules.plan import RulesPlanner
 
@@ -49,7 +48,7 @@ def plans_with_qwen(options: PlannerOptions, models: ModelPaths) -> bool:
 def _plans_by_itself(options: PlannerOptions, models: ModelPaths) -> bool:
     if models.planner is None or models.demo:
         return False
-    return options.lora is not None or has_planning_weights(models.planner)
+    return options.lora is not None or models.plans
 
 
 def load_planner(options: PlannerOptions, models: ModelPaths, progress: Progress = silent) -> QwenPlanner:

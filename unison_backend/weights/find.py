@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 from ..errors import InputError
+from .adapter import planning_adapter
 from .folder import PLANNER_TYPE, has_planning_weights, model_type
-from .needs import NEEDS, Need
+from .needs import NEEDS, Need, need_of
+from .roots import MODELS_VARIABLE, named_folder, roots
 
-MODELS_VARIABLE = "UNISON_MODELS"
+__all__ = ["MODELS_VARIABLE", "ModelPaths", "files_below", "find", "named_folder"]
 
 _SUFFIXES = (".safetensors", ".sft", ".pth", ".pt")
 # A folder with one of these holds all three models of generation: diffusers' layout, Wan's own.
@@ -37,32 +39,57 @@ class ModelPaths:
         """What generation cannot do without."""
         return tuple(need for need in NEEDS if need.required and getattr(self, need.key) is None)
 
+    @property
+    def plans(self) -> bool:
+        """Whether the planner has planning weights, its own or a LoRA's."""
+        return self.planner is not None and (self.lora is not None or has_planning_weights(self.planner))
+
 
 def find(folder: Path) -> ModelPaths:
     """The models in `folder`: ComfyUI's `models`, a diffusers pipeline, or Wan's own download.
 
+    lora: the first planning LoRA that is of the planner's width; none for a planner that has such weights itself.
     Raises InputError when there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"the models folder {folder} does not exist; give a folder such as ComfyUI's models")
-    found = {need.key: _first(folder, need) for need in NEEDS}
+    found = {need.key: next(_files(folder, need), None) for need in NEEDS if need.key not in ("planner", "lora")}
     if any((folder / name).is_file() for name in _WHOLE):
         found |= dict.fromkeys(("vace", "vae", "text_encoder"), folder)
-    return replace(ModelPaths(), **found)  # type: ignore[arg-type]
+    planner = _planner(folder)
+    if planner is not None and not has_planning_weights(planner):
+        found["lora"] = next((place for place in _folders(folder, "lora") if planning_adapter(place, planner)), None)
+    return replace(ModelPaths(planner=planner), **found)  # type: ignore[arg-type]
 
 
-def _first(folder: Path, need: Need) -> Path | None:
-    """The first match by name, whatever its case, in the folders of `need` and below them."""
-    matches = [
-        file
-        for place in need.folders
-        for file in sorted(files_below(folder / place))
-        if fnmatch(file.name.lower(), need.pattern)
-    ]
-    if need.key != "planner":
-        return next((file for file in matches if file.suffix.lower() in _SUFFIXES), None)
-    folders = [file.parent for file in matches if model_type(file.parent) == PLANNER_TYPE]
-    return next((folder for folder in folders if has_planning_weights(folder)), next(iter(folders), None))
+def _planner(folder: Path) -> Path | None:
+    """The first Qwen2.5-VL folder with planning weights, else the first."""
+    folders = [place for place in _folders(folder, "planner") if model_type(place) == PLANNER_TYPE]
+    return next((place for place in folders if has_planning_weights(place)), next(iter(folders), None))
+
+
+def _folders(folder: Path, key: str) -> Iterator[Path]:
+    """Those that hold the file that marks such a model."""
+    return (file.parent for file in _matches(folder, need_of(key)))
+
+
+def _files(folder: Path, need: Need) -> Iterator[Path]:
+    """Weights files with a name of the need."""
+    return (file for file in _matches(folder, need) if file.suffix.lower() in _SUFFIXES)
+
+
+def _matches(folder: Path, need: Need) -> Iterator[Path]:
+    """Files with a name of the need, the best pattern first, then by the order of its folders and by name."""
+    files = [file for root in roots(folder, need.folders) for file in sorted(files_below(root))]
+    for pattern in need.patterns:
+        for file in files:
+            name = file.name.lower()
+            if fnmatch(name, pattern) and not _any(name, need.excluded):
+                yield file
+
+
+def _any(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -74,8 +101,3 @@ def files_below(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         yield from (Path(place) / file for file in files)
-
-
-def named_folder() -> Path | None:
-    """The folder that UNISON_MODELS names, if it names one."""
-    return Path(os.environ[MODELS_VARIABLE]) if os.environ.get(MODELS_VARIABLE) else None

@@ -1,131 +1,72 @@
-"""The models that can be used: where each lies in a models folder, under which names, and where it comes from."""
+"""The models that can be used: where each lies in a models folder, under which names, and where it comes from.
+
+The table is `needs.json`. Sizes and sums of files that were published stand in it once and hold for the revision beside
+them. What is not pinned there (`ANY_REVISION`, or a file without a sum) is looked up at its source when it is
+downloaded, and said.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-_REPACKAGED = "https://huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged"
-_UNISON = "https://huggingface.co/ali-vilab/Unison"
+from .hosted import FOLDER, Download, Hosted, in_words
 
 
 @dataclass(frozen=True)
 class Need:
-    """A model that real weights take: where it lies in a models folder, under which names, and where it comes from."""
+    """A model: where it lies in a models folder (`folders`, the first is where a download goes), and under which names.
+
+    patterns: of file names in lower case, the best first. excluded: names that fit a pattern and are something else.
+    """
 
     key: str
     role: str
     folders: tuple[str, ...]
-    pattern: str
     file: str
-    size: str
-    link: str
+    downloads: tuple[Download, ...]
+    patterns: tuple[str, ...] = ("config.json",)
+    excluded: tuple[str, ...] = ()
     required: bool = True
 
+    @property
+    def size(self) -> str:
+        """How much there is to download, in words."""
+        return in_words(sum(download.bytes for download in self.downloads))
 
-NEEDS = (
-    Need(
-        key="vace",
-        role="Wan2.1-VACE-1.3B",
-        folders=("diffusion_models", "unet"),
-        pattern="*vace*1*3*b*",
-        file="wan2.1_vace_1.3B_fp16.safetensors",
-        size="4.3 GB",
-        link=_REPACKAGED,
-    ),
-    Need(
-        key="vae",
-        role="Wan 2.1 VAE",
-        folders=("vae",),
-        pattern="*wan*2*1*vae*",
-        file="wan_2.1_vae.safetensors",
-        size="0.25 GB",
-        link=_REPACKAGED,
-    ),
-    Need(
-        key="text_encoder",
-        role="UMT5-XXL",
-        folders=("text_encoders", "clip"),
-        pattern="*umt5*xxl*",
-        file="umt5_xxl_fp8_e4m3fn_scaled.safetensors",
-        size="6.7 GB",
-        link=_REPACKAGED,
-    ),
-    Need(
-        key="projector",
-        role="Unison projector",
-        folders=("unison",),
-        pattern="*projector*",
-        file="projector.pth",
-        size="50 MB",
-        link=_UNISON,
-        required=False,
-    ),
-    Need(
-        key="planner",
-        role="Qwen2.5-VL, best with Unison's planning weights merged in",
-        folders=("unison", "LLM"),
-        pattern="config.json",
-        file="a folder",
-        size="7.5 GB",
-        link=_UNISON,
-        required=False,
-    ),
-)
-# What finding masks and making control maps takes; nothing else asks for it. Folders hold what Hugging Face has.
-_DEPTH_FOLDERS = ("unison", "depth_anything", "depthanything", "controlnet_aux")
-ANNOTATOR_NEEDS = (
-    Need(
-        key="detector",
-        role="GroundingDINO",
-        folders=("unison", "detection", "grounding-dino", "groundingdino"),
-        pattern="config.json",
-        file="a folder with the files of grounding-dino-tiny",
-        size="0.7 GB",
-        link="https://huggingface.co/IDEA-Research/grounding-dino-tiny",
-        required=False,
-    ),
-    Need(
-        key="segmenter",
-        role="SAM2.1",
-        folders=("unison", "sam2", "sams"),
-        pattern="config.json",
-        file="a folder with the files of sam2.1-hiera-large",
-        size="0.9 GB",
-        link="https://huggingface.co/facebook/sam2.1-hiera-large",
-        required=False,
-    ),
-    Need(
-        key="depth",
-        role="Depth-Anything, DPT or ZoeDepth",
-        folders=_DEPTH_FOLDERS,
-        pattern="config.json",
-        file="a folder with the files of Depth-Anything-V2-Small-hf",
-        size="0.1 GB",
-        link="https://huggingface.co/depth-anything/Depth-Anything-V2-Small-hf",
-        required=False,
-    ),
-    Need(
-        key="pose",
-        role="ViTPose with RT-DETR",
-        folders=_DEPTH_FOLDERS,
-        pattern="config.json",
-        file="a folder that holds the folders vitpose (vitpose-base-simple) and detector (rtdetr_r50vd_coco_o365)",
-        size="0.5 GB",
-        link="https://huggingface.co/usyd-community/vitpose-base-simple and "
-        "https://huggingface.co/PekingU/rtdetr_r50vd_coco_o365",
-        required=False,
-    ),
-    Need(
-        key="flow",
-        role="RAFT",
-        folders=("unison",),
-        pattern="*raft*",
-        file="raft_small_C_T_V2-01064c6d.pth or another with raft in its name",
-        size="4 MB",
-        link="torchvision (torchvision.models.optical_flow.Raft_Small_Weights.C_T_V2.url)",
-        required=False,
-    ),
-)
+    @property
+    def link(self) -> str:
+        """The page or pages that it comes from."""
+        return " and ".join(download.page for download in self.downloads)
+
+
+def _need(row: Mapping[str, Any]) -> Need:
+    return Need(**_tuples(row) | {"downloads": tuple(map(_download, row["downloads"]))})
+
+
+def _download(row: Mapping[str, Any]) -> Download:
+    """Files of a row; a model's whole folder (one with an `anchor`) is what the hub has of such folders."""
+    given = {"patterns": FOLDER} if "anchor" in row else {}
+    files = tuple(Hosted(**file) for file in row.get("files", ()))
+    return Download(**given | _tuples(row) | {"files": files})
+
+
+def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
+_TABLE = json.loads((Path(__file__).parent / "needs.json").read_text(encoding="utf-8"))
+NEEDS = tuple(map(_need, _TABLE["needs"]))
+ANNOTATOR_NEEDS = tuple(map(_need, _TABLE["annotators"]))
+"""What finding masks and making control maps takes; nothing else asks for it."""
+VARIANTS = tuple(map(_download, _TABLE["variants"]))
+"""Other forms of what stands above, by name only."""
+GROUPS = {name: tuple(keys) for name, keys in _TABLE["groups"].items()}
+"""What several items together are for; `all` is every one of them."""
+EVERYTHING = "all"
 
 
 def describe(need: Need) -> str:

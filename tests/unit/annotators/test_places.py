@@ -162,11 +162,11 @@ def test_the_doctor_names_what_is_missing(given: bool, tmp_path: Path, monkeypat
     for line, parts in zip(
         lines,
         (
-            ("GroundingDINO", "in models/unison/", "0.7 GB", "IDEA-Research/grounding-dino-tiny"),
+            ("GroundingDINO", "in models/unison/", "0.69 GB", "IDEA-Research/grounding-dino-tiny"),
             ("SAM2", "in models/unison/", "0.9 GB", "facebook/sam2.1-hiera-large"),
-            ("Depth-Anything", "in models/unison/", "0.1 GB", "depth-anything/Depth-Anything-V2-Small-hf"),
+            ("Depth-Anything", "in models/unison/", "99 MB", "depth-anything/Depth-Anything-V2-Small-hf"),
             ("vitpose and detector", "usyd-community/vitpose-base-simple", "PekingU/rtdetr_r50vd_coco_o365"),
-            ("raft_small_C_T_V2-01064c6d.pth", "in models/unison/", "4 MB", "torchvision"),
+            ("raft_small_C_T_V2-01064c6d.pth", "in models/unison/", "4 MB", "download.pytorch.org"),
         ),
         strict=True,
     ):

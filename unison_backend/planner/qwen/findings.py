@@ -7,12 +7,15 @@ from pathlib import Path
 
 from ...errors import UnisonError
 from ...plan.tokens import ADDED_TOKENS
-from .adapters import added_ids
-from .checkpoint import read_folder
+from .adapters import added_ids, check_fit, read_adapter
+from .checkpoint import Folder, read_folder
 
 
-def check_planner_folder(folder: Path) -> list[str]:
-    """Short findings on a planner folder, from its small files and headers: what it is, what it can, what is wrong."""
+def check_planner_folder(folder: Path, lora: Path | None = None) -> list[str]:
+    """Short findings on a planner folder, from its small files and headers: what it is, what it can, what is wrong.
+
+    lora: the adapter that will be switched on; whether it fits is a finding.
+    """
     try:
         files = read_folder(folder)
         ids = added_ids(files.path)
@@ -24,7 +27,7 @@ def check_planner_folder(folder: Path) -> list[str]:
     return [
         f"model type {files.config['model_type']}, {text.get('num_hidden_layers')} layers x {files.embedding.shape[1]}",
         f"weights {files.dtype}, {size:.2g} GB in {count} {'file' if count == 1 else 'files'}, complete; {rows} rows",
-        f"planning tokens {_tokens_finding(ids, files.tied, rows)}",
+        f"planning tokens {_adapter_finding(lora, files, ids) if lora else _tokens_finding(ids, files.tied, rows)}",
         f"head {'tied to the embedding' if files.tied else 'of its own'}",
         f"processor files {_processor_finding(files.path)}",
     ]
@@ -38,6 +41,20 @@ def _tokens_finding(ids: Mapping[str, int], tied: bool, rows: int) -> str:
     if max(numbers) >= rows:
         return f"{span}, but the embedding has {rows} rows: untrained"
     return f"{span}, but untrained: the head is tied" if tied else span
+
+
+def _adapter_finding(lora: Path, files: Folder, ids: Mapping[str, int]) -> str:
+    """Whether the LoRA goes onto the folder, its 14 tokens behind those that the tokenizer has."""
+    own = added_ids(files.path)
+    if not own:
+        return "from the LoRA"
+    try:
+        first = max(own.values()) + 1
+        placed = {token: ids.get(token, first + number) for number, token in enumerate(ADDED_TOKENS)}
+        check_fit(read_adapter(lora), files, placed, first + len(ADDED_TOKENS))
+    except UnisonError as error:
+        return f"from the LoRA, which does not fit: {error}"
+    return "from the LoRA, which fits"
 
 
 def _processor_finding(folder: Path) -> str:
