@@ -48,6 +48,10 @@ class ResourceError(UnisonError):
     """The machine ran out of something (memory, disk); the message says what to lower."""
 
 
+class DownloadError(UnisonError):
+    """A file cannot be fetched; the message says which, why and what to do."""
+
+
 class Cancelled(UnisonError):
     """The person stopped the run."""
 

@@ -1,4 +1,4 @@
-"""The command line: `unison plan`, `run`, `batch`, `merge`, `doctor`; `data`, `train` and `eval` are in `training.py`.
+"""The command line: `unison plan`, `run`, `batch`, `merge`, `doctor`; a file each for `download` and for training.
 
 Exit status: 0 done, 2 bad input (one clear line on stderr), 130 cancelled, 1 anything else.
 """

@@ -15,12 +15,15 @@ from ..plan.length import LENGTHS
 from ..plan.plan import MAIN, WHOLE_FRAME
 from ..plan.tasks import MAKES
 from ..sources.masks import FEATHER, FILLS
+from . import download as cli_download
 from . import training as cli_training
 from .values import number, whole
 
 Command = Callable[[argparse.Namespace], int]
 
-_MODELS = "a models folder as ComfyUI's (default: UNISON_MODELS, else the embedded demo models)"
+_MODELS = (
+    "a models folder as ComfyUI's (default: UNISON_MODELS, else what `unison download` fetched, else embedded models)"
+)
 
 
 def make_parser(
@@ -37,6 +40,7 @@ def make_parser(
     _add_batch(commands.add_parser("batch", help="make a file of instructions with models that stay loaded"), batch)
     _add_merge(commands.add_parser("merge", help="merge a planning LoRA into a Qwen2.5-VL folder"), merge)
     _add_doctor(commands.add_parser("doctor", help="say what is installed, found and missing"), doctor)
+    cli_download.add(commands.add_parser("download", help="fetch models, with resuming and checking"))
     cli_training.add(commands)
     return parser
 

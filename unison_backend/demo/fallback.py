@@ -8,15 +8,20 @@ from pathlib import Path
 from ..errors import InputError
 from ..progress import Progress, silent
 from ..weights.find import ModelPaths, find, named_folder
-from ..weights.needs import describe
+from ..weights.needs import NEEDS, describe
+from ..weights.roots import is_own
 from . import set as demo
+
+_REQUIRED = [need for need in NEEDS if need.required]
 
 
 def resolve_models(folder: Path | None, given: dict[str, Path | None], progress: Progress = silent) -> ModelPaths:
-    """The models of a run: `given` files, then those in `folder` (or UNISON_MODELS), else the demo set.
+    """The models of a run: `given` files, then those in `folder` (or UNISON_MODELS, or the own one), else the demo set.
 
-    Raises InputError that lists file, folder, size and link of everything missing when only a part is there.
+    Raises InputError that lists file, folder, size and link of everything missing when only a part is there. The
+    person's own folder may hold none of what makes pictures (planners, annotators): then the demo set makes them.
     """
+    named = folder is not None
     folder = folder or named_folder()
     chosen = {key: path for key, path in given.items() if path is not None}
     for key, path in chosen.items():
@@ -25,13 +30,20 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
     if folder is None and not chosen:
         return demo_models(progress)
     models = replace(find(folder) if folder else ModelPaths(), **chosen)  # type: ignore[arg-type]
+    if not chosen and not named and _makes_nothing(folder, models):
+        return demo_models(progress)
     if models.missing:
         lines = "\n".join(f"  {describe(need)}" for need in models.missing)
         raise InputError(
             f"models are missing in {folder or 'the options given'}:\n{lines}\n"
-            "Without --models the embedded demo models are used."
+            f"`unison download minimal` fetches them.{' Without --models the embedded demo models are used.' * named}"
         )
     return _without_projector(models)
+
+
+def _makes_nothing(folder: Path | None, models: ModelPaths) -> bool:
+    """Whether this is the person's own folder, with nothing in it that makes pictures."""
+    return folder is not None and is_own(folder) and set(models.missing) == set(_REQUIRED)
 
 
 def _without_projector(models: ModelPaths) -> ModelPaths:

@@ -70,10 +70,23 @@ EVERYTHING = "all"
 
 
 def describe(need: Need) -> str:
-    """File, folder, size and link in one line."""
-    return f"{need.role}: {need.file} ({need.size}) in models/{need.folders[0]}/, from {need.link}"
+    """File, folder, size, link and the command in one line."""
+    return (
+        f"{need.role}: {need.file} ({need.size}) in models/{need.folders[0]}/, from {need.link} "
+        f"(unison download {need.downloads[0].name})"
+    )
 
 
 def need_of(key: str) -> Need:
     """The row of this key."""
     return next(need for need in (*NEEDS, *ANNOTATOR_NEEDS) if need.key == key)
+
+
+def items() -> dict[str, tuple[Download, ...]]:
+    """What `unison download` takes by name: every need's downloads, the variants, the groups, `all`."""
+    every = [download for need in (*NEEDS, *ANNOTATOR_NEEDS) for download in need.downloads]
+    singles: dict[str, tuple[Download, ...]] = {}
+    for download in (*every, *VARIANTS):
+        singles[download.name] = (*singles.get(download.name, ()), download)
+    groups = {name: tuple(part for key in keys for part in singles[key]) for name, keys in GROUPS.items()}
+    return groups | {EVERYTHING: tuple(every)} | singles

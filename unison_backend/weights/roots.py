@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,33 @@ EXTRA_PATHS = "extra_model_paths.yaml"
 _LEGACY = {"unet": "diffusion_models", "clip": "text_encoders"}
 
 
+def user_folder() -> Path:
+    """Where `unison download` puts models that are for no host, and where `unison run` looks last.
+
+    Without a home folder it is a relative path, which nothing lies in.
+    """
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = Path("~")
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "unison" / "models"
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "unison" / "models"
+    return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "unison" / "models"
+
+
 def named_folder() -> Path | None:
-    """The models folder that UNISON_MODELS names."""
-    named = os.environ.get(MODELS_VARIABLE)
-    return Path(named) if named else None
+    """The folder that UNISON_MODELS names, else the person's own one where something was downloaded into it."""
+    if named := os.environ.get(MODELS_VARIABLE):
+        return Path(named)
+    own = user_folder()
+    return own if own.is_dir() else None
+
+
+def is_own(folder: Path) -> bool:
+    """Whether `named_folder` gave the person's own folder, which no one named."""
+    return not os.environ.get(MODELS_VARIABLE) and folder == user_folder()
 
 
 def roots(models: Path, names: Sequence[str]) -> Iterator[Path]:
