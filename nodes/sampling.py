@@ -11,6 +11,7 @@ from ..unison_backend.engine import unipc
 from ..unison_backend.engine.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
 from ..unison_backend.errors import InputError
 from . import sources_socket, unipc_sampler
+from .host_prompt import refuse_expert
 from .schema import ABSENT, ADVANCED, SourcesSocket, block, schema
 from .sources_socket import HostSources
 
@@ -255,6 +256,7 @@ class UnisonVACESampler(io.ComfyNode):
     ) -> io.NodeOutput:
         if (sources is None) == (latent is None):
             raise InputError(EITHER)
+        refuse_expert(cls.hidden.dynprompt, cls.hidden.unique_id)
         # Links in place of values: inner nodes are cached by what they are linked to.
         links = cls.hidden.dynprompt.get_node(cls.hidden.unique_id)["inputs"]
         given = (

@@ -1,9 +1,13 @@
 """Conditioning, VACE and samplers in the real host: our nodes with stock ones, in both directions."""
 
+import shutil
+
 import graphs
 import pytest
 from host_prompts import Graph
 from PIL import Image
+
+from unison_backend.demo import set as demo
 
 STILL = "Create a 64x48 image of a red circle."
 CLIP = "Create a 64x48 video of a red circle, 9 frames."
@@ -200,6 +204,45 @@ def test_what_is_not_connected_is_said_before_anything_runs(host, node, inputs, 
     run = host.run(graph.prompt)
     assert run.status == "rejected"
     assert message in run.why
+
+
+def test_one_of_two_experts_is_refused_and_both_run_with_stock_nodes(host):
+    built = demo.ensure()
+    names = [f"wan2.2_fun_vace_{side}_noise_14B_bf16.safetensors" for side in ("high", "low")]
+    files = [host.models_folder / "diffusion_models" / name for name in (*names, "wan2.1_vace_14B_fp16.safetensors")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        shutil.copyfile(built.vace, file)
+    try:
+        graph = Graph()
+        models, planner = graphs.planned(graph, STILL)
+        loader = graph.node("UNETLoader", unet_name=names[1], weight_dtype="default")
+        patched = graph.node("ModelSamplingSD3", model=loader, shift=5.0)
+        parts = [patched[0], *(models[index] for index in range(1, 5))]
+        graphs.save_image(graph, graphs.all_in_one(graph, parts, planner)[0])
+        run = host.run(graph.prompt)
+        assert run.status == "error"
+        assert f"model: {names[1]} is one of two experts" in run.why
+
+        graph = Graph()
+        models, planner = graphs.planned(graph, CLIP)
+        high, low, whole = (graph.node("UNETLoader", unet_name=file.name, weight_dtype="default") for file in files)
+        made = graphs.all_in_one(graph, [whole[0], *(models[index] for index in range(1, 5))], planner)
+        _, vace = graphs.conditioned(graph, models, planner)
+        shared = {"steps": 4, "cfg": 3.5, "sampler_name": "euler", "scheduler": "simple", "noise_seed": 1}
+        shared |= {"positive": vace[0], "negative": vace[1]}
+        first = graph.node("KSamplerAdvanced", model=high, add_noise="enable", start_at_step=0, end_at_step=2,
+                           latent_image=vace[2], return_with_leftover_noise="enable", **shared)  # fmt: skip
+        second = graph.node("KSamplerAdvanced", model=low, add_noise="disable", start_at_step=2, end_at_step=10000,
+                            latent_image=first, return_with_leftover_noise="disable", **shared)  # fmt: skip
+        trimmed = graph.node("TrimVideoLatent", samples=second, trim_amount=vace[3])
+        shown = graph.node("PreviewImage", images=graph.node("VAEDecode", samples=trimmed, vae=models[2]))
+        alone = graph.node("PreviewImage", images=made[0])
+        run = graphs.succeeded(host.run(graph.prompt))
+        assert len(run.files(shown)) == len(run.files(alone)) == 9
+    finally:
+        for file in files:
+            file.unlink()
 
 
 def test_frames_without_a_plan(host):

@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..errors import LibraryError, broken_library
-from ..weights.find import MODELS_VARIABLE, find, named_folder
+from ..weights.experts import refusal
+from ..weights.find import MODELS_VARIABLE, find, left_experts, named_folder
 from ..weights.needs import ANNOTATOR_NEEDS, NEEDS, describe
 
 # What is imported of each: libraries that load their parts late break late.
@@ -108,8 +109,11 @@ def _models(folder: Path | None, *, usable: bool) -> list[str]:
     lines = [f"models in {folder}:"]
     for need in NEEDS:
         path = getattr(found, need.key)
-        mark = "found   " if path else "MISSING " if need.required else "optional"
-        lines.append(f"  {mark} {f'{need.role}: {path}' if path else describe(need)}")
+        wrong = refusal(path) if path and need.key == "vace" else ""
+        mark = "REFUSED " if wrong else "found   " if path else "MISSING " if need.required else "optional"
+        lines.append(f"  {mark} {wrong or (f'{need.role}: {path}' if path else describe(need))}")
+    if found.vace is None:
+        lines += [f"    left: {refusal(file)}" for file in left_experts(folder)]
     if found.planner is not None and usable:
         from ..planner.qwen.findings import check_planner_folder
 

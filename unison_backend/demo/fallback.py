@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..progress import Progress, silent
-from ..weights.find import ModelPaths, find, named_folder
+from ..weights.experts import refusal, refuse_expert
+from ..weights.find import ModelPaths, find, left_experts, named_folder
 from ..weights.needs import NEEDS, describe
 from ..weights.roots import is_own
 from . import set as demo
@@ -33,12 +34,20 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
     if not chosen and not named and _makes_nothing(folder, models):
         return demo_models(progress)
     if models.missing:
-        lines = "\n".join(f"  {describe(need)}" for need in models.missing)
-        raise InputError(
-            f"models are missing in {folder or 'the options given'}:\n{lines}\n"
-            f"`unison download minimal` fetches them.{' Without --models the embedded demo models are used.' * named}"
-        )
+        raise InputError(_missing(models, folder, named=named))
+    if models.vace is not None:
+        refuse_expert(models.vace)
     return _without_projector(models)
+
+
+def _missing(models: ModelPaths, folder: Path | None, *, named: bool) -> str:
+    """What is missing, and which files are no whole model; named: whether the person named the folder."""
+    lines = [f"  {describe(need)}" for need in models.missing]
+    if models.vace is None and folder is not None:
+        lines += [f"  {refusal(file)}" for file in left_experts(folder)]
+    fetch = "`unison download minimal` fetches them."
+    demo = " Without --models the embedded demo models are used." if named else ""
+    return "\n".join([f"models are missing in {folder or 'the options given'}:", *lines, fetch + demo])
 
 
 def _makes_nothing(folder: Path | None, models: ModelPaths) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .adapter import planning_adapter
+from .experts import left_out
 from .folder import PLANNER_TYPE, has_planning_weights, model_type
 from .needs import NEEDS, Need, need_of
 from .roots import MODELS_VARIABLE, named_folder, roots
@@ -86,6 +87,12 @@ def _matches(folder: Path, need: Need) -> Iterator[Path]:
             name = file.name.lower()
             if fnmatch(name, pattern) and not _any(name, need.excluded):
                 yield file
+
+
+def left_experts(folder: Path) -> list[Path]:
+    """The VACE experts in a models folder (high and low noise of Wan2.2), which are found for no run."""
+    files = [file for root in roots(folder, need_of("vace").folders) for file in sorted(files_below(root))]
+    return left_out(file for file in files if file.suffix.lower() in _SUFFIXES)
 
 
 def _any(name: str, patterns: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import WeightsError
 from . import wan_layouts as layouts
+from .experts import refuse_expert
 from .fit import assign, seems
 from .folder import CONFIG, weight_map
 from .small_json import read_json
@@ -50,6 +51,7 @@ def load_transformer(
     path: Path | str, *, dtype: torch.dtype | None = None, device: Device = "cpu"
 ) -> WanVACETransformer3DModel:
     """A Wan VACE transformer of any size (1.3B, 14B, ...) in eval mode, without gradients."""
+    refuse_expert(Path(path))
     from diffusers import WanVACETransformer3DModel
     from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
