@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, ResourceError
+from .files import Place, check_place
 from .media.from_files import FileMedia
 from .media.moving import is_moving, shown_kind
 from .media.write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
@@ -217,7 +218,7 @@ def _made_of_control(given: GivenSources, result: PlanResult) -> Make | None:
 
 
 def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = None) -> Path:
-    """The file that will be written; raises before any work when the plan cannot be run or the file does not fit."""
+    """Where the result goes (`output_path`); raises before any work when the plan cannot be run or does not fit."""
     plan, spec = planned.plan, planned.spec
     if not spec.is_complete:
         raise InputError("the instruction holds media without files; write them as ###path###")
@@ -234,21 +235,32 @@ def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = 
     for index, medium in enumerate(planned.media.media):
         if medium.path and path.exists() and planned.media.path(index).resolve() == path.resolve():
             raise InputError(f"--out {path} is also an input of this instruction; choose another name")
+    check_place(*_place(path, plan))
     check_memory(spec)
     return path
 
 
 def output_path(out: Path, plan: Plan) -> Path:
-    """`out` when it is a file name that fits what is made; in a folder the next free `unison_0001.png` / `.mp4`."""
-    suffixes = IMAGE_WRITE_SUFFIXES if plan.output == "image" else VIDEO_WRITE_SUFFIXES
-    if out.is_dir() or not out.suffix:
-        taken = {p.stem for p in out.glob("unison_*")} if out.is_dir() else set()
-        number = next(n for n in range(1, 1_000_000) if f"unison_{n:04d}" not in taken)
-        return out / f"unison_{number:04d}{suffixes[0]}"
-    if out.suffix.lower() not in suffixes:
+    """`out`, a file name that fits what is made, or a folder: there it gets the next free name at the end."""
+    suffixes = _suffixes(plan)
+    if not is_folder(out) and out.suffix.lower() not in suffixes:
         made = "a picture" if plan.output == "image" else "a video"
         raise InputError(f"--out {out}: {made} is made here ({plan.task}); the name must end in {', '.join(suffixes)}")
     return out
+
+
+def is_folder(out: Path) -> bool:
+    """Whether results get names of their own in `out`, which is or will be a folder."""
+    return out.is_dir() or not out.suffix
+
+
+def _place(out: Path, plan: Plan) -> tuple[Path, Place]:
+    """What `out` is to the one who writes."""
+    return (out / f"unison{_suffixes(plan)[0]}", "number") if is_folder(out) else (out, "link")
+
+
+def _suffixes(plan: Plan) -> tuple[str, ...]:
+    return IMAGE_WRITE_SUFFIXES if plan.output == "image" else VIDEO_WRITE_SUFFIXES
 
 
 def check_memory(spec: GenerationSpec) -> None:
@@ -277,7 +289,8 @@ def run(
     progress: Progress = silent,
     cancel: Cancel = never,
 ) -> Made:
-    """Make what `planned` says and write it to `out` (from `check_runnable`), whole or not at all.
+    """Make what `planned` says and write it to `out` (from `check_runnable`), whole or not at all: to a file, or as the
+    next free `unison_0001.png` or `.mp4` of a folder.
 
     Raises UnisonError of every kind; memory that runs out becomes ResourceError.
     """
@@ -326,10 +339,10 @@ def run_stages(
                 source, mask = sources.video[kept], sources.mask[kept]
                 frames = composite(frames, source, mask, options.feather, progress, cancel)
     with _timed("write", seconds):
-        notices = write(out, frames, planned, settings, progress, cancel, loras=stages.options.loras)
+        path, notices = write(out, frames, planned, settings, progress, cancel, loras=stages.options.loras)
     if engine.options.cache:
         notices = (*notices, f"--cache easy: {engine.steps_computed} of {settings.steps} steps were computed")
-    return Made(out, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
+    return Made(path, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
 
 
 def read_texts(
@@ -405,15 +418,15 @@ def encode_texts(
 
 
 def write(
-    path: Path,
+    out: Path,
     frames: Tensor,
     planned: Planned,
     settings: SamplingSettings,
     progress: Progress,
     cancel: Cancel,
     loras: Sequence[Lora] = (),
-) -> tuple[str, ...]:
-    """Write a still or a video with its plan inside, and the source's sound where the length is kept."""
+) -> tuple[Path, tuple[str, ...]]:
+    """Write a still or a video with its plan inside, and the source's sound where the length is kept; where it is."""
     from .media.write import write_image, write_video
 
     plan, spec = planned.plan, planned.spec
@@ -421,15 +434,16 @@ def write(
     if loras:
         record["loras"] = {lora.path.name: lora.strength for lora in loras}
     metadata = {METADATA_KEY: json.dumps(record, ensure_ascii=False)}
+    path, place = _place(out, plan)
     if plan.output == "image":
-        write_image(path, frames[0].numpy(), metadata=metadata)
-        return ()
+        return write_image(path, frames[0].numpy(), metadata=metadata, place=place), ()
     sound = _sound_of(planned)
     if spec.fps is None:
         raise ValueError("a video needs a frame rate")
-    write_video(path, frames.numpy(), spec.fps, audio_from=sound if spec.keeps_length else None,
-                metadata=metadata, progress=progress, cancel=cancel)  # fmt: skip
-    return ("the sound of the source is left out: the length changed",) if sound and not spec.keeps_length else ()
+    path = write_video(path, frames.numpy(), spec.fps, audio_from=sound if spec.keeps_length else None,
+                       metadata=metadata, progress=progress, cancel=cancel, place=place)  # fmt: skip
+    left_out = sound and not spec.keeps_length
+    return path, ("the sound of the source is left out: the length changed",) if left_out else ()
 
 
 def _sound_of(planned: Planned) -> Path | None:

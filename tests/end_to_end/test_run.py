@@ -220,6 +220,14 @@ def test_a_folder_takes_numbered_files(unison, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["unison_0001.png", "unison_0002.png"]
 
 
+def test_out_through_a_link(unison, tmp_path):
+    (tmp_path / "far.png").write_bytes(b"older")
+    (tmp_path / "link.png").symlink_to(tmp_path / "far.png")
+    assert unison("run", "Draw a fox, 32x32 pixels.", "--out", tmp_path / "link.png", *SMALL)[0] == 0
+    assert (tmp_path / "link.png").is_symlink()
+    assert load_image(tmp_path / "far.png").shape == (32, 32, 3)
+
+
 def test_explicit_fps_and_names_with_spaces(unison, tmp_path):
     out = tmp_path / "with space" / "clip.mp4"
     assert unison("run", "Film a fox, 32x32 pixels, 0.2 seconds.", "--out", out, "--set", "fps=12", *SMALL)[0] == 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..unfinished import finished, removed_with
 from .log import ATTEMPTS
 
 MAX_DEATHS = 2
@@ -28,11 +29,11 @@ def attempt(out: Path, name: str) -> Iterator[None]:
         path.parent.mkdir(exist_ok=True)
         with path.open("ab") as file:
             file.write(b".")
+    removed_with(path)  # stopping is no fault of the line
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        finished(path)
 
 
 def told(out: Path, name: str) -> str:

@@ -1,6 +1,7 @@
 """The command line: `unison plan`, `run`, `batch`, `merge`, `doctor`; a file each for `download` and for training.
 
-Exit status: 0 done, 2 bad input (one clear line on stderr), 130 cancelled, 1 anything else.
+Exit status: 0 done, 2 bad input (one clear line on stderr), 128 + the signal that stopped it (130 for Ctrl-C), 1
+anything else.
 """
 
 from __future__ import annotations
@@ -10,28 +11,29 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import Cancelled, InputError, UnisonError
-from .common import BAD_INPUT, CANCELLED, DONE, FAILED, complain, say
+from .common import BAD_INPUT, DONE, FAILED, complain, put, say
 from .parser import make_parser
 from .plan import plan_command
 from .run import run_command
+from .stopping import leave, stop_signal, stop_status
+from .streams import open_streams, without_output
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
-    options = make_parser(plan_command, run_command, _batch, _merge, _doctor).parse_args(arguments)
-    _take_text_from_set(options)
-    for stream in (sys.stdout, sys.stderr):
-        # Instructions are in any language, whatever the terminal's own encoding is.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+    """Run one command and return its exit status. Without arguments they, and the process's end, are the program's."""
+    open_streams()
     try:
-        return int(options.command(options))
+        try:
+            return _run(arguments)
+        finally:
+            put("")  # what argparse wrote
     except (Cancelled, KeyboardInterrupt) as error:
         complain(str(error) or "cancelled")
-        return CANCELLED
+        if arguments is None:
+            leave(stop_status())
+        return stop_status()
     except BrokenPipeError:
-        sys.stderr.close()
-        return FAILED
+        return without_output(FAILED)
     except Exception as error:
         from ..errors import broken_library  # only now: what it imports is not needed by a run that goes well
 
@@ -39,7 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(told, UnisonError):
             raise
         complain(str(told))
-        return BAD_INPUT if isinstance(told, InputError) else FAILED
+        return BAD_INPUT if isinstance(told, InputError) else without_output(FAILED)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = make_parser(plan_command, run_command, _batch, _merge, _doctor).parse_args(arguments)
+    _take_text_from_set(options)
+    for stream in (sys.stdout, sys.stderr):
+        # Instructions are in any language, whatever the terminal's own encoding is.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    return int(options.command(options))
 
 
 def _batch(options: argparse.Namespace) -> int:
@@ -52,7 +64,7 @@ def _merge(options: argparse.Namespace) -> int:
     from ..planner.qwen.merging import merge
     from .terminal import Bar
 
-    with Bar() as progress:
+    with Bar() as progress, stop_signal():
         merge(options.base, options.lora, options.out, dtype=options.dtype, progress=progress)
     say(str(options.out))
     return DONE

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def batch_command(options: argparse.Namespace) -> int:
     """Make every line of a file; 0 when all of them are there, 2 when lines were refused, 1 when some failed."""
     from ..batch.batch import run_batch
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         setup = _setup(options, progress)

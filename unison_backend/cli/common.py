@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, ResourceError
 from ..progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 # The engine's kernels by the planner's names; SageAttention is the engine's only.
 _KERNELS = {"flash": "flash_attention_2", "sage": "sdpa"}
 
-DONE, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
+DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 
 def planner_of(options: argparse.Namespace, progress: Progress = silent) -> Planner:
@@ -125,16 +126,28 @@ def reading_of(planned: Planned) -> dict[str, Any] | None:
     return {"intent": reading.intent, "sure": round(reading.sure, 3), "other": reading.other}
 
 
+def put(text: str) -> None:
+    """Text of the result, on standard output. Raises ResourceError when it cannot be written, BrokenPipeError."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ResourceError(f"standard output cannot be written ({error.strerror}): send it elsewhere") from error
+
+
 def say(text: str) -> None:
-    """A line of the result, on standard output."""
-    sys.stdout.write(text + "\n")
+    """A line of the result, on standard output. Raises as `put`."""
+    put(text + "\n")
 
 
 def note(text: str) -> None:
-    """A line about the run, on standard error."""
-    sys.stderr.write(text + "\n")
+    """A line about the run, on standard error; nobody may be there to read it."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text + "\n")
 
 
 def complain(text: str) -> None:
     """What went wrong, in one line on standard error."""
-    sys.stderr.write(f"unison: {text}\n")
+    note(f"unison: {text}")

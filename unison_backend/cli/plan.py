@@ -19,7 +19,8 @@ from .common import BAD_INPUT, DONE, given_sources, make_of, planner_of, prompt_
 def plan_command(options: argparse.Namespace) -> int:
     """What the instruction, or each line of a file, means; the exit status."""
 
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     if options.jsonl is not None:
         return _plan_lines(options)

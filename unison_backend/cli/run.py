@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from .common import (
     planner_of,
     planner_options,
     prompt_of,
+    put,
     reading_of,
     say,
     settings_of,
@@ -35,7 +35,8 @@ def run_command(options: argparse.Namespace) -> int:
     """Make what the instruction says, or answer it; the exit status."""
 
     from ..pipeline import make_plan
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     prompt, settings = prompt_of(options.text), settings_of(options)
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
@@ -145,12 +146,7 @@ def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, pro
             _say_what_is_unknown(planned)
         planner = load_planner(planner_options(options), models, progress)
     note(f"task     {planned.plan.task}")
-
-    def stream(text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-
-    planner.answer(planned.prompt, planned.media, settings, stream=stream, progress=progress, cancel=cancel)
+    planner.answer(planned.prompt, planned.media, settings, stream=put, progress=progress, cancel=cancel)
     say("")
     return DONE
 

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
-
-from ..progress import Cancel
 
 # Stages whose own output shows that they go on; a bar would be drawn into it.
 _STREAMED = ("answering",)
@@ -55,22 +49,3 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
         self._bar = None
-
-
-@contextmanager
-def stop_signal() -> Iterator[Cancel]:
-    """A `Cancel` that the first Ctrl-C sets: the run stops at its next safe point. The second one stops at once."""
-    stopped = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal stopped
-        if stopped:
-            raise KeyboardInterrupt
-        stopped = True
-        sys.stderr.write("\nstopping at the next step; press Ctrl-C again to stop at once\n")
-
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield lambda: stopped
-    finally:
-        signal.signal(signal.SIGINT, previous)

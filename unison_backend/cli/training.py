@@ -6,12 +6,12 @@ Options only; each command imports what it takes when it runs, so that `--help` 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..demo.set import CFG as DEMO_CFG
 from ..errors import InputError
+from .common import say
 from .values import number, whole
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def _data(options: argparse.Namespace) -> int:
     own = [row for path in options.mix for row in read_messages(path)]
     write(records, options.out, own)
     if not (options.held_out or has_sentences()):
-        _say("the sentences that people wrote are not in this copy of the pack: all records are drawn from templates")
+        say("the sentences that people wrote are not in this copy of the pack: all records are drawn from templates")
     counts = ", ".join(f"{task} {count}" for task, count in balance(records).items())
-    _say(f"{options.out}: {len(records) + len(own)} records ({counts}" + (f", your own {len(own)})" if own else ")"))
+    say(f"{options.out}: {len(records) + len(own)} records ({counts}" + (f", your own {len(own)})" if own else ")"))
     return DONE
 
 
@@ -71,11 +71,12 @@ def _add_intent(parser: argparse.ArgumentParser) -> None:
 def _train_intent(options: argparse.Namespace) -> int:
     from ..planner.rules.intent_model import WEIGHTS
     from ..training.intent.fit import train_all
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     with Bar() as progress, stop_signal() as cancel:
         count, files = train_all(options.sentences, options.out or WEIGHTS.parent, progress, cancel)
-    _say(f"{count} sentences: {', '.join(map(str, files))}")
+    say(f"{count} sentences: {', '.join(map(str, files))}")
     return DONE
 
 
@@ -117,13 +118,14 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
 def _train_planner(options: argparse.Namespace) -> int:
     from ..training import planning_lora as recipe
     from ..training.planning_data import as_pair, read_messages
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     pairs = [as_pair(row) for path in options.data for row in read_messages(path)]
     settings = recipe.LoraSettings(
         options.rank, options.alpha, options.dropout, options.batch or 16, options.gradient_checkpointing
     )
-    with Bar() as progress, stop_signal() as cancel:
+    with Bar() as progress, stop_signal(patient=True) as cancel:
         adapter = recipe.train(
             options.base,
             pairs,
@@ -135,7 +137,7 @@ def _train_planner(options: argparse.Namespace) -> int:
             progress=progress,
             cancel=cancel,
         )
-    _say(str(adapter))
+    say(str(adapter))
     return DONE
 
 
@@ -159,7 +161,8 @@ def _add_projector(parser: argparse.ArgumentParser) -> None:
 
 def _train_projector(options: argparse.Namespace) -> int:
     from ..training.projector import SCHEDULE, ProjectorRun, train_from_manifest
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     run = ProjectorRun(
         data=options.data,
@@ -170,11 +173,11 @@ def _train_projector(options: argparse.Namespace) -> int:
         held_out=options.held_out,
         device=options.device,
     )
-    with Bar() as progress, stop_signal() as cancel:
+    with Bar() as progress, stop_signal(patient=True) as cancel:
         lines = train_from_manifest(
             run, _schedule(options, SCHEDULE), batch=options.batch or 1, progress=progress, cancel=cancel
         )
-    _say("\n".join(lines))
+    say("\n".join(lines))
     return DONE
 
 
@@ -188,9 +191,10 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _train_demo(options: argparse.Namespace) -> int:
     from ..training.demo.stages import train
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
-    with Bar() as progress, stop_signal() as cancel:
+    with Bar() as progress, stop_signal(patient=True) as cancel:
         finished = train(
             options.out,
             share=options.share,
@@ -199,7 +203,7 @@ def _train_demo(options: argparse.Namespace) -> int:
             progress=progress,
             cancel=cancel,
         )
-    _say(str(finished))
+    say(str(finished))
     return DONE
 
 
@@ -217,7 +221,8 @@ def _eval_planner(options: argparse.Namespace) -> int:
     from ..planner.base import Planner
     from ..training.planning_data import draw
     from ..training.planning_score import as_table, evaluate
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     records = draw(options.count, options.seed, held_out=True)
     with Bar() as progress, stop_signal() as cancel:
@@ -236,9 +241,9 @@ def _eval_planner(options: argparse.Namespace) -> int:
                 raise InputError("no Qwen2.5-VL folder: give --base")
             planner = QwenPlanner(load_qwen(found.planner, options.lora or found.lora, progress=progress))
         score = evaluate(planner, records, progress=progress, cancel=cancel)
-    _say("\n".join(as_table(score)))
+    say("\n".join(as_table(score)))
     for prompt, expected, made in score.wrong[: options.wrong]:
-        _say(f"{prompt}\n  expected {expected or '(an answer)'}\n  made     {made or '(an answer)'}")
+        say(f"{prompt}\n  expected {expected or '(an answer)'}\n  made     {made or '(an answer)'}")
     return DONE
 
 
@@ -257,16 +262,13 @@ def _add_eval_demo(parser: argparse.ArgumentParser) -> None:
 
 def _eval_demo(options: argparse.Namespace) -> int:
     from ..training.demo.evaluate import EvaluationSettings, evaluate, table
-    from .terminal import Bar, stop_signal
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     settings = EvaluationSettings(
         count=options.count, steps=options.steps, cfg=options.cfg, seed=options.seed, only=tuple(options.only)
     )
     with Bar() as progress, stop_signal() as cancel:
         result = evaluate(options.trained, settings, pictures=options.pictures, progress=progress, cancel=cancel)
-    _say("\n".join(table(result)))
+    say("\n".join(table(result)))
     return DONE
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")

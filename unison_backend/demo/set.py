@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from pathlib import Path
 
 from ..errors import ResourceError
 from ..progress import Progress, silent
+from ..unfinished import finished, unfinished
 
 CFG = 3.0  # the guidance that suits these models: the reference's 5 bends their outlines (model card)
 VERSION = 1  # goes up whenever the files would come out differently
@@ -28,7 +26,6 @@ _NAME = f"demo-v{VERSION}"
 _MANIFEST = "manifest.json"
 _LORA = "planning_lora"
 _SHIPPED = Path(__file__).resolve().parent / "weights"
-_STALE_SECONDS = 3600  # a half-built folder older than this belongs to a process that died
 
 
 @dataclass(frozen=True)
@@ -105,10 +102,10 @@ def ensure_untrained(cache: Path | None = None, progress: Progress = silent) -> 
     target = root / _NAME
     if is_intact(target):
         return demo_set(target)
-    temporary = root / f".{_NAME}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = None
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _sweep(root)
+        temporary = unfinished(target)
         build(temporary, progress)
         _publish(temporary, target)
     except OSError as error:
@@ -117,7 +114,8 @@ def ensure_untrained(cache: Path | None = None, progress: Progress = silent) -> 
             "to a folder that can be written"
         ) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary is not None:
+            finished(temporary)
     return demo_set(target)
 
 
@@ -182,10 +180,3 @@ def _publish(temporary: Path, target: Path) -> None:
             place = target / name
             place.parent.mkdir(parents=True, exist_ok=True)
             file.replace(place)
-
-
-def _sweep(root: Path) -> None:
-    """Remove half-built folders that a killed process left behind."""
-    for folder in root.glob(f".{_NAME}-*"):
-        if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)

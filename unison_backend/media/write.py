@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError
-from ..files import replacing, writing
+from ..files import Place, new_file, writing
 from ..plan.kinds import VIDEO_SUFFIXES
 from ..progress import Cancel, Progress, check, never, silent
 from .mp4 import MAX_FPS, Mp4Writer, open_sound
@@ -60,10 +60,13 @@ def _clean(metadata: Mapping[str, str] | None) -> dict[str, str]:
     return {key: value.replace("\0", "").encode("utf-8", "replace").decode() for key, value in (metadata or {}).items()}
 
 
-def write_image(path: Path, pixels: NDArray[Any], *, metadata: Mapping[str, str] | None = None) -> None:
+def write_image(
+    path: Path, pixels: NDArray[Any], *, metadata: Mapping[str, str] | None = None, place: Place = "name"
+) -> Path:
     """Write `[H, W, 3]` RGB (float in 0..1, or uint8) as PNG, lossless WebP or JPEG by the name's ending.
 
     `metadata` becomes text chunks in a PNG (as ComfyUI writes them), a JSON object in the others. Folders are made.
+    place: what `path` means. Returns where the file is.
     Raises MediaError (another ending, no permission, too large for the format), ResourceError (full disk).
     """
     _require_suffix(path, IMAGE_WRITE_SUFFIXES, "picture")
@@ -71,11 +74,12 @@ def write_image(path: Path, pixels: NDArray[Any], *, metadata: Mapping[str, str]
     from PIL import Image
 
     # struct.error: a picture larger than the format's own fields
-    with replacing(path) as temporary, writing(path, struct.error):
+    with new_file(path, place) as new, writing(path, struct.error):
         # Through memory: when the disk fills up, Pillow's own writing to a file can stop half way and not say so.
         encoded = BytesIO()
         Image.fromarray(data).save(encoded, **_save_options(path.suffix.lower(), _clean(metadata)))
-        temporary.write_bytes(encoded.getvalue())
+        new.temporary.write_bytes(encoded.getvalue())
+    return new.path
 
 
 def _save_options(suffix: str, metadata: dict[str, str]) -> dict[str, Any]:
@@ -110,12 +114,14 @@ def write_video(
     metadata: Mapping[str, str] | None = None,
     progress: Progress = silent,
     cancel: Cancel = never,
-) -> None:
+    place: Place = "name",
+) -> Path:
     """Write `[H, W, 3]` RGB frames (float in 0..1, or uint8; an array `[T, H, W, 3]` too) as H.264 in MP4.
 
     Every frame lasts exactly 1 / `fps` seconds (denominators up to a million), the first one starts at 0. Odd sides
     get their last row or column twice. The sound of `audio_from` is copied where MP4 takes it, else made AAC, and
     ends with the video; a file without sound is fine. `metadata` is readable by `read_metadata`; folders are made.
+    place: what `path` means. Returns where the file is.
     Raises MediaError (another ending, no frames, unreadable sound, no permission), ResourceError (full disk),
     UnsupportedError (FFmpeg without x264), ValueError (frames of several sizes), Cancelled.
     """
@@ -127,14 +133,15 @@ def write_video(
     total = len(frames) if isinstance(frames, Sized) else 0
     with ExitStack() as stack:
         # The sound is closed before the new file takes its place, which may be the sound's own.
-        temporary = stack.enter_context(replacing(path))
+        new = stack.enter_context(new_file(path, place))
         sound = stack.enter_context(open_sound(audio_from)) if audio_from else None
-        writer = stack.enter_context(Mp4Writer(path, temporary, fps, _clean(metadata), sound))
+        writer = stack.enter_context(Mp4Writer(path, new.temporary, fps, _clean(metadata), sound))
         for done, pixels in enumerate(frames, 1):
             check(cancel, "writing video")
             writer.add(_checked(np.asarray(pixels)))
             progress("writing video", done, total)
         writer.finish()
+    return new.path
 
 
 def read_metadata(path: Path) -> dict[str, str]:

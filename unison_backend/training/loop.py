@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, ResourceError, WeightsError
+from ..files import replacing
 from ..progress import Cancel, Progress, check, never, silent
 from .muon import WithMuon
 
@@ -218,10 +219,9 @@ class Fit:
             "averaged": self.averaged,
             "optimizer": self.optimizer.state_dict(),
         }
-        temporary = self.folder / (STATE_FILE + ".part")
         try:
-            torch.save(state, temporary)
-            temporary.replace(self.folder / STATE_FILE)
+            with replacing(self.folder / STATE_FILE) as temporary:
+                torch.save(state, temporary)
         except (OSError, RuntimeError) as error:
             raise ResourceError(f"the state cannot be written to {self.folder} ({error}); make room there") from error
 

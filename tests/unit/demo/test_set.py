@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from unison_backend.demo import tokenizers as tokens
 from unison_backend.demo.set import DemoSet, cache_folder, ensure_untrained, is_intact
 from unison_backend.errors import ResourceError
 from unison_backend.plan.tokens import ADDED_TOKENS
+from unison_backend.unfinished import _machine
 from unison_backend.weights.state import load_state_dict
 from unison_backend.weights.wan import load_transformer, load_vae
 
@@ -132,14 +131,13 @@ def test_every_damage_is_noticed(built: DemoSet, tmp_path: Path, name: str) -> N
     assert not is_intact(folder)
 
 
-def test_half_built_folders_are_swept_when_old(tmp_path: Path) -> None:
-    old, new, other = (tmp_path / name for name in (".demo-v1-7-aa", ".demo-v1-8-bb", "mine"))
-    for folder in (old, new, other):
+def test_half_built_folders_of_dead_processes_are_swept(tmp_path: Path) -> None:
+    dead = tmp_path / f".unison-{_machine()}-{2**31 - 2}-0123456789ab"
+    for folder in (dead, tmp_path / "mine"):
         folder.mkdir()
         (folder / "part").touch()
-    os.utime(old, (time.time() - 7200,) * 2)
-    demo._sweep(tmp_path)
-    assert not old.exists() and new.exists() and other.exists()
+    files = ensure_untrained(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([files.folder.name, "mine"])
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import json
-import secrets
 import shutil
 import warnings
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, ResourceError, WeightsError
 from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
+from ...unfinished import finished, unfinished
 from ...weights.small_json import read_json
 from .checkpoint import DTYPES, untie
 from .loading import Qwen, load_qwen
@@ -45,7 +45,7 @@ def merge(base: Path, lora: Path, out: Path, *, dtype: str = "auto", progress: P
     _check_out(base, out)
     progress(_STAGE, 0, 4)
     qwen = load_qwen(base, lora, dtype=dtype, attention="sdpa")
-    temporary = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
+    temporary = unfinished(out)
     try:
         expected = _probe(qwen)
         progress(_STAGE, 1, 4)
@@ -60,7 +60,7 @@ def merge(base: Path, lora: Path, out: Path, *, dtype: str = "auto", progress: P
     except OSError as error:
         raise ResourceError(f"{out} cannot be written ({error}); make room or choose another folder") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        finished(temporary)
     progress(_STAGE, 4, 4)
 
 
