@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError
 from ..weights import wan_layouts as layouts
 from ..weights.fit import seems
+from ..weights.kinds import SPIECE_KEY
 from ..weights.small_json import read_json
-from ..weights.wan import SPIECE_KEY, Source, filled, locate, model_config, read_source
+from ..weights.wan import Source, filled, locate, model_config, read_source
 from .sentencepiece import literal_pieces
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..progress import Progress, silent
 from ..weights.experts import refusal, refuse_expert
 from ..weights.find import ModelPaths, find, left_experts, named_folder
+from ..weights.kinds import check_models
 from ..weights.needs import NEEDS, describe
 from ..weights.roots import is_own
 from . import set as demo
@@ -19,8 +20,9 @@ _REQUIRED = [need for need in NEEDS if need.required]
 def resolve_models(folder: Path | None, given: dict[str, Path | None], progress: Progress = silent) -> ModelPaths:
     """The models of a run: `given` files, then those in `folder` (or UNISON_MODELS, or the own one), else the demo set.
 
-    Raises InputError that lists file, folder, size and link of everything missing when only a part is there. The
-    person's own folder may hold none of what makes pictures (planners, annotators): then the demo set makes them.
+    Raises InputError that lists file, folder, size and link of everything missing when only a part is there, and
+    WeightsError for files that a run cannot use, by their headers. The person's own folder may hold none of what makes
+    pictures (planners, annotators): then the demo set makes them.
     """
     named = folder is not None
     folder = folder or named_folder()
@@ -37,6 +39,7 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
         raise InputError(_missing(models, folder, named=named))
     if models.vace is not None:
         refuse_expert(models.vace)
+    check_models(models)
     return _without_projector(models)
 
 

@@ -22,6 +22,7 @@ from . import wan_layouts as layouts
 from .experts import refuse_expert
 from .fit import assign, seems
 from .folder import CONFIG, weight_map
+from .kinds import SPIECE_KEY, check_kind, own_part
 from .small_json import read_json
 from .state import PICKLES, SAFETENSORS, dequantize, load_state_dict
 
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     Device = torch.device | str
     State = dict[str, Tensor]
 
-SPIECE_KEY = "spiece_model"  # where ComfyUI keeps the sentencepiece file inside a text encoder's safetensors
-
-_PREFIXES = ("module.", "model.diffusion_model.")
 _ORIGINAL_NAMES = {"vae": "Wan2.1_VAE.pth", "text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}
 _PREFERRED = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 
@@ -143,7 +141,9 @@ def read_source(source: Source, dtype: torch.dtype | None, device: Device) -> St
 
     state: State = {}
     for file in source.files:
-        state |= load_state_dict(file, prefixes=_PREFIXES)
+        state |= load_state_dict(file)
+    state = own_part(state, source.component)
+    check_kind(source.component, {key: tuple(tensor.shape) for key, tensor in state.items()}, source.what)
     if str(device) == "meta":
         data = (SPIECE_KEY, "comfy_quant")
         state = {key: value if key.endswith(data) else value.to("meta") for key, value in state.items()}
