@@ -1,6 +1,11 @@
 """What preparing sources costs, in time and memory, by the length of the clip; and SAM2's following, frame by frame.
 
 Usage: python3 -m uv run python benchmarks/sources.py [--frames 21 41 81 161 321] [--rounds 3] [--full-size]
+       python3 -m uv run python benchmarks/sources.py --against FOLDER [--rounds 3]
+
+--against: FOLDER is another checkout of this repository (`git worktree add FOLDER COMMIT`). Both prepare an edit of ten
+seconds of 1080p with a moving mask (81 frames of 832x480 are taken), in turns, each time in a fresh process; medians of
+CPU seconds and peak memory, and ours as a share of the other's.
 
 Each figure of the sources is the median over fresh processes, so that a peak is that of one job, from H.264 files and
 with the libraries loaded before the clock starts: 81 frames of 832x480, and several lengths of 416x240 (the model's
@@ -27,14 +32,14 @@ from fractions import Fraction
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from core import report
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 24
-LARGE, SMALL = (832, 480), (416, 240)
+LARGE, SMALL, FULL_HD = (832, 480), (416, 240), (1920, 1080)
 MB = 2**20
 JOBS = {
     "edit with a moving mask": "Make the ball in this video ###source.mp4### green. Here is the mask ###mask.mp4###.",
@@ -84,18 +89,24 @@ def prepare(job: str, frames: int, folder: Path) -> dict[str, float]:
     os.chdir(folder)
     canny = job.startswith("canny")
     given = GivenSources(control_file=folder / "source.mp4", control="canny") if canny else GivenSources()
-    planned = make_plan(parse_paths(JOBS[job]), {"num_frames": frames}, given=given)
+    planned = make_plan(parse_paths(JOBS[job]), {"num_frames": frames} if frames else {}, given=given)
     hooks = annotators(AnnotatorPaths(), torch.device("cpu"), parse_target)
     if canny and hooks.make_map:  # kornia and scipy are loaded, and are not the job
         hooks.make_map("canny", torch.rand(1, 16, 16, 3), silent, never)
-    before, start = psutil.Process().memory_info().rss, perf_counter()
+    before, start, worked = psutil.Process().memory_info().rss, perf_counter(), process_time()
     sources = prepare_sources(planned, SourceOptions(annotators=hooks), silent, never)
-    seconds, peak = perf_counter() - start, _peak()
-    if len(sources.video) != frames:
+    seconds, cpu_seconds, peak = perf_counter() - start, process_time() - worked, _peak()
+    if len(sources.video) != (frames or 81):
         raise ValueError(f"{job} made {list(sources.video.shape)} in place of {frames} frames")
     clip = sources.video.numel() * sources.video.element_size()
     used = peak - before
-    return {"seconds": seconds, "clip_mb": clip / MB, "peak_mb": used / MB, "copies": used / clip}
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "clip_mb": clip / MB,
+        "peak_mb": used / MB,
+        "copies": used / clip,
+    }
 
 
 def _peak() -> int:
@@ -125,9 +136,26 @@ def all_sources(lengths: list[int], rounds: int) -> dict[str, Any]:
     return figures
 
 
-def _fresh(job: str, frames: int, folder: Path) -> dict[str, float]:
+def against(other: Path, rounds: int) -> dict[str, Any]:
+    """An edit of ten seconds of 1080p by this checkout and another one, in turns."""
+    job = next(iter(JOBS))
+    runs: dict[str, list[dict[str, float]]] = {"before": [], "now": []}
+    with tempfile.TemporaryDirectory() as folder:
+        media = Path(folder) / "media"
+        write_media(media, 10 * FPS, *FULL_HD)
+        for _ in range(rounds):
+            runs["before"].append(_fresh(job, 0, media, other.resolve()))
+            runs["now"].append(_fresh(job, 0, media))
+    medians = {name: _median(made) for name, made in runs.items()}
+    shares = {key: round(medians["now"][key] / medians["before"][key], 3) for key in ("cpu_seconds", "peak_mb")}
+    return {"job": f"{job}, 10 s of 1080p", **medians, "now / before": shares}
+
+
+def _fresh(job: str, frames: int, folder: Path, checkout: Path = ROOT) -> dict[str, float]:
+    """frames: 0 for what the plan says. checkout: whose package is measured, by this script."""
     command = [sys.executable, __file__, "--only", job, str(frames), str(folder)]
-    run = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    paths = os.environ | {"PYTHONPATH": str(checkout)}
+    run = subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.PIPE, text=True, env=paths)
     result: dict[str, float] = json.loads(run.stdout)
     return result
 
@@ -206,12 +234,16 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[21, 41, 81, 161, 321], help="lengths, 4k + 1 each")
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes a figure")
     parser.add_argument("--full-size", action="store_true", help="only SAM2, with the large model's configuration")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="compare with another checkout, and end")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--only", nargs=3, metavar=("JOB", "FRAMES", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
         job, frames, folder = options.only
         sys.stdout.write(json.dumps(prepare(job, int(frames), Path(folder))))
+        return
+    if options.against:
+        report({"1080p": against(options.against, options.rounds), "machine": machine()}, options.json)
         return
     figures: dict[str, Any] = {} if options.full_size else {"sources": all_sources(options.frames, options.rounds)}
     figures |= {"following": following(options.full_size), "machine": machine()}

@@ -120,8 +120,8 @@ def _file_item(path: Path) -> Footage:
 
     from ..unison_backend.media.probe import iter_frames, probe
 
-    def read(indices: Sequence[int], cancel: Any) -> Iterator[Any]:
-        return (torch.from_numpy(frame) for frame in iter_frames(path, indices, cancel))
+    def read(indices: Sequence[int], cancel: Any, *, as_mask: bool = False) -> Iterator[Any]:
+        return (torch.from_numpy(frame) for frame in iter_frames(path, indices, cancel, as_mask=as_mask))
 
     info = probe(path, "video")
     return Footage(info, read, path if info.has_audio else None)

@@ -152,6 +152,16 @@ def test_sources_grow_in_step_with_the_clip(job: str, folder: Path) -> None:
     assert 0.9 < then < COPIES_IN_MEMORY and then < first + 0.1
 
 
+def test_an_edit_holds_its_source_and_mask_and_little_else(folder: Path) -> None:
+    """The source, a third of it for the mask, a twelfth for where it marks; nothing is copied to be emptied."""
+
+    def run(frames: int) -> Callable[[], Any]:
+        plan, options = planned("mask", frames, folder)
+        return lambda: prepare_sources(plan, options, silent, never)
+
+    assert copies_added(run, (21, 41, 81))[1] < 1.45
+
+
 @pytest.mark.parametrize("kind", ["depth", "flow", "composite"])
 def test_maps_and_the_composite_grow_in_step_with_the_clip(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -194,9 +204,9 @@ def test_a_long_source_is_decoded_frame_by_frame(folder: Path, monkeypatch: pyte
     def leave() -> None:
         counts["now"] -= 1
 
-    def counted(*given: Any) -> Iterator[Any]:
+    def counted(*given: Any, **named: Any) -> Iterator[Any]:
         last = None
-        for frame in read(*given):
+        for frame in read(*given, **named):
             if frame is not last:
                 counts["now"], counts["all"] = counts["now"] + 1, counts["all"] + 1
                 alive.append(counts["now"])

@@ -72,9 +72,9 @@ class FileMedia:
         pixels = load_with_alpha(self.path(index))
         return None if pixels is None else torch.from_numpy(pixels)
 
-    def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
+    def frames(self, index: int, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
         import torch
 
         from .probe import iter_frames
 
-        return (torch.from_numpy(frame) for frame in iter_frames(self.path(index), indices, cancel))
+        return (torch.from_numpy(frame) for frame in iter_frames(self.path(index), indices, cancel, as_mask=as_mask))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,8 +17,12 @@ from ..progress import Cancel, check, never
 from .black_and_white import frames_to_look_at, is_black_and_white
 from .kinds import MAX_MEDIA_SIDE
 
-# Frames at ascending indices, [H, W, 3] float32 0..1 each.
-ReadFrames = Callable[[Sequence[int], Cancel], Iterator[Tensor]]
+
+class ReadFrames(Protocol):
+    """Frames at ascending indices, float32 0..1 each."""
+
+    def __call__(self, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
+        """[H, W, 3]; as_mask: [H, W, 1], the brightest channel, or with alpha [H, W, 4] as it is."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,10 @@ def footage(frames: Tensor, fps: Fraction, label: str, sound: Any = None) -> Foo
     _check_shape(frames, 4, label)
     count, height, width = frames.shape[:3]
 
-    def read(indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
+    def read(indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
         for index in indices:
             check(cancel, "reading frames")
-            yield on_background(frames[index], 1.0)
+            yield brightest(frames[index]) if as_mask else on_background(frames[index], 1.0)
 
     starts = tuple(Fraction(i) / fps for i in range(count))
     return Footage(
@@ -91,6 +95,12 @@ def on_background(pixels: Tensor, background: float) -> Tensor:
         return pixels
     colour, alpha = pixels[..., :3], pixels[..., 3:]
     return colour * alpha + background * (1 - alpha)
+
+
+def brightest(pixels: Tensor) -> Tensor:
+    """What a mask's pixels say: [H, W, 1] float32 0..1 on the CPU, the largest channel; with alpha [H, W, 4]."""
+    pixels = pixels.detach().to("cpu", torch.float32).clamp(0, 1)
+    return pixels if pixels.shape[-1] in (1, 4) else pixels.amax(-1, keepdim=True)
 
 
 class TensorMedia:
@@ -154,8 +164,8 @@ class TensorMedia:
             return None
         return item.pixels.detach().to("cpu", torch.float32).clamp(0, 1)
 
-    def frames(self, index: int, indices: Sequence[int], cancel: Cancel) -> Iterator[Tensor]:
+    def frames(self, index: int, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
         item = self._items[index]
         if not isinstance(item, Footage):
             raise MediaError(f"{self.label(index)} is a picture where a video is needed")
-        return item.read(indices, cancel)
+        return item.read(indices, cancel, as_mask=as_mask)

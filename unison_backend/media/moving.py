@@ -18,8 +18,8 @@ from ..plan.tasks import MediaKind
 from ..progress import Cancel, check, never
 from .kinds import MOVING_FORMATS, content_kind
 from .pictures import open_image, stored_shape, unit_pixels
-from .profiles import profile_of
-from .turn import on_background
+from .profiles import UNCHANGED, profile_of
+from .turn import brightest, on_background
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -85,11 +85,13 @@ def probe_moving(path: Path) -> MediaInfo:
     )
 
 
-def iter_moving(path: Path, indices: Sequence[int] | None = None, cancel: Cancel = never) -> Iterator[Pixels]:
+def iter_moving(
+    path: Path, indices: Sequence[int] | None = None, cancel: Cancel = never, *, as_mask: bool = False
+) -> Iterator[Pixels]:
     """Frames at ascending numbers, as `video.iter_video` gives them. Raises MediaError, Cancelled."""
     with open_image(path) as image:
         _, _, turn = stored_shape(image)
-        profile, total, last = profile_of(image), num_frames(image), -1
+        profile, total, last = UNCHANGED if as_mask else profile_of(image), num_frames(image), -1
         shown = None
         for index in range(total) if indices is None else indices:
             check(cancel, "reading video")
@@ -98,5 +100,6 @@ def iter_moving(path: Path, indices: Sequence[int] | None = None, cancel: Cancel
             if index != last or shown is None:
                 image.seek(_first(image) + index)
                 image.load()
-                shown, last = turn.apply(on_background(unit_pixels(image, profile), 1.0)), index
+                pixels = unit_pixels(image, profile)
+                shown, last = turn.apply(brightest(pixels) if as_mask else on_background(pixels, 1.0)), index
             yield shown

@@ -30,6 +30,9 @@ def probe(path: Path, kind: MediaKind) -> MediaInfo:
     return probe_moving(path) if is_moving(path) else probe_video(path)
 
 
-def iter_frames(path: Path, indices: Sequence[int] | None = None, cancel: Cancel = never) -> Iterator[Pixels]:
+def iter_frames(
+    path: Path, indices: Sequence[int] | None = None, cancel: Cancel = never, *, as_mask: bool = False
+) -> Iterator[Pixels]:
     """`video.iter_video` of any file that is a video, a moving picture too."""
-    return iter_moving(path, indices, cancel) if is_moving(path) else iter_video(path, indices, cancel)
+    read = iter_moving if is_moving(path) else iter_video
+    return read(path, indices, cancel, as_mask=as_mask)

@@ -40,3 +40,13 @@ def on_background(pixels: Pixels, background: float) -> Pixels:
     colour, alpha = pixels[..., :3], pixels[..., 3:]
     laid: Pixels = colour * alpha + background * (1 - alpha)
     return laid
+
+
+def brightest(pixels: Pixels) -> Pixels:
+    """What a mask's pixels say: `[H, W, 1]`, the largest channel; `[H, W, 4]` as it is, for its alpha is to be read."""
+    import numpy as np
+
+    if pixels.shape[2] in (1, 4):
+        return pixels
+    largest: Pixels = np.maximum(np.maximum(pixels[..., :1], pixels[..., 1:2]), pixels[..., 2:])
+    return largest

@@ -230,8 +230,12 @@ def _ascending(indices: Iterable[int]) -> Iterator[int]:
         yield index
 
 
-def iter_video(path: Path, indices: Sequence[int] | None = None, cancel: Cancel = never) -> Iterator[Pixels]:
+def iter_video(
+    path: Path, indices: Sequence[int] | None = None, cancel: Cancel = never, *, as_mask: bool = False
+) -> Iterator[Pixels]:
     """Frames of a video in the order shown, float32 `[H, W, 3]` in 0..1, one in memory at a time.
+
+    as_mask: `[H, W, 1]`, the brightest channel, or with alpha `[H, W, 4]`, both as stored.
 
     `indices`: ascending frame numbers as in `MediaInfo.starts`, repeats allowed (the same array is given again);
     None for all. A frame that the decoder had to drop is replaced by the next one. Colour depth over 8 bits is kept.
@@ -244,7 +248,7 @@ def iter_video(path: Path, indices: Sequence[int] | None = None, cancel: Cancel 
         shown: Shown | None = None
         for number, frame in without_fields(clip.frames(), clip.stream.time_base):
             check(cancel, "reading video")
-            shown = shown or Shown(clip.stream, frame, path)
+            shown = shown or Shown(clip.stream, frame, path, as_mask=as_mask)
             if index is not None and index <= number:
                 pixels = shown(frame)
                 while index is not None and index <= number:

@@ -30,7 +30,7 @@ def with_seen_mask(result: PlanResult, prompt: Prompt, plans: Plans, looks: Look
         return result
     made = plans(_marked(prompt, seen[0]))
     label = prompt.media[seen[0]].label
-    why = f"{label} (medium {seen[0]}) holds black and white only and no word says what it is: it is the mask"
+    why = f"{label} holds black and white only and no word says what it is: it is the mask"
     return replace(made, notices=(Reason("mask", why, is_warning=True), *made.notices))
 
 

@@ -12,7 +12,8 @@ from unison_backend.plan.prompt import Medium, bind_names
 from unison_backend.plan.spec import resolve
 from unison_backend.plan.tasks import Task
 from unison_backend.progress import never
-from unison_backend.sources.prepare import GREY, Media, prepare
+from unison_backend.sources.clips import GREY
+from unison_backend.sources.prepare import Media, prepare
 
 
 def media(**items):

@@ -1,5 +1,6 @@
 """VACE's sources and context on drawn media with exact known answers."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,14 +10,19 @@ from PIL import Image
 
 from unison_backend.engine.vace_context import encode_context, latent_frames, pack_mask
 from unison_backend.errors import InputError, UnsupportedError
+from unison_backend.media.from_files import FileMedia
 from unison_backend.media.resize import cover, letterbox_on_white
+from unison_backend.media.video import load_video
+from unison_backend.media.write import write_video
 from unison_backend.plan.geometry import MediaInfo
 from unison_backend.plan.plan import WHOLE_FRAME, Frame, Plan
+from unison_backend.plan.prompt import Medium
 from unison_backend.plan.spec import resolve
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import parse
+from unison_backend.sources.clips import GREY, aligned
 from unison_backend.sources.masks import MaskOptions
-from unison_backend.sources.prepare import GREY, Annotators, Sources, aligned, prepare
+from unison_backend.sources.prepare import Annotators, Sources, prepare
 
 IMAGE, VIDEO = "image", "video"
 
@@ -57,8 +63,9 @@ class Drawn:
     def with_alpha(self, index):
         return self.pixels[index] if self.pixels[index].shape[-1] == 4 else None
 
-    def frames(self, index, indices, cancel):
-        return (self.pixels[index][i] for i in indices)
+    def frames(self, index, indices, cancel, *, as_mask=False):
+        frames = (self.pixels[index][i] for i in indices)
+        return (f.amax(-1, keepdim=True) if as_mask and f.shape[-1] == 3 else f for f in frames)
 
 
 def made(tokens, *pixels, fps=8):
@@ -108,6 +115,40 @@ def test_a_moving_mask_follows_its_video():
     assert torch.equal(sources.mask, mask[..., 0])
     kept = sources.mask == 0
     assert torch.equal(sources.video[kept], video[kept])
+
+
+def test_files_are_scaled_while_they_are_read_as_whole_clips_were(tmp_path):
+    """Every pixel is that of the whole clip in memory, scaled in three channels (bicubic, antialiased)."""
+    rows, columns = np.mgrid[:180, :320]
+    grain = np.random.default_rng(0).integers(0, 60, (180, 320), np.uint8)
+
+    def frame(number, mask=False):
+        ball = (columns - 30 * number) ** 2 + (rows - 90) ** 2 < 40**2
+        if mask:
+            return np.repeat(ball.astype(np.uint8)[..., None] * 255, 3, -1)
+        return np.stack([grain + 4 * number, (columns % 200).astype(np.uint8), 255 - grain], -1)
+
+    for name in ("source", "mask"):
+        write_video(tmp_path / f"{name}.mp4", (frame(n, name == "mask") for n in range(9)), Fraction(24))
+    files = [tmp_path / "source.mp4", tmp_path / "mask.mp4"]
+    media = FileMedia([Medium("video", path=str(path)) for path in files])
+    plan = replace(parse("<BOEDIT>1,0<EOEDIT><CFV>", "", (VIDEO, VIDEO)), width=128, height=96)
+    sources = prepare(plan, resolve(plan, media.infos), media)
+    _, height, width = sources.mask.shape
+    clip, mask = (torch.stack([cover(torch.from_numpy(f), width, height) for f in load_video(p)]) for p in files)
+    assert (height, width) != (180, 320) and (sources.mask - mask.amax(-1)).abs().max() < 1 / 255
+    kept = sources.mask <= 0.5
+    assert 0.3 < kept.float().mean() < 0.95
+    assert (sources.video[kept] - clip[kept]).abs().max() < 1e-5
+    assert (sources.video[~kept] == GREY).all()
+
+
+def test_a_still_that_is_edited_stays_as_it_is():
+    """What a graph holds is not written into."""
+    picture = noise(32, 32, 3)
+    before = picture.clone()
+    made("<BOEDIT>1,0<EOEDIT><CFI>", picture, square(32, 32, 0, 0, 16))
+    assert torch.equal(picture, before)
 
 
 def test_a_still_mask_holds_for_every_frame():

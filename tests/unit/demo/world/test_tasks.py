@@ -17,7 +17,8 @@ from unison_backend.plan.plan import Frame
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.spec import resolve
 from unison_backend.planner.rules.plan import RulesPlanner
-from unison_backend.sources.prepare import GREY, Annotators, prepare
+from unison_backend.sources.clips import GREY
+from unison_backend.sources.prepare import Annotators, prepare
 
 SEEDS = range(4)
 WAYS = [(kind, language, held_out) for kind in kinds() for language in ("en", "zh") for held_out in (False, True)]
