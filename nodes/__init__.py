@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from . import (
     annotator_loaders,
     annotators,
+    answering,
     compositing,
     conditioning,
     folders,
@@ -17,13 +18,16 @@ from . import (
     plan_fields,
     planning,
     routing,
+    sample_media,
     sampling,
     sources,
 )
 
 MODULES = (
     loaders,
+    sample_media,
     planning,
+    answering,
     plan_fields,
     conditioning,
     sources,
@@ -42,4 +46,5 @@ class UnisonExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         folders.register()
+        sample_media.put()
         return [host.telling_of_broken_libraries(node) for module in MODULES for node in module.NODES]

@@ -12,9 +12,9 @@ import re
 import shlex
 import sys
 import tempfile
-from fractions import Fraction
 from pathlib import Path
 
+from draw_samples import draw
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,8 +22,6 @@ sys.path.insert(0, str(ROOT))
 FOLDER = ROOT / "docs" / "examples"
 ENLARGED = 2
 FRAME_MS = 120
-FRAMES = 9
-SIDE = 64
 
 
 def commands() -> list[list[str]]:
@@ -33,30 +31,9 @@ def commands() -> list[list[str]]:
     return [shlex.split(found)[1:] for found in re.findall(r"`(unison run [^`]+)`", part)]
 
 
-def draw() -> None:
-    """The pictures, clips, masks and maps that the examples are given."""
-    from unison_backend.demo.world.shapes import Scene, Thing, render, silhouette
-    from unison_backend.demo.world.tasks import edge_map
-    from unison_backend.media.write import write_image, write_video
-
-    def still(name: str, scene: Scene) -> None:
-        write_image(FOLDER / f"{name}.png", render(scene, 1, SIDE, SIDE)[0].numpy())
-
-    def clip(name: str, frames: object) -> None:
-        write_video(FOLDER / f"{name}.mp4", frames.numpy(), Fraction(24))  # type: ignore[attr-defined]
-
-    square = Thing("square", "yellow", 0.5, 0.5, 0.23)
-    still("square", Scene("purple", (square, Thing("circle", "white", 0.14, 0.14, 0.1))))
-    wide = silhouette(Thing("circle", "white", 0.5, 0.5, 0.36), 1, SIDE, SIDE)
-    write_image(FOLDER / "square_mask.png", wide[0, ..., None].expand(-1, -1, 3).numpy())
-    write_image(FOLDER / "edges.png", edge_map(Thing("star", "white", 0.5, 0.5, 0.3), 1)[0].numpy())
-    still("star", Scene("white", (Thing("star", "red", radius=0.34),)))
-    still("first", Scene("green", (Thing("circle", "orange", 0.3, 0.5, 0.2),)))
-    moving = Thing("circle", "red", 0.5, 0.5, 0.2).moving("right")
-    clip("circle", render(Scene("black", (moving,)), FRAMES, SIDE, SIDE))
-    cover = silhouette(Thing("circle", "white", 0.5, 0.5, 0.26).moving("right"), FRAMES, SIDE, SIDE) > 0.5
-    clip("circle_mask", cover[..., None].expand(-1, -1, -1, 3).float())
-    clip("edges", edge_map(Thing("triangle", "white", 0.5, 0.5, 0.24).moving("up"), FRAMES))
+def draw_given() -> None:
+    """What the examples are given, with a GIF of every clip."""
+    draw(FOLDER)
     for path in FOLDER.glob("*.mp4"):
         to_gif(path, FOLDER / f"{path.stem}.gif")
 
@@ -97,7 +74,7 @@ def make(arguments: list[str], scratch: Path) -> None:
 def main() -> int:
     """Draw what is given, run what is printed."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    draw()
+    draw_given()
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(ROOT):
         for arguments in commands():
             make(arguments, Path(scratch))

@@ -136,4 +136,4 @@ def test_the_demo_set_comes_with_the_pack(fresh_host):
     graph.node("PreviewAny", source=models[4])
     run = graphs.succeeded(host.run(graph.prompt))
     assert "coloured shapes" in run.outputs[models.id]["unison_notices"][0]
-    assert not list(host.user_folder.glob("unison/*"))
+    assert [path.name for path in host.user_folder.glob("unison/*")] == ["sample_media.json"]
