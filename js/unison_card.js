@@ -1,33 +1,7 @@
-// The plan as a small card. Everything is set as text, never as markup: plans and answers hold what people typed.
+// Results as small cards. Everything is set as text, never as markup: plans and answers hold what people typed.
 
-const WORDS = {
-  en: {
-    size: "size", frames: "frames", seconds: "s", tokens: "tokens", source: "source", mask: "mask", why: "why",
-    references: "references", control: "control", target: "target", first: "first", last: "last", frame: "frame",
-    borders: "borders", keeps: "mask keeps what it marks", answer: "answer", planner: "planned by", ran: "ran", explained: "how the words were read", empty: "not connected: nothing behind this node runs",
-  },
-  zh: {
-    size: "尺寸", frames: "帧", seconds: "秒", tokens: "信号 token", source: "编辑源", mask: "遮罩", why: "原因",
-    references: "参考图", control: "控制", target: "目标", first: "首帧", last: "尾帧", frame: "帧",
-    borders: "扩展", keeps: "遮罩标出的部分保留", answer: "回答", planner: "规划者", ran: "已运行", explained: "文字是如何理解的", empty: "未连接：此节点之后不会运行任何内容",
-  },
-}
-
-const NAMES_ZH = {
-  text: "文本", image: "图像", video: "视频",
-  text_understanding: "文本理解", image_understanding: "图像理解", video_understanding: "视频理解",
-  text_to_image: "文生图", image_editing: "图像编辑", image_control: "图像控制", image_reference: "图像参考",
-  text_to_video: "文生视频", image_to_video: "图生视频", video_editing: "视频编辑", video_control: "视频控制",
-  video_reference: "视频参考",
-}
-
-function wordsOf(language) {
-  return language.startsWith("zh") ? WORDS.zh : WORDS.en
-}
-
-function taskName(task, language) {
-  return language.startsWith("zh") && NAMES_ZH[task] ? NAMES_ZH[task] : task.replaceAll("_", " ")
-}
+import { api } from "../../scripts/api.js"
+import { taskName, wordsOf } from "./unison_words.js"
 
 function element(tag, style, ...children) {
   const made = document.createElement(tag)
@@ -41,6 +15,10 @@ const BOX = "padding: 6px 8px; border-radius: 6px; background: var(--comfy-input
 const SMALL = "color: var(--descrip-text, #999); font-size: 11px;"
 const MONO = "font-family: monospace; font-size: 11px; color: var(--descrip-text, #999);"
 const WARN = "color: #e5b567;"
+const FAILED = `${BOX} white-space: pre-wrap; border-left: 4px solid var(--error-text, #ff4444);`
+const OLD = "opacity: 0.55;"
+const PICTURE = "height: 72px; max-width: 100%; object-fit: contain; background: #0004; border-radius: 3px;"
+const LINK = /https:\/\/[^\s<>"')]+[^\s<>"').,;:]/g
 
 /** "label: value" in one line. */
 function row(label, value, style = "") {
@@ -94,25 +72,78 @@ function explained(card, words) {
   return [element("details", "", summary, ...lines)]
 }
 
-export function noticeList(notices) {
-  return element("div", BOX, ...notices.map((notice) => element("div", WARN, notice)))
+/** A text whose web addresses can be clicked. */
+function linked(text) {
+  const parts = []
+  let end = 0
+  for (const { 0: address, index } of text.matchAll(LINK)) {
+    const link = element("a", "color: inherit; text-decoration: underline; pointer-events: auto;", address)
+    Object.assign(link, { href: address, target: "_blank", rel: "noopener noreferrer" })
+    parts.push(text.slice(end, index), link)
+    end = index + address.length
+  }
+  return [...parts, text.slice(end)]
 }
 
-export function routeLine(route, language) {
-  const words = wordsOf(language)
-  const name = taskName(route.chosen, language)
-  const children = [element("b", "", name)]
-  if (!route.connected) children.push(element("div", WARN, words.empty))
-  return element("div", BOX, ...children)
+function notice(text) {
+  return element("div", WARN, ...linked(text))
 }
 
-export function planCard(card, language) {
+function route({ chosen, connected }, language) {
+  const name = element("b", "", taskName(chosen, language))
+  return connected ? [name] : [name, element("div", WARN, wordsOf(language).empty)]
+}
+
+function plan(card, language) {
   const words = wordsOf(language)
   const title = element("div", "", element("b", "", taskName(card.task, language)))
   if (card.planner) title.append(element("span", SMALL, `   ${words.planner} ${card.planner}`))
   const children = [title, shape(card, words), ...roles(card, words)]
   if (card.tokens) children.push(element("div", MONO, card.tokens))
   if (card.answer) children.push(element("div", "white-space: pre-wrap; margin-top: 4px;", card.answer))
-  children.push(...(card.notices ?? []).map((notice) => element("div", WARN, notice)), ...reasons(card, words), ...explained(card, words))
-  return element("div", BOX, ...children.filter(Boolean))
+  children.push(...(card.notices ?? []).map(notice), ...reasons(card, words), ...explained(card, words))
+  return children.filter(Boolean)
+}
+
+/** Pictures that the host keeps for this session; `query` names one. */
+function pictures(queries) {
+  const made = queries.map((query) => {
+    const picture = element("img", PICTURE)
+    picture.src = api.apiURL(`/view?${query}`)
+    return picture
+  })
+  return element("div", "display: flex; flex-wrap: wrap; gap: 4px;", ...made)
+}
+
+/** What a node's output says, as elements; none when it says nothing. */
+function told(output, language) {
+  if (output.unison_plan?.[0]) return plan(output.unison_plan[0], language)
+  if (output.unison_route?.[0]) return route(output.unison_route[0], language)
+  const made = (output.unison_notices ?? []).map(notice)
+  return output.unison_pictures?.length ? [...made, pictures(output.unison_pictures)] : made
+}
+
+function failure({ error, cures }, language) {
+  const lines = cures.map(({ title, keys }) => element("div", "font-weight: bold;", wordsOf(language).switchOn(title, keys)))
+  return [element("div", "", ...linked(error)), ...lines]
+}
+
+/** One result; `from` names its node where the card stands on the subgraph around it. */
+function box(result, language) {
+  const children = result.error ? failure(result, language) : told(result.output, language)
+  if (!children.length) return null
+  if (result.from) children.unshift(element("div", SMALL, result.from))
+  if (result.isOld) children.unshift(element("div", WARN, wordsOf(language).old))
+  return element("div", `${result.error ? FAILED : BOX} ${result.isOld ? OLD : ""}`, ...children)
+}
+
+/** What matters most stands first: an error, then the plan. */
+function rank(result) {
+  return result.error ? 0 : result.output.unison_plan ? 1 : 2
+}
+
+/** Cards of one node: [{output or error, cures, isOld, from}]; null when there is nothing to say. */
+export function resultCard(results, language) {
+  const boxes = [...results].sort((one, other) => rank(one) - rank(other)).map((result) => box(result, language)).filter(Boolean)
+  return boxes.length ? element("div", "display: flex; flex-direction: column; gap: 4px;", ...boxes) : null
 }

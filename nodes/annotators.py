@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..unison_backend.defaults import DETECTION_THRESHOLD, NMS_IOU, TEXT_THRESHOLD
 from ..unison_backend.errors import InputError
@@ -78,7 +78,7 @@ class UnisonDetect(io.ComfyNode):
             best = math.floor(max((detection.score for detection in found), default=0.0) * 100) / 100
             raise InputError(f"nothing fits {phrase!r}: the best score is {best:.2f}, the threshold {threshold:g}")
         boxes = [{"frame": frame, "box": list(d.box), "label": d.label, "score": round(d.score, 4)} for d in kept]
-        shown = ui.PreviewImage(drawn(picture, kept), cls=cls).as_dict()
+        shown = host.pictures(drawn(picture, kept), cls)
         return io.NodeOutput(json.dumps(boxes), filled(picture, kept), len(kept), ui=shown)
 
 

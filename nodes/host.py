@@ -107,3 +107,16 @@ def to_results(tensor: Any) -> Any:
     from comfy import model_management
 
     return tensor.to(model_management.intermediate_device())
+
+
+def pictures(images: Any, node: Any) -> dict[str, list[str]]:
+    """What a card shows of pictures [N, H, W, 3]: names of temporary files, as the host's /view takes them.
+
+    As plain texts: what stands as `images` in a result becomes the run's picture and an asset.
+    """
+    from urllib.parse import urlencode
+
+    from comfy_api.latest import ui
+
+    files = ui.PreviewImage(images, cls=node).as_dict()["images"]
+    return {"unison_pictures": [urlencode(dict(file)) for file in files]}

@@ -26,9 +26,10 @@ def schema(node_id: str, folder: str, **options: Any) -> io.Schema:
     """A schema in category `Unison/<folder>` without the options this host does not know.
 
     One unknown option would be a TypeError, and that would drop every node behind it (`search_aliases` is 0.11).
+    Hosts that know `has_intermediate_output` send again what a cached node has to show.
     """
     known = {field.name for field in fields(io.Schema)}
-    given = {"node_id": node_id, "category": f"Unison/{folder}", **options}
+    given = {"node_id": node_id, "category": f"Unison/{folder}", "has_intermediate_output": True, **options}
     return io.Schema(**{name: value for name, value in given.items() if name in known})
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..unison_backend.defaults import DETECTION_THRESHOLD, FPS, HEIGHT, NUM_FRAMES, PLAN_FPS, WIDTH
 from ..unison_backend.errors import InputError
@@ -91,12 +91,16 @@ def prepared(
 
 
 def preview(made: HostSources, cls: Any, notices: Sequence[str] = ()) -> dict[str, Any]:
-    """The first control frame, its mask and the references as the node's picture, and the notices."""
+    """On the node's card: the first control frame that holds anything, its mask, the references; and the notices."""
     import torch
 
-    first, mask = made.sources.video[:1], made.sources.mask[:1, ..., None]
-    pictures = [first, mask.expand(first.shape), *(picture[None] for picture in made.sources.references)]
-    shown = ui.PreviewImage(torch.cat(pictures), cls=cls).as_dict()
+    video, mask, pictures = made.sources.video, made.sources.mask, list(made.sources.references)
+    # One frame stands for all where they share its memory.
+    differing = 1 if video.stride(0) == mask.stride(0) == 0 else len(video)
+    told = next((i for i in range(differing) if (mask[i] != 1).any() or (video[i] != preparing.GREY).any()), None)
+    if told is not None:
+        pictures = [video[told], mask[told, ..., None].expand(video[told].shape), *pictures]
+    shown = host.pictures(torch.stack(pictures), cls) if pictures else {}
     return {**shown, "unison_notices": [*notices, *made.sources.notices]}
 
 

@@ -9,53 +9,13 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { withFrontend } from './page.mjs'
 
-const CHROMIUM_OPTIONS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync'
-]
-const READY_MS = 120_000
 const task = JSON.parse(readFileSync(process.argv[2], 'utf-8'))
-// A frontend as a person has it after the first day, and drawn whole at any zoom.
-const SETTINGS = {
-  'Comfy.TutorialCompleted': true,
-  'Comfy.InstalledVersion': '1.0.0',
-  'Comfy.Minimap.Visible': false,
-  'Comfy.Graph.CanvasInfo': false,
-  'LiteGraph.Canvas.MinFontSizeForLOD': 0,
-  'LiteGraph.Canvas.LowQualityRenderingZoomThreshold': 0.1,
-  'Comfy.VueNodes.Enabled': task.nodes2
-}
 // Room for the frontend's own bars around the graph: left, top, right, bottom.
 const MARGINS = [90, 145, 40, 80]
 
-const { chromium } = await import(pathToFileURL(join(task.playwright, 'index.mjs')).href)
-
-const browser = await chromium.launch({ executablePath: task.chromium, args: CHROMIUM_OPTIONS, headless: true })
-try {
-  const page = await browser.newPage({ viewport: { width: 1920, height: 1080 }, deviceScaleFactor: 2 })
-  const messages = []
-  page.on('console', (message) => {
-    const text = `${message.type()}: ${message.text()} (${message.location().url})`
-    if (['error', 'warning'].includes(message.type())) messages.push(text)
-  })
-  page.on('pageerror', (error) => messages.push(`error: ${error.stack ?? error}`))
-  const taken = () => messages.splice(0)
-
-  const body = JSON.stringify(SETTINGS)
-  await fetch(new URL('/api/settings', task.url), { method: 'POST', body, headers: { 'Content-Type': 'application/json' } })
-  await page.goto(task.url, { waitUntil: 'domcontentloaded' })
-  await page.waitForFunction(() => window.app?.canvas && window.LiteGraph?.registered_node_types?.UnisonPlanner, null, {
-    timeout: READY_MS
-  })
-  await page.waitForTimeout(3000)
+await withFrontend(task, async (page, taken) => {
   const answer = { version: await page.evaluate(() => window.__COMFYUI_FRONTEND_VERSION__), workflows: {} }
   answer.console = taken()
   for (const [name, workflow] of Object.entries(task.workflows)) {
@@ -96,9 +56,7 @@ try {
     await page.waitForTimeout(2000)
     return asked
   }
-} finally {
-  await browser.close()
-}
+})
 
 /** In the page: load a workflow as a person would, and read the graph back. */
 async function load(workflow) {

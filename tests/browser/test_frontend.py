@@ -7,19 +7,16 @@ them.
 """
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import comfy_host
 import node_shapes
 import pytest
-from host_install import find_host
+import sessions
+from sessions import MODES, NODES2_RELEASE
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 API = ROOT / "tests" / "host" / "api"
 WORKFLOWS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "workflows").glob("*.json"))}
 # Graphs as earlier releases saved them, by a name that files can have.
@@ -29,9 +26,6 @@ SAVED = {
 }
 RUN = ("unison_demo", "unison_auto", "unison_understanding", "unison_mixed_nodes", "unison_fast")
 FILE_INPUTS = ("image", "file")
-# "Nodes 2.0" draws every node larger. The older host tested has it as an experiment only.
-MODES = ("canvas", "nodes 2.0")
-NODES2_RELEASE = (0, 33)
 # The frontend says this of each bypassed node that has no input to pass on.
 HARMLESS = "ExecutableNodeDTO.resolveOutput"
 # Widgets that a frontend adds of its own, or a newer host has besides.
@@ -57,68 +51,19 @@ def media_of(name):
 MEDIA = {name: media_of(name) for name in WORKFLOWS if (API / f"{name}.media.json").is_file()}
 
 
-def find_tools():
-    """{"node", "chromium", "playwright"}: paths, or the reason why there are none."""
-    node = shutil.which("node")
-    if node is None:
-        return "node is not on the path"
-    named = os.environ.get("CHROMIUM")
-    chromium = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        return "no Chromium on the path, and CHROMIUM is not set"
-    places = [Path(folder) / "node_modules" / "playwright-core" for folder in (HERE, ROOT)]
-    if (named := os.environ.get("PLAYWRIGHT_CORE")) is not None:
-        places = [Path(named)]
-    elif (npm := shutil.which("npm")) is not None:
-        globally = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, timeout=60).stdout.strip()
-        places.append(Path(globally) / "playwright-core")
-    playwright = next((place for place in places if (place / "index.mjs").is_file()), None)
-    if playwright is None:
-        return f"no playwright-core in {', '.join(map(str, places))}; set PLAYWRIGHT_CORE"
-    return {"node": node, "chromium": chromium, "playwright": str(playwright)}
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory):
-    """A host as people start it; its models folder and input folder are empty."""
-    install = find_host()
-    if isinstance(install, str):
-        pytest.skip(f"browser test: {install}")
-    if isinstance(reason := find_tools(), str):
-        pytest.skip(f"browser test: {reason}")
-    env = {"UNISON_CACHE": os.environ.get("UNISON_CACHE") or str(tmp_path_factory.mktemp("cache"))}
-    with comfy_host.ComfyHost(install, base=tmp_path_factory.mktemp("host"), env=env, watch=False) as running:
-        yield running
-
-
 @pytest.fixture(scope="module", params=MODES)
 def seen(request, host, tmp_path_factory):
     """What frontend.mjs found out, in one session of the browser."""
     if request.param == "nodes 2.0" and host.install.release < NODES2_RELEASE:
         pytest.skip(f"ComfyUI {host.install.version} has no finished Nodes 2.0")
-    tools = find_tools()
-    folder = tmp_path_factory.mktemp("browser")
-    if kept := os.environ.get("UNISON_SCREENSHOTS"):
-        folder = Path(kept, host.install.version, request.param)
-        folder.mkdir(parents=True, exist_ok=True)
-    task, answer = folder / "task.json", folder / "answer.json"
     settings = {
-        "playwright": tools["playwright"],
-        "chromium": tools["chromium"],
-        "url": f"http://127.0.0.1:{host.port}/",
         "pack": comfy_host.PACK,
         "workflows": WORKFLOWS | {name: json.loads(path.read_text("utf-8")) for name, path in SAVED.items()},
         "run": RUN,
         "media": MEDIA,
         "nodes2": request.param == "nodes 2.0",
-        "screenshots": str(folder),
     }
-    task.write_text(json.dumps(settings), "utf-8")
-    done = subprocess.run(
-        [tools["node"], HERE / "frontend.mjs", task, answer], capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stderr + host.log()[-3000:]
-    return json.loads(answer.read_text("utf-8"))
+    return sessions.drive("frontend.mjs", host, settings, sessions.folder(tmp_path_factory, host, request.param))
 
 
 @pytest.fixture(params=WORKFLOWS)

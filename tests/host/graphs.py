@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from host_prompts import Graph, NodeRef, Run
+from PIL import Image
 
 MEDIA_NODES = {"image": ("LoadImage", "image"), "mask": ("LoadImageMask", "image"), "video": ("LoadVideo", "file")}
 
@@ -78,3 +80,9 @@ def succeeded(run: Run) -> Run:
     """The run, which must have ended well."""
     assert run.status == "success", run.why
     return run
+
+
+def card_pictures(host: Any, run: Run, node: NodeRef) -> list[Image.Image]:
+    """The pictures on a node's card, as the frontend fetches them."""
+    answers = [host.request(f"/view?{query}") for query in run.outputs[node.id].get("unison_pictures", [])]
+    return [Image.open(io.BytesIO(body)) for _, body in answers]

@@ -53,7 +53,8 @@ def test_boxes_become_masks(furnished):
         assert 0 <= left < right <= 96 and 0 <= top < bottom <= 64
     assert len(run.files(areas)) == 1
     assert [Image.open(file).size for file in run.files(shown)] == [(96, 64)] * 3
-    assert len(run.files(found)) == 1  # the boxes, drawn
+    (drawn,) = graphs.card_pictures(furnished, run, found)
+    assert drawn.size == (96, 64) and run.files(found) == []  # the boxes, drawn: on the card, not as a result
 
 
 @pytest.mark.parametrize(("masks", "frames", "fits"), [(1, 3, True), (3, 3, True), (2, 3, False), (3, 1, False)])
