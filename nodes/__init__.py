@@ -47,4 +47,5 @@ class UnisonExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         folders.register()
         sample_media.put()
-        return [host.telling_of_broken_libraries(node) for module in MODULES for node in module.NODES]
+        host.name_errors_plainly()
+        return [host.telling_plainly(node) for module in MODULES for node in module.NODES]

@@ -41,7 +41,7 @@ class UnisonProjector(io.ComfyNode):
         absent = [name for name, value in (("projector", projector), ("features", features)) if value is None]
         if projector is None or features is None:
             return io.NodeOutput(None, ui={"unison_notices": [f"no {' and no '.join(absent)}: no projected tokens"]})
-        return io.NodeOutput([[projector.project(features), {}]], ui={"unison_notices": []})
+        return io.NodeOutput([[projector.project(features), {host_text.PROJECTED: True}]], ui={"unison_notices": []})
 
 
 class UnisonTextContext(io.ComfyNode):

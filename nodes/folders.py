@@ -96,9 +96,10 @@ def choose(name: str, listing: Callable[[], dict[str, Path]], key: str) -> Path:
 
 
 def missing(name: str, key: str) -> str:
-    """The message for a name that is not in a listing."""
+    """The message for a name that is not in a listing, "" where there is nothing at all."""
     goes = "; or ".join(map(describe, _INSTALLED[key]))
-    return f"{name!r} is not in the models folders. What goes there: {goes}"
+    found = f"{name!r} is not in the models folders." if name else f"There is no {key} in the models folders yet."
+    return f"{found} What goes there: {goes}. Then press R, or reload the page."
 
 
 def stamp(path: Path | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
-from ..unison_backend.errors import Cancelled
+from ..unison_backend.errors import Cancelled, UnisonError
 
 
 def cancelled() -> bool:
@@ -29,8 +31,11 @@ def interruptible() -> Iterator[None]:
         raise model_management.InterruptProcessingException() from None
 
 
-def telling_of_broken_libraries(node: Any) -> Any:
-    """The node class, whose `execute` tells in one sentence of a library that does not load."""
+def telling_plainly(node: Any) -> Any:
+    """The node class, whose `execute` tells of a failure in words that a person at the graph can use.
+
+    A library that does not load is told in one sentence, and files by the host's own folders in place of whole paths.
+    """
     plain = node.execute.__func__
 
     @wraps(plain)
@@ -41,12 +46,39 @@ def telling_of_broken_libraries(node: Any) -> Any:
             from ..unison_backend.errors import broken_library
 
             told = broken_library(error)
-            if told is None:
-                raise
-            raise told from error
+            if told is not None:
+                raise told from error
+            if isinstance(error, UnisonError):
+                error.args = (without_folders(str(error)),)
+            raise
 
     node.execute = classmethod(execute)
     return node
+
+
+def without_folders(text: str) -> str:
+    """A text with the paths of the host's folders cut to what its interface shows: `input/a.png`, `models/unison`."""
+    import folder_paths
+
+    places = [
+        (folder_paths.get_input_directory(), "input"),
+        (folder_paths.get_output_directory(), "output"),
+        (folder_paths.get_temp_directory(), "temp"),
+        (folder_paths.models_dir, "models"),
+    ]
+    for folder, shown in places:
+        for written in {Path(folder).absolute(), Path(folder).resolve()}:
+            text = text.replace(f"{written}{os.sep}", f"{shown}/")
+    return text
+
+
+def name_errors_plainly() -> None:
+    """Let the host show `InputError` where it puts an exception's module, for a pack a path, before the name."""
+    kinds = [UnisonError]
+    while kinds:
+        kind = kinds.pop()
+        kind.__module__ = "builtins"  # the one module that `full_type_name` leaves out
+        kinds += kind.__subclasses__()
 
 
 def progress_bar() -> Callable[[str, int, int], None]:

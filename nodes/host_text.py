@@ -12,6 +12,8 @@ from . import host
 MAX_TOKENS = 512
 END_TOKEN = 1
 ENCODER = "umt5xxl"
+# Marks the projector's own rows, which are no text context by themselves.
+PROJECTED = "unison_projected"
 
 Conditioning = list[list[Any]]
 
@@ -52,5 +54,15 @@ def to_context(conditioning: Conditioning, projected: Conditioning | None = None
         if rows.shape[0] != 1:
             raise InputError(f"conditioning has a batch of {rows.shape[0]}: connect one prompt")
         context = text_context(rows[0].float(), extra, CONTEXT_ROWS)
-        made.append([host.to_results(context), options.copy()])
+        made.append([host.to_results(context), {key: options[key] for key in options if key != PROJECTED}])
     return made
+
+
+def check_context(**sides: Conditioning | None) -> None:
+    """Raise InputError for what a Text Context that is switched off lets through in its place: rows of no text."""
+    for name, side in sides.items():
+        if side is None or any(PROJECTED in options for _, options in side):
+            raise InputError(
+                f"{name} holds no text: Text Context (Unison) is switched off (bypassed), or Projector (Unison) is "
+                f"connected here in its place. Switch it on (Ctrl+B), or connect {name} of Text Context"
+            )

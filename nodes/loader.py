@@ -31,7 +31,9 @@ class Loader(io.ComfyNode):
     @classmethod
     def check(cls, name: str | None) -> bool | str:
         """True for a listed name (None: it comes from a link), else what to put where."""
-        return True if name is None or name in cls.LISTING() else folders.missing(name, cls.NAME)
+        if name is None or name in cls.LISTING():
+            return True
+        return folders.missing("" if name == cls.NOTHING else name, cls.NAME)
 
     @classmethod
     def path(cls, name: str) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.from_tensors import Footage, Item, Still, TensorMedia, footage, still
-from ..unison_backend.plan.prompt import Medium, Prompt, bind_names
+from ..unison_backend.plan.prompt import Medium, Prompt, bind_names, sockets_named
 from ..unison_backend.plan.spec import Reasons
 from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.at_hand import AtHand, MediaUse
@@ -42,7 +42,7 @@ class SocketMedia:
         use: whether media take part that the words do not name. make: what the person wants of it.
         """
         for name in self.empty_masks:
-            if f"<{name}>" in instruction.lower():
+            if name in sockets_named(instruction):
                 raise InputError(f"the instruction names <{name}>, but that mask is all black: paint the place white")
         reasons: Reasons = ()
         if use == "named":

@@ -15,6 +15,7 @@ from ..unison_backend.planner.at_hand import MEDIA_USES, MediaUse
 from ..unison_backend.planner.qwen.planner import AnswerSettings
 from ..unison_backend.planner.rules.explain import as_lines
 from ..unison_backend.planner.rules.fired import recording
+from ..unison_backend.weights.needs import describe, need_of
 from . import host
 from .media_sockets import collect
 from .plan_fields import plan_outputs, plan_values
@@ -187,8 +188,9 @@ class UnisonPlanner(io.ComfyNode):
     def _answer(cls, planner: PlannerModel, prompt: Prompt, bound: BoundPlan, settings: AnswerSettings) -> str:
         if planner.qwen is None:
             raise UnsupportedError(
-                "this instruction asks a question, and the rules cannot answer: connect a Qwen2.5-VL (Load Planner), "
-                "or begin with what to make, as in 'Create a picture of ...'"
+                "this instruction asks a question, and the rules cannot answer. Begin with what to make, as in 'Create "
+                "a picture of ...', set output to picture or video, or connect Load Planner (Unison) with a "
+                f"{describe(need_of('planner'))}"
             )
         with planner.answering() as qwen:
             return qwen.answer(prompt, bound.media, settings, stream=host.text_on_node(cls.hidden.unique_id),

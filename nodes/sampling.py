@@ -10,7 +10,7 @@ from ..unison_backend.defaults import CFG, PLAN_FPS, SHIFT, STEPS, VACE_STRENGTH
 from ..unison_backend.engine import unipc
 from ..unison_backend.engine.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
 from ..unison_backend.errors import InputError
-from . import sources_socket, unipc_sampler
+from . import host_text, sources_socket, unipc_sampler
 from .host_prompt import refuse_expert
 from .schema import ABSENT, ADVANCED, SourcesSocket, block, schema
 from .sources_socket import HostSources
@@ -106,6 +106,7 @@ class UnisonVACEConditioning(io.ComfyNode):
 
         if sources is None and control_video is None:
             raise InputError(NO_SIZE)
+        host_text.check_context(positive=positive, negative=negative)
         used = sources_socket.from_sockets(sources, control_video, control_masks, references)
         frames, mask = sources_socket.encode(used, vae)
         values = {"vace_frames": [frames], "vace_mask": [mask], "vace_strength": [strength]}

@@ -35,7 +35,17 @@ MAX_TEXT = 1_000_000
 
 _PATH = re.compile(r"###([^\r\n]*?)###")
 _PAD = re.compile(r"<IMGPAD>|<VIDPAD>")
-_NAME = re.compile(r"<((?:image|video|mask)[1-9][0-9]?)>", re.IGNORECASE)
+# Sockets as an English and a Chinese interface label them, in the brackets that Chinese keyboards have for "<" too.
+_SOCKETS = {
+    "\u56fe\u50cf": "image",
+    "\u56fe\u7247": "image",
+    "\u89c6\u9891": "video",
+    "\u906e\u7f69": "mask",
+    "\u8499\u7248": "mask",
+}
+_NAME = re.compile(
+    rf"[<\uff1c\u300a\u2039](image|video|mask|{'|'.join(_SOCKETS)})([1-9][0-9]?)[>\uff1e\u300b\u203a]", re.IGNORECASE
+)
 # C0 and C1 controls except tab and line ends: no tokenizer means anything by them, terminals do.
 _FILE_NAME = re.compile(
     r"(?:file://|~/|[A-Za-z]:\\)?[\w./\\%-]*[\w-]\.(?:"
@@ -151,11 +161,6 @@ def parse_pads(text: str) -> Prompt:
     return Prompt(_split(_PAD, text, lambda match: pads[match.group()]))
 
 
-def names_in(text: str) -> tuple[str, ...]:
-    """The names of media that a text holds ("image1"), in order, each once."""
-    return tuple(dict.fromkeys(match.group(1).lower() for match in _NAME.finditer(text)))
-
-
 def bind_names(text: str, media: Mapping[str, Medium | Sequence[Medium]]) -> Prompt:
     """An instruction whose media come by name ("image1", "video1", "mask1"), in the order of `media`.
 
@@ -169,10 +174,11 @@ def bind_names(text: str, media: Mapping[str, Medium | Sequence[Medium]]) -> Pro
     used: set[str] = set()
 
     def named(match: re.Match[str]) -> list[str | Medium]:
-        name = match.group(1).lower()
+        name = _socket(match)
         if name not in connected:
             have = ", ".join(connected) or "none"
-            raise PromptError(f"the instruction names <{name}>, but that input is not connected; connected: {have}")
+            said = f"<{name}>" if match.group().lower() == f"<{name}>" else f"{match.group()} ({name})"
+            raise PromptError(f"the instruction names {said}, but that input is not connected; connected: {have}")
         used.add(name)
         return [part for medium in connected[name] for part in (" ", medium)][1:]
 
@@ -180,6 +186,16 @@ def bind_names(text: str, media: Mapping[str, Medium | Sequence[Medium]]) -> Pro
     return Prompt(
         _merge(_with_unnamed(segments, [m for name in connected if name not in used for m in connected[name]]))
     )
+
+
+def sockets_named(text: str) -> set[str]:
+    """The sockets that an instruction names: {"image1", "mask2"}."""
+    return {_socket(match) for match in _NAME.finditer(text)}
+
+
+def _socket(match: re.Match[str]) -> str:
+    kind, number = match.groups()
+    return _SOCKETS.get(kind, kind.lower()) + number
 
 
 def _with_unnamed(segments: Sequence[str | Medium], unnamed: Sequence[Medium]) -> Iterable[str | Medium]:

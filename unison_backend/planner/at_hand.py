@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ..errors import UnisonError
-from ..plan.prompt import Medium, Prompt, bind_names, names_in
+from ..plan.prompt import Medium, Prompt, bind_names, sockets_named
 from ..plan.spec import Reason
 from ..plan.tasks import Make
 from .rules.intent_model import Intent
@@ -41,7 +41,7 @@ class AtHand:
 
         Raises PromptError for a name that is not connected.
         """
-        self.taken, self.reasons = set(names_in(text)), []
+        self.taken, self.reasons = sockets_named(text), []
         if not self.taken <= {*self._pictures(), *self._masks()}:
             bind_names(text, self.media)  # which says what is connected
         if not self.taken & set(self._pictures()):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unison_backend.errors import InputError, PromptError
-from unison_backend.plan.prompt import MAX_TEXT, Medium, bind_names, parse_pads, parse_paths
+from unison_backend.plan.prompt import MAX_TEXT, Medium, bind_names, parse_pads, parse_paths, sockets_named
 
 pytestmark = pytest.mark.fast
 
@@ -64,6 +64,37 @@ def test_unnamed_media_stand_before_the_text_and_masks_behind_it():
     prompt = bind_names("Make it white.", {k: MEDIA[k] for k in ("video1", "mask1")})
     assert prompt.text == "<VIDPAD> Make it white. Here is the mask <IMGPAD>."
     assert [m.name for m in prompt.media] == ["video1", "mask1"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<image2>",
+        "<\u56fe\u50cf2>",
+        "<\u56fe\u72472>",
+        "\u300a\u56fe\u50cf2\u300b",
+        "\uff1cimage2\uff1e",
+        "\u2039\u56fe\u50cf2\u203a",
+    ],
+)
+def test_a_socket_is_named_as_either_interface_labels_it(written):
+    media = {"image1": MEDIA["image1"], "image2": MEDIA["image2"]}
+    named = bind_names(f"\u628a{written}\u53d8\u6210\u7ea2\u8272", media)
+    assert named.text == "<IMGPAD> \u628a<IMGPAD>\u53d8\u6210\u7ea2\u8272"
+    assert [medium.name for medium in named.media] == ["image1", "image2"]
+    assert sockets_named(f"{written} <\u89c6\u98911> <\u906e\u7f691> <\u8499\u72482>") == {
+        "image2",
+        "video1",
+        "mask1",
+        "mask2",
+    }
+    with pytest.raises(PromptError, match=r"image2.*not connected; connected: image1"):
+        bind_names(f"Animate {written}", {"image1": MEDIA["image1"]})
+
+
+def test_other_words_in_brackets_are_text():
+    for text in ("<\u56fe\u50cf>", "<\u56fe0>", "\u300a\u7ea2\u697c\u68a6\u300b", "<image 1>"):
+        assert sockets_named(text) == set()
 
 
 def test_a_name_without_input_is_refused():
