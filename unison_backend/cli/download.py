@@ -59,7 +59,7 @@ def download_command(options: argparse.Namespace) -> int:
     """Fetch what the options name; the exit status. One line on stderr for each file that cannot be had."""
     from ..weights.download import check_room, chosen
     from ..weights.hub import Hub
-    from .terminal import stop_signal
+    from .stopping import stop_signal
 
     downloads, models = chosen(options.items), _models_folder(options)
     jobs, failures = _jobs(downloads, models, Hub.of_environment(), replacing=options.replace)
