@@ -48,4 +48,4 @@ class UnisonExtension(ComfyExtension):
         folders.register()
         sample_media.put()
         host.name_errors_plainly()
-        return [host.telling_plainly(node) for module in MODULES for node in module.NODES]
+        return [host.guarded(node) for module in MODULES for node in module.NODES]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..unison_backend.errors import Cancelled, UnisonError
+from .values import check_values, kinds_of
 
 
 def cancelled() -> bool:
@@ -31,8 +32,9 @@ def interruptible() -> Iterator[None]:
         raise model_management.InterruptProcessingException() from None
 
 
-def telling_plainly(node: Any) -> Any:
-    """The node class, whose `execute` tells of a failure in words that a person at the graph can use.
+def guarded(node: Any) -> Any:
+    """The node class, whose `execute` refuses what no link can bring and tells of a failure in words that a person at
+    the graph can use.
 
     A library that does not load is told in one sentence, and files by the host's own folders in place of whole paths.
     """
@@ -41,6 +43,7 @@ def telling_plainly(node: Any) -> Any:
     @wraps(plain)
     def execute(cls: Any, *values: Any, **inputs: Any) -> Any:
         try:
+            check_values(kinds_of(node), inputs)
             return plain(cls, *values, **inputs)
         except Exception as error:
             from ..unison_backend.errors import broken_library

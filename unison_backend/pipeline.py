@@ -26,7 +26,7 @@ from .plan.as_json import to_json
 from .plan.length import Length
 from .plan.names import naming
 from .plan.plan import MAIN, WHOLE_FRAME, Plan
-from .plan.prompt import Prompt
+from .plan.prompt import Prompt, check_characters
 from .plan.spec import GenerationSpec, Reason, resolve
 from .plan.tasks import Make
 from .progress import Cancel, Progress, check, never, silent
@@ -406,6 +406,7 @@ def encode_texts(
     """Both contexts [1, 2048, D]: T5 rows of the text with pads, on the positive side the projected tokens too."""
     from .conditioning.text_context import clean_text, negative_prompt, text_context
 
+    check_characters(negative or "", "the negative prompt")
     check(cancel, "reading the instruction")
     progress("reading the instruction", 0, 2)
     encoder = stages.text_encoder()

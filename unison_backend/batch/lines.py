@@ -14,7 +14,7 @@ from ..media.moving import is_moving
 from ..plan.borders import parse_borders
 from ..plan.length import LENGTHS
 from ..plan.overrides import parse_settings
-from ..plan.prompt import Medium, Prompt, as_path, parse_pads, parse_paths
+from ..plan.prompt import Medium, Prompt, as_path, check_characters, parse_pads, parse_paths
 from ..plan.tasks import MAKES
 from ..planner.choose import PLANNERS
 from ..sources.masks import MaskOptions
@@ -158,6 +158,7 @@ def _number(kind: type[int] | type[float]) -> Callable[[str, Any, Path], Any]:
 def _text(key: str, value: Any, folder: Path) -> str:
     if not isinstance(value, str):
         raise InputError(f"{key} has to be text")
+    check_characters(value, key)
     return value
 
 

@@ -115,10 +115,11 @@ def _setup(options: argparse.Namespace, progress: Progress) -> Setup:
 def _defaults(options: argparse.Namespace) -> Job:
     """What a line that does not say otherwise is made with."""
     from ..batch.job import Job
-    from ..plan.prompt import Prompt
+    from ..plan.prompt import Prompt, check_characters
     from .engine import FAST, sampling_of
 
     sampling = sampling_of(options)
+    check_characters(options.negative or "", "--negative")
     return Job(
         number=0,
         prompt=Prompt(("-",)),

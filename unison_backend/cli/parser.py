@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from .. import __version__
 from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, SEED, SHIFT, STEPS
@@ -19,6 +21,10 @@ from . import download as cli_download
 from . import training as cli_training
 from .values import number, whole
 
+# What argparse repeats of a person's own words: enough to find them again.
+_ECHO = 60
+_LONG = re.compile(r"\S{120,}")
+
 Command = Callable[[argparse.Namespace], int]
 
 _MODELS = (
@@ -26,11 +32,18 @@ _MODELS = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors repeat the beginning of what was typed, however long that is."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(_LONG.sub(lambda long: long.group()[:_ECHO] + "...", message)[: 20 * _ECHO])
+
+
 def make_parser(
     plan: Command, run: Command, batch: Command, merge: Command, doctor: Command
 ) -> argparse.ArgumentParser:
     """The parser of `unison`, each command bound to its function."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="unison", description="Unison: one instruction, planned and made into a picture, a video or an answer."
     )
     parser.add_argument("--version", action="version", version=f"unison {__version__}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..plan.prompt import check_characters
 from ..planner.rules.intent_model import IN_WORDS
 from ..progress import Cancel, Progress
 from .common import (
@@ -39,6 +40,7 @@ def run_command(options: argparse.Namespace) -> int:
     from .terminal import Bar
 
     prompt, settings = prompt_of(options.text), settings_of(options)
+    check_characters(options.negative or "", "--negative")
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         planner = planner_of(options, progress)
         given, make = given_sources(options), make_of(options)

@@ -17,7 +17,7 @@ from ..plan.kinds import kind_of
 from ..plan.tasks import MediaKind
 from ..progress import Cancel, check, never
 from .kinds import MOVING_FORMATS, content_kind
-from .pictures import open_image, stored_shape, unit_pixels
+from .pictures import decode, open_image, stored_shape, unit_pixels
 from .profiles import UNCHANGED, profile_of
 from .turn import brightest, on_background
 
@@ -69,7 +69,7 @@ def probe_moving(path: Path) -> MediaInfo:
         for number in range(num_frames(image)):
             image.seek(_first(image) + number)
             if image.format == "WEBP":  # whose times come with the pixels
-                image.load()
+                decode(image, path)
             given = Fraction(image.info.get("duration") or 0)
             guessed = guessed or given < SHORTEST
             lengths.append((given if given >= SHORTEST else Fraction(INSTEAD)) / 1000)
@@ -99,7 +99,7 @@ def iter_moving(
                 raise MediaError(f"{path} has {total} frames, there is no frame {index}: ask for earlier ones")
             if index != last or shown is None:
                 image.seek(_first(image) + index)
-                image.load()
+                decode(image, path)
                 pixels = unit_pixels(image, profile)
                 shown, last = turn.apply(brightest(pixels) if as_mask else on_background(pixels, 1.0)), index
             yield shown

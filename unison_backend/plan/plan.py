@@ -101,6 +101,7 @@ class Plan:
     counted: bool = False
 
     def __post_init__(self) -> None:
+        _check_texts(self)
         _check_numbers(self)
         _check_media(self)
         _check_task(self)
@@ -165,6 +166,23 @@ def task_of(
         (edit, "editing"), (control, "control"), (frames, "frames"), (reference, "reference")
     )  # fmt: skip
     return task_for(output, next((role for given, role in parts if given), "words"))
+
+
+def _check_texts(plan: Plan) -> None:
+    """A plan is untrusted, and JSON can hold half a character, which no tokenizer and no file takes."""
+    for field in ("prompt", "raw", "target", "control", "answer"):
+        text = getattr(plan, field)
+        if text is not None and not is_whole_text(text):
+            raise PlanError(field, ascii(text[:40]), "text of whole characters (UTF-8)")
+
+
+def is_whole_text(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_numbers(plan: Plan) -> None:

@@ -223,6 +223,15 @@ def _split(
     return _merge([*parts, text[end:]])
 
 
+def check_characters(text: str, name: str) -> None:
+    """Raise PromptError for halves of surrogate pairs, which no tokenizer and no file takes. name: of the text."""
+    if half := _HALF.search(text):
+        raise PromptError(
+            f"{name} holds {half.group()!r}, which is no character (not UTF-8, or half of one): "
+            "write it again, or save its file as UTF-8"
+        )
+
+
 def _merge(parts: Iterable[str | Medium]) -> tuple[str | Medium, ...]:
     """Neighbouring texts joined, empty ones dropped, control characters turned into spaces."""
     merged: list[str | Medium] = []
@@ -230,11 +239,7 @@ def _merge(parts: Iterable[str | Medium]) -> tuple[str | Medium, ...]:
         if isinstance(part, str):
             if not part:
                 continue
-            if half := _HALF.search(part):
-                raise PromptError(
-                    f"the instruction holds {half.group()!r}, which is no character (not UTF-8, or half of one): "
-                    "write it again, or save its file as UTF-8"
-                )
+            check_characters(part, "the instruction")
             part = _CONTROL.sub(" ", part)
             if merged and isinstance(merged[-1], str):
                 merged[-1] += part

@@ -15,7 +15,7 @@ from ..plan.kinds import kind_of
 from ..plan.names import naming
 from ..plan.overrides import apply
 from ..plan.plan import Frame, Place, Plan, is_whole_frame
-from ..plan.prompt import Medium
+from ..plan.prompt import Medium, check_characters
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class GivenSources:
     def __post_init__(self) -> None:
         if self.control not in CONTROLS:
             raise InputError(f"control is {self.control!r}; it is one of {', '.join(CONTROLS)}")
+        check_characters(self.mask_phrase or "", "--mask-phrase")
 
 
 def put(plan: Plan, media: FileMedia, given: GivenSources) -> tuple[Plan, FileMedia]:
