@@ -53,6 +53,27 @@ def test_a_mask_is_turned_round(unison, pictures, tmp_path):
     assert status == 2 and "nothing is edited here" in errors
 
 
+def test_a_mask_of_0_and_1_is_said_and_scaled(unison, pictures, tmp_path):
+    ones = np.asarray(Image.open(pictures["mask"]).convert("L")) // 255
+    Image.fromarray(ones).save(tmp_path / "ones.png")
+    words = (f"Make the square green ###{pictures['a']}###.", "--mask", tmp_path / "ones.png")
+    status, _, errors = unison("run", *words, "--out", tmp_path / "o.png", *STEPS)
+    assert status == 2 and "ones.png (--mask) marks nothing: its brightest value is 1 of 255" in errors
+    options = ("--mask-scale", "--out", tmp_path / "o.png", "--keep-sources", tmp_path / "kept", *STEPS)
+    status, _, errors = unison("run", *words, *options)
+    assert status == 0 and "1 of 255, counts as white" in errors, errors
+    assert (np.asarray(Image.open(tmp_path / "kept" / "mask_0001.png"))[..., 0] == ones * 255).all()
+
+
+def test_the_source_as_its_own_mask_is_refused_by_file(unison, pictures, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    photo = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(photo)
+    words = (f"Make the square green ###{photo}###.", "--mask", photo)
+    status, _, errors = unison("run", *words, "--out", tmp_path / "o.png", *STEPS)
+    assert status == 2 and f"the mask {photo} (--mask) is {photo} itself, without a transparent part" in errors
+
+
 def test_the_alpha_of_the_picture_itself_is_a_mask(unison, pictures, tmp_path):
     pixels = np.asarray(Image.open(pictures["a"]).convert("RGBA")).copy()
     pixels[18:42, 28:52, 3] = 0

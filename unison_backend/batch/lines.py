@@ -208,6 +208,7 @@ KEYS: dict[str, Callable[[str, Any, Path], Any]] = {
     "mask_fill": _text,
     "mask_grow": _number(int),
     "mask_blur": _number(float),
+    "mask_scale": _truth,
     "composite": _truth,
     "feather": _number(int),
     "max_new_tokens": _number(int),

@@ -69,7 +69,7 @@ def mask_options(options: argparse.Namespace) -> MaskOptions:
     """What becomes of a mask. Raises InputError for values out of range."""
     from ..sources.masks import MaskOptions
 
-    return MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur)
+    return MaskOptions(options.mask_fill, options.mask_grow, options.mask_blur, options.mask_scale)
 
 
 def given_sources(options: argparse.Namespace) -> GivenSources:

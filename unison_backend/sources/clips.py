@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .prepare import Media
 
 GREY = 0.5
+# A mask's frame, [H, W, 1 or 4], and the frame of the source that it is for, to [H, W, 1].
+ReadMask = Callable[[Tensor, int], Tensor]
 
 
 def place_index(place: str | int, num_frames: int) -> int:
@@ -65,9 +68,32 @@ class Clips:
         info = self.media.info(index)
         return info.width, info.height
 
-    def sides_of(self, index: int) -> Sides | None:
-        """What a medium grows by, in its own pixels; None where the plan has no borders."""
-        return None if self.plan.borders is None else self.plan.borders.pixels(*self.size_of(index))
+    def sides_of(self, source: int, like: int | None = None) -> Sides | None:
+        """What the source grows by, in its own pixels; None where the plan has no borders.
+
+        like: a mask or map of the source, which grows by the same share, in that one's pixels.
+        """
+        if self.plan.borders is None:
+            return None
+        width, height = self.size_of(source)
+        left, top, right, bottom = self.plan.borders.pixels(width, height)
+        if like is None:
+            return left, top, right, bottom
+        own_width, own_height = self.size_of(like)
+        across, down = Fraction(own_width, width), Fraction(own_height, height)
+        return round(left * across), round(top * down), round(right * across), round(bottom * down)
+
+    def grown_size_of(self, index: int) -> tuple[int, int]:
+        """Width and height of the medium that decides the result's shape, with the plan's borders."""
+        width, height = self.size_of(index)
+        left, top, right, bottom = self.sides_of(index) or (0, 0, 0, 0)
+        return left + width + right, top + height + bottom
+
+    def frame_of(self, index: int, frame: int) -> Tensor:
+        """[H, W, 3]: one frame of a video as it is, or a still."""
+        if self.media.info(index).kind == "image":
+            return self.media.picture(index)
+        return next(self.media.frames(index, [frame], self.cancel))
 
     def say_cut(self, index: int, deciding: tuple[int, int]) -> None:
         """What is cut off a medium that has another shape than the one which decides the result's."""
@@ -111,22 +137,24 @@ class Clips:
         sides: Sides | None = None,
         *,
         whole: tuple[int, int] | None = None,
-        as_mask: bool = False,
+        as_mask: ReadMask | None = None,
     ) -> Iterator[Tensor]:
         """The video's frame at final size for each frame that `spec` picked of `source`; each is decoded once and
         scaled as it comes.
 
-        sides: a border, grey, of masks black. whole: the shape that each is stretched to. as_mask: [H, W, 1].
+        sides: a border, grey, of masks black. whole: the shape that each is stretched to with it. as_mask: what makes
+        [H, W, 1] of a mask's frame.
         """
         wanted = aligned(self.media.info(source), self.media.info(index), self.spec.source_frames)
-        decoded = self.media.frames(index, sorted(set(wanted)), self.cancel, as_mask=as_mask)
+        decoded = self.media.frames(index, sorted(set(wanted)), self.cancel, as_mask=as_mask is not None)
         current, shown = -1, torch.empty(0)
-        for number in wanted:
+        for number, of_source in zip(wanted, self.spec.source_frames, strict=True):
             check(self.cancel, "source preparation")
             if number != current:
                 frame = next(decoded)
                 current = number
-                if as_mask and frame.shape[-1] == 4:
-                    frame = (frame[..., :3] * frame[..., 3:]).amax(-1, keepdim=True)
-                shown = self.fitted(frame, sides, 0.0 if as_mask else GREY, whole)
+                if as_mask is None:
+                    shown = self.fitted(frame, sides, GREY, whole)
+                else:
+                    shown = self.fitted(as_mask(frame, of_source), sides, 0.0, whole)
             yield shown

@@ -36,8 +36,9 @@ def check_feather(feather: int) -> None:
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """fill: holes closed, or the convex hull or the bounding box of each frame. grow: pixels, negative shrinks.
+    """scale: the brightest value of a given mask counts as white, as masks of 0 and 1 need it.
 
+    fill: holes closed, or the convex hull or the bounding box of each frame. grow: pixels, negative shrinks.
     blur: standard deviation of a Gaussian in pixels; VACE still splits at 0.5, softness reaches its mask channels.
     Applied in this order. Raises InputError for values out of range.
     """
@@ -45,6 +46,7 @@ class MaskOptions:
     fill: Fill = "none"
     grow: int = 0
     blur: float = 0.0
+    scale: bool = False
 
     def __post_init__(self) -> None:
         if self.fill not in FILLS:
@@ -55,7 +57,8 @@ class MaskOptions:
 
     @property
     def changes_nothing(self) -> bool:
-        return self == MaskOptions()
+        """Of a mask that was read: all but `scale`, which is about reading it."""
+        return (self.fill, self.grow, self.blur) == ("none", 0, 0)
 
 
 def changed(mask: Tensor, options: MaskOptions, cancel: Cancel = never) -> Tensor:
@@ -91,23 +94,38 @@ def _changed_frame(mask: Tensor, options: MaskOptions) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).clamp(0, 1)
 
 
-def of_alpha(picture: Tensor, source: Tensor) -> tuple[Tensor, str] | None:
-    """The mask [H, W] that the alpha of a mask picture [H, W, 4] is, and why; None where its colours are the mask.
+@dataclass(frozen=True)
+class AlphaRule:
+    """What the alpha of a mask means. told: in words that follow its name."""
 
-    source: [H, W, 3], the picture that the mask is for, or the first frame of a video. All in 0..1.
+    told: str
+    is_hole: bool
+
+    def mask_of(self, picture: Tensor) -> Tensor:
+        """[H, W, 1], 1 where something changes, of a mask [H, W, 4]."""
+        return 1 - picture[..., 3:] if self.is_hole else picture[..., 3:]
+
+
+STROKES = AlphaRule("is black strokes on transparent: the strokes mark what changes", is_hole=False)
+HOLE = AlphaRule("is the picture itself with a hole: what is transparent changes", is_hole=True)
+
+
+def alpha_rule(picture: Tensor, source: Tensor, *, moving: bool = False) -> AlphaRule | None:
+    """What the alpha of a mask picture [H, W, 4] means; None where its colours are the mask.
+
+    source: [H, W, 3], the picture that the mask is for, or the same frame of a video. All in 0..1. moving: of a video's
+    frame, which may have no hole yet.
     """
     colours, alpha = picture[..., :3], picture[..., 3]
     opaque = alpha > OPAQUE
-    if opaque.all() or not opaque.any():
+    if not opaque.any() or (opaque.all() and not moving):
         return None
-    if float(colours[opaque].max()) < BLACK:
-        return alpha, "is black strokes on transparent: the strokes mark what changes"
+    if float(colours[opaque].max()) < BLACK and not opaque.all():
+        return STROKES
     is_white = float(colours[opaque].min()) > 1 - BLACK
     if is_white or source.shape[:2] != alpha.shape:
         return None
-    if float((colours - source).abs()[opaque].mean()) < SAME_COLOURS:
-        return 1 - alpha, "is the picture itself with a hole: what is transparent changes"
-    return None
+    return HOLE if float((colours - source).abs()[opaque].mean()) < SAME_COLOURS else None
 
 
 def of_frame(mask: Tensor, frame: int, count: int) -> Tensor:

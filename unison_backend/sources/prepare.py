@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError, UnsupportedError
 from ..media.resize import cover, letterbox_on_white
-from ..plan.geometry import MediaInfo
+from ..plan.geometry import MediaInfo, is_same_aspect
 from ..plan.names import name_of
 from ..plan.plan import WHOLE_FRAME, Plan, is_whole_frame
 from ..plan.restyle import RESTYLE_BY, RESTYLE_ELSE
@@ -96,6 +96,8 @@ def prepare(
     """
     check_possible(plan, media, annotators)
     clips = Clips(plan, spec, media, progress, cancel)
+    if mask_options.scale and plan.mask is None:
+        clips.notices.append("mask_scale is not used: no mask is given here")
     make = _Preparation(clips, annotators)
     if plan.source is not None:
         video, mask = make.edited(plan.source, mask_options)
@@ -157,7 +159,7 @@ class _Preparation:
             return self._all_of(source)
         sides = self.clips.sides_of(source)
         video = self.clips.clip(source, sides=sides)
-        mask, name = self._mask_of(source, video, sides)
+        mask, name = self._mask_of(source, video, sides, scale=options.scale)
         mask = masks.changed(mask, options, self.clips.cancel)
         if not mask.amax() > MASK_THRESHOLD:
             raise InputError(f"{name} marks nothing: paint what shall change white (lighter than half grey)")
@@ -176,10 +178,10 @@ class _Preparation:
             torch.where(marked, grey if inside is None else inside[number], frame, out=frame)
         return video
 
-    def _mask_of(self, source: int, video: Tensor, sides: Sides | None) -> tuple[Tensor, str]:
+    def _mask_of(self, source: int, video: Tensor, sides: Sides | None, *, scale: bool) -> tuple[Tensor, str]:
         """[T, H, W], white where something is made, and how messages call it."""
         if self.plan.mask is not None:
-            mask = given_mask(self.clips, source, self.plan.mask)
+            mask = given_mask(self.clips, source, self.plan.mask, scale=scale)
             name = f"the mask {self.media.label(self.plan.mask)}"
         elif sides is not None:
             mask, name = self._border_mask(source, sides), "the mask of the borders"
@@ -213,9 +215,10 @@ class _Preparation:
     def control_video(self, source: int | None = None) -> Tensor:
         """The control medium as a map; beside an edit source it follows that one's times."""
         medium = known(self.plan.control_medium)
-        if source is not None:
-            self.clips.say_cut(medium, self.clips.size_of(source))
-        footage = self.clips.clip(medium, like=source)
+        sides = self._sides_of_map(medium, source)
+        if source is not None and sides is None:
+            self.clips.say_cut(medium, self.clips.grown_size_of(source))
+        footage = self.clips.clip(medium, like=source, sides=sides)
         if self.plan.control in (None, "map") or self.annotators.make_map is None:
             return footage
         try:
@@ -230,6 +233,16 @@ class _Preparation:
         self.clips.notices.append(told)
         return video
 
+    def _sides_of_map(self, medium: int, source: int | None) -> Sides | None:
+        """A ready map of the source's own shape grows with it; any other one covers the result."""
+        if source is None or self.plan.borders is None or self.plan.control != "map":
+            return None
+        if not is_same_aspect(self.clips.size_of(medium), self.clips.size_of(source)):
+            return None
+        name, whole = self.media.label(medium), self.media.label(source)
+        self.clips.notices.append(f"{name} has the shape of {whole}: it grows with it, grey where nothing is known")
+        return self.clips.sides_of(source, medium)
+
     def with_frames(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Both with the plan's pictures at their places, kept as they are (reference: frameref, and composition)."""
         video, mask = video.clone(), mask.clone()
@@ -237,7 +250,7 @@ class _Preparation:
         deciding = known(deciding_medium(self.plan))
         for frame in self.plan.frames:
             index = place_index(frame.place, count)
-            self.clips.say_cut(frame.medium, self.clips.size_of(deciding))
+            self.clips.say_cut(frame.medium, self.clips.grown_size_of(deciding))
             video[index] = cover(self.media.picture(frame.medium), width, height)
             mask[index] = 0
         return video, mask

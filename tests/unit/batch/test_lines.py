@@ -36,14 +36,14 @@ def test_every_field_of_run_can_be_said(tmp_path):
             "planner": "rules", "seed": 1, "steps": 2, "cfg": 1, "shift": 4.5, "negative": "blur", "mask": "m.png",
             "mask_phrase": "circle", "mask_invert": True, "control": "c.png", "control_kind": "depth", "reference": ["a.png", "b.png"],
             "first_frame": "f.png", "last_frame": "l.png", "outpaint": "0,0,16,0", "mask_fill": "box", "mask_grow": 2,
-            "mask_blur": 1.5, "composite": False, "feather": 0, "max_new_tokens": 5, "temperature": 0.5,
+            "mask_blur": 1.5, "mask_scale": True, "composite": False, "feather": 0, "max_new_tokens": 5, "temperature": 0.5,
         },
     )  # fmt: skip
     assert isinstance(job, Job)
     assert job.given.mask == tmp_path / "m.png" and job.given.references == (tmp_path / "a.png", tmp_path / "b.png")
     assert (job.given.control_file, job.given.control) == (tmp_path / "c.png", "depth")
     assert job.length == "reference"
-    assert job.mask == MaskOptions("box", 2, 1.5) and not job.composite and job.cfg == 1.0
+    assert job.mask == MaskOptions("box", 2, 1.5, scale=True) and not job.composite and job.cfg == 1.0
     assert float(job.settings["seconds"]) == 0.5 and job.settings["width"] == 96
     untouched = [name for name, value in vars(job.given).items() if value == getattr(GivenSources(), name)]
     assert untouched == []

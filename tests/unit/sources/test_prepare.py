@@ -14,7 +14,7 @@ from unison_backend.media.from_files import FileMedia
 from unison_backend.media.resize import cover, letterbox_on_white
 from unison_backend.media.video import load_video
 from unison_backend.media.write import write_video
-from unison_backend.plan.geometry import MediaInfo
+from unison_backend.plan.borders import Borders
 from unison_backend.plan.plan import WHOLE_FRAME, Frame, Plan
 from unison_backend.plan.prompt import Medium
 from unison_backend.plan.spec import resolve
@@ -24,64 +24,7 @@ from unison_backend.sources.clips import GREY, aligned
 from unison_backend.sources.masks import MaskOptions
 from unison_backend.sources.prepare import Annotators, Sources, prepare
 
-IMAGE, VIDEO = "image", "video"
-
-
-class Drawn:
-    """Media from tensors: [H, W, 3] is a picture, [T, H, W, 3] a video at `fps`."""
-
-    def __init__(self, *pixels, fps=8):
-        self.pixels = pixels
-        self.fps = [fps] * len(pixels) if isinstance(fps, int) else fps
-
-    @property
-    def infos(self):
-        return [self.info(i) for i in range(len(self.pixels))]
-
-    @property
-    def kinds(self):
-        return tuple(info.kind for info in self.infos)
-
-    def info(self, index):
-        pixels = self.pixels[index]
-        if pixels.ndim == 3:
-            return MediaInfo(IMAGE, pixels.shape[1], pixels.shape[0])
-        count, fps = pixels.shape[0], self.fps[index]
-        return MediaInfo(
-            VIDEO, pixels.shape[2], pixels.shape[1], tuple(Fraction(i, fps) for i in range(count)), Fraction(count, fps)
-        )
-
-    def label(self, index):
-        return f"drawn {index}"
-
-    def picture(self, index, *, as_mask=False):
-        pixels = self.pixels[index]
-        if pixels.shape[-1] == 3:
-            return pixels
-        return pixels[..., :3] * pixels[..., 3:] + (0 if as_mask else 1) * (1 - pixels[..., 3:])
-
-    def with_alpha(self, index):
-        return self.pixels[index] if self.pixels[index].shape[-1] == 4 else None
-
-    def frames(self, index, indices, cancel, *, as_mask=False):
-        frames = (self.pixels[index][i] for i in indices)
-        return (f.amax(-1, keepdim=True) if as_mask and f.shape[-1] == 3 else f for f in frames)
-
-
-def made(tokens, *pixels, fps=8):
-    media = Drawn(*pixels, fps=fps)
-    plan = parse(tokens, "", media.kinds)
-    return prepare(plan, resolve(plan, media.infos), media)
-
-
-def noise(*shape, seed=0):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def square(height, width, top, left, size):
-    mask = torch.zeros(height, width, 3)
-    mask[top : top + size, left : left + size] = 1
-    return mask
+from .drawn import IMAGE, VIDEO, Drawn, made, noise, quarter, run, square
 
 
 def test_text_alone_is_grey_and_all_to_be_made():
@@ -256,11 +199,6 @@ def test_what_is_not_here_is_said_before_any_work(plan, words):
         prepare(plan, resolve(plan, media.infos), media)
 
 
-def run(plan, *pixels, fps=8, **options):
-    media = Drawn(*pixels, fps=fps)
-    return prepare(plan, resolve(plan, media.infos), media, **options)
-
-
 def test_a_mask_is_found_for_what_the_plan_names():
     clip = noise(9, 32, 32, 3)
     asked = []
@@ -417,36 +355,6 @@ def test_a_grey_clip_is_encoded_once():
     assert len(calls) == 1
 
 
-def quarter(height, width):
-    """White in the upper quarter."""
-    mask = torch.zeros(height, width, 3)
-    mask[: height // 4] = 1
-    return mask
-
-
-@pytest.mark.parametrize("shape", [(64, 64), (64, 32), (64, 192), (640, 640)])
-@pytest.mark.parametrize("moving", [False, True])
-def test_a_squeezed_mask_marks_what_it_marked(shape, moving):
-    """The whole mask belongs to the whole source, whatever its aspect, and that is said."""
-    mask = quarter(*shape)
-    source, tokens = noise(64, 96, 3), "<BOEDIT>1,0<EOEDIT><CFI>"
-    if moving:
-        source, mask, tokens = noise(5, 64, 96, 3), mask.expand(5, *mask.shape), "<BOEDIT>1,0<EOEDIT><CFV>"
-    sources = made(tokens, source, mask)
-    marked = sources.mask[0] > 0.5
-    assert marked[:15].all() and not marked[17:].any()
-    (notice,) = sources.notices
-    assert f"the mask drawn 1 is {shape[1]}x{shape[0]} and drawn 0 is 96x64" in notice and "stretched" in notice
-
-
-def test_a_mask_of_the_same_shape_is_cut_as_its_source():
-    """The source's shape is no multiple of 16: both lose the same."""
-    sources = made("<BOEDIT>1,0<EOEDIT><CFI>", noise(100, 150, 3), quarter(200, 300))
-    assert sources.notices == () and sources.mask.shape[1:] == sources.video.shape[1:3]
-    rows = (sources.mask[0] > 0.5).any(1).sum()
-    assert abs(int(rows) - sources.mask.shape[1] / 4) <= 1
-
-
 def test_what_is_cut_off_a_frame_or_a_map_is_said():
     last = made("<BOFIDX>0<EOFIDX><CFV>", noise(64, 96, 3))
     assert last.notices == ()
@@ -458,42 +366,13 @@ def test_what_is_cut_off_a_frame_or_a_map_is_said():
     assert sources.notices == ("drawn 2 is 64x64 and the result 96x64, 33 % of its height is cut",)
 
 
-def with_hole(colours, alpha_inside=0.0):
-    """A picture whose middle is transparent."""
-    alpha = torch.ones(*colours.shape[:2], 1)
-    alpha[16:48, 32:64] = alpha_inside
-    return torch.cat([colours * alpha.ceil(), alpha], -1)
-
-
-@pytest.mark.parametrize("moving", [False, True])
-def test_a_hole_in_the_picture_itself_is_the_mask(moving):
-    picture = noise(64, 96, 3)
-    source = picture.expand(5, 64, 96, 3) if moving else picture
-    sources = made("<BOEDIT>1,0<EOEDIT><CFV>" if moving else "<BOEDIT>1,0<EOEDIT><CFI>", source, with_hole(picture))
-    for mask in sources.mask > 0.5:
-        assert mask[16:48, 32:64].all() and mask.sum() == 32 * 32
-    (notice,) = sources.notices
-    assert "the picture itself with a hole" in notice and "--mask-invert" in notice
-
-
-def test_black_strokes_on_transparent_mark_what_changes():
-    strokes = torch.zeros(64, 96, 4)
-    strokes[4:20, 8:40, 3] = 1
-    sources = made("<BOEDIT>1,0<EOEDIT><CFI>", noise(64, 96, 3), strokes)
-    assert (sources.mask[0] > 0.5)[4:20, 8:40].all() and (sources.mask > 0.5).sum() == 16 * 32
-    assert "black strokes on transparent" in sources.notices[0]
-
-
-def test_other_masks_with_alpha_are_read_by_their_colours():
-    """White strokes on transparent, another picture with a hole, a mask that is opaque, one for a white picture."""
-    strokes = torch.ones(64, 96, 4)
-    strokes[..., 3] = 0
-    strokes[4:20, 8:40, 3] = 1
-    for source in (noise(64, 96, 3), torch.ones(64, 96, 3)):
-        sources = made("<BOEDIT>1,0<EOEDIT><CFI>", source, strokes)
-        assert (sources.mask > 0.5).sum() == 16 * 32 and sources.notices == ()
-    other = with_hole(noise(64, 96, 3, seed=5))
-    sources = made("<BOEDIT>1,0<EOEDIT><CFI>", noise(64, 96, 3), other)
-    assert not (sources.mask[0, 16:48, 32:64] > 0.5).any() and sources.notices == ()
-    opaque = torch.cat([square(64, 96, 0, 0, 16), torch.ones(64, 96, 1)], -1)
-    assert (made("<BOEDIT>1,0<EOEDIT><CFI>", noise(64, 96, 3), opaque).mask > 0.5).sum() == 256
+def test_a_map_of_the_source_grows_with_it_and_another_one_is_cut_aloud():
+    source, edges = noise(64, 64, 3), square(64, 64, 0, 0, 32)
+    plan = Plan(Task.IMAGE_EDITING, source=0, control="map", borders=Borders(right=64), media=(IMAGE, IMAGE))
+    sources = run(plan, source, edges)
+    assert (sources.video[0, :, 64:] == GREY).all() and torch.equal(sources.video[0, :, :64], source)
+    assert "drawn 1 has the shape of drawn 0: it grows with it" in sources.notices[0]
+    sources = run(plan, source, noise(64, 128, 3, seed=2))
+    assert torch.equal(sources.video[0, :, 64:], noise(64, 128, 3, seed=2)[:, 64:]) and sources.notices == ()
+    sources = run(plan, source, noise(64, 256, 3, seed=2))
+    assert "drawn 1 is 256x64 and the result 128x64, 50 % of its width is cut" in sources.notices[0]
