@@ -11,7 +11,7 @@ from ..unison_backend.sources.composite import check_pair, composite
 from ..unison_backend.sources.masks import FEATHER, MAX_FEATHER
 from . import host
 from .schema import ABSENT, SourcesSocket, schema
-from .sources_socket import HostSources, fitted_mask
+from .sources_socket import HostSources, fitted_mask, stretched
 
 
 class UnisonComposite(io.ComfyNode):
@@ -74,7 +74,8 @@ class UnisonComposite(io.ComfyNode):
             kept, marked = sources.sources.video[cut], sources.sources.mask[cut]
         with host.interruptible():
             mixed = composite(made, kept, marked, feather, host.progress_bar(), host.cancelled)
-        return io.NodeOutput(host.to_results(mixed))
+        shown = stretched("mask", None if source is None else mask, width, height)
+        return io.NodeOutput(host.to_results(mixed), ui=shown)
 
 
 NODES = (UnisonComposite,)

@@ -118,7 +118,8 @@ class UnisonVACEConditioning(io.ComfyNode):
         fps, sound = (float(PLAN_FPS), None) if sources is None else (sources.fps, sources.audio)
         # Another video than the sources' own is all of it the result.
         kept = sources.kept_frames if sources is not None and sources.num_frames == count else count
-        return io.NodeOutput(*sides, {"samples": latent}, len(used.references), fps, sound, kept)
+        shown = sources_socket.stretched("control_masks", control_masks, width, height)
+        return io.NodeOutput(*sides, {"samples": latent}, len(used.references), fps, sound, kept, ui=shown)
 
 
 class UnisonSigmas(io.ComfyNode):

@@ -176,6 +176,19 @@ class UnisonPrepareSources(io.ComfyNode):
                     tooltip="Of what is made from a video: its frames as the reference takes them (4k + 1), or "
                     "whole, every frame at the video's rate.",
                 ),
+                io.Boolean.Input(
+                    "invert_mask",
+                    default=False,
+                    optional=True,
+                    tooltip="The mask of an edit, given or found, marks what stays.",
+                ),
+                io.Boolean.Input(
+                    "mask_scale",
+                    default=False,
+                    optional=True,
+                    tooltip="The brightest value of the mask counts as white: for masks of 0 and 1 of 255.",
+                    extra_dict=ADVANCED,
+                ),
             ],
             outputs=prepared_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -195,14 +208,16 @@ class UnisonPrepareSources(io.ComfyNode):
         segmenter: AnnotatorModel | None = None,
         control_model: AnnotatorModel | None = None,
         length: Length = "reference",
+        invert_mask: bool = False,
+        mask_scale: bool = False,
     ) -> io.NodeOutput:
         import torch
 
         if not plan.plan.task.is_generation:
             return io.NodeOutput(*block(10))
-        bound, notices = cls._replaced(plan.lasting(length), mask, control_map)
+        bound, notices = cls._replaced(plan.lasting(length), mask, control_map, invert_mask)
         notices += bound.told_since(plan)
-        options = MaskOptions(mask_fill, mask_grow, mask_blur)
+        options = MaskOptions(mask_fill, mask_grow, mask_blur, mask_scale)
         made = prepared(bound, options, annotators(detector, segmenter, control_model, threshold))
         pictures = made.sources.references
         values = [torch.stack(pictures) if pictures else None, bound.spec.width, bound.spec.height, made.num_frames]
@@ -210,12 +225,13 @@ class UnisonPrepareSources(io.ComfyNode):
         return io.NodeOutput(*source_values(made), *values, ui=preview(made, cls, notices))
 
     @classmethod
-    def _replaced(cls, bound: BoundPlan, mask: Any, control_map: Any) -> tuple[BoundPlan, list[str]]:
+    def _replaced(cls, bound: BoundPlan, mask: Any, control_map: Any, invert_mask: bool) -> tuple[BoundPlan, list[str]]:
         """The plan with what is connected in place of its own mask or control input, and what is of no use to it."""
-        task, notices = bound.plan.task, []
+        task, is_edit, notices = bound.plan.task, bound.plan.source is not None, []
         for socket, value, is_used, put in (
-            ("mask", mask, bound.plan.source is not None, cls._with_mask),
+            ("mask", mask, is_edit, cls._with_mask),
             ("control_map", control_map, bound.plan.control is not None, cls._with_map),
+            ("invert_mask", invert_mask or None, is_edit, cls._turned_round),
         ):
             if value is not None and is_used:
                 bound = put(bound, value)
@@ -230,6 +246,10 @@ class UnisonPrepareSources(io.ComfyNode):
         label = "on socket mask"
         bound = bound.with_medium(label, mask_item(mask, source.fps or Fraction(PLAN_FPS), label))
         return bound.changed(replace(bound.plan, mask=len(bound.plan.media) - 1))
+
+    @classmethod
+    def _turned_round(cls, bound: BoundPlan, _: Any) -> BoundPlan:
+        return bound.changed(replace(bound.plan, mask_keeps=not bound.plan.mask_keeps))
 
     @classmethod
     def _with_map(cls, bound: BoundPlan, frames: Any) -> BoundPlan:

@@ -9,7 +9,7 @@ from ..unison_backend.defaults import FPS
 from ..unison_backend.engine.vace_context import LATENT_CHANNELS, encode_context
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.resize import cover, letterbox_on_white
-from ..unison_backend.plan.geometry import FRAME_MULTIPLE, SIDE_MULTIPLE
+from ..unison_backend.plan.geometry import FRAME_MULTIPLE, SIDE_MULTIPLE, is_same_aspect
 from ..unison_backend.sources.prepare import Sources
 from . import host
 
@@ -71,14 +71,22 @@ def _size(frames: Any) -> str:
 
 
 def fitted_mask(masks: Any, count: int, height: int, width: int) -> Any:
-    """Masks at the video's size; one is repeated, any other number must be the video's."""
+    """Masks at the video's size, stretched to it whole; one is repeated, any other number must be the video's."""
     import torch
 
     masks = masks[None] if masks.ndim == 2 else masks
     if masks.shape[0] not in (1, count):
         raise InputError(f"the mask holds {masks.shape[0]} frames, the video {count}: connect one or as many")
-    fitted = torch.stack([cover(mask[..., None], width, height)[..., 0] for mask in masks])
+    fitted = torch.stack([cover(mask[..., None], width, height, (width, height))[..., 0] for mask in masks])
     return fitted.expand(count, height, width)
+
+
+def stretched(socket: str, masks: Any, width: int, height: int) -> dict[str, list[str]] | None:
+    """What a node shows of masks of another shape than the pictures that they are for; None where there is nothing."""
+    if masks is None or is_same_aspect((masks.shape[-1], masks.shape[-2]), (width, height)):
+        return None
+    told = f"{socket} is {masks.shape[-1]}x{masks.shape[-2]} and the pictures {width}x{height}: it is stretched to them"
+    return {"unison_notices": [told]}
 
 
 def encode(sources: Sources, vae: Any) -> tuple[Any, Any]:
