@@ -180,7 +180,7 @@ def make_plan(
     edits = given.mask or given.mask_phrase or given.outpaint
     moving = {i for i, m in enumerate(prompt.media) if m.kind == "image" and m.path and is_moving(Path(m.path))}
     prompt = with_motion(prompt, moving, None if edits else drafted)
-    media = FileMedia(prompt.media)
+    media = FileMedia(prompt.media, media)
     result = planner.plan(prompt, make=make, progress=progress, cancel=cancel)
     if given.mask is None and given.mask_phrase is None and "mask" not in settings:
         result = with_seen_mask(

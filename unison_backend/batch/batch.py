@@ -10,6 +10,7 @@ from typing import Protocol
 from ..annotators.bind import annotators
 from ..engine.device import pick_device
 from ..errors import InputError, UnisonError
+from ..media.from_files import FileMedia
 from ..pipeline import check_runnable, make_plan
 from ..planner.choose import plans_with_qwen
 from ..planner.rules.targets import parse_target
@@ -138,6 +139,7 @@ def _problem(job: Job, setup: Setup) -> Row | None:
     try:
         job.sampling(own_cfg(setup))
         if plans_with_qwen(replace(setup.planner, name=job.planner), setup.models):
+            _ = FileMedia(job.prompt.media).infos  # says in words which file is wrong
             return None
         planned = make_plan(job.prompt, dict(job.settings), given=job.given, make=job.make, length=job.length)
         if planned.plan.task.is_generation:

@@ -12,7 +12,6 @@ from typing import Any
 from ..annotators.bind import AnnotatorPaths
 from ..defaults import MAX_NEW_TOKENS, SEED, SHIFT, STEPS
 from ..engine.settings import PLAIN, EngineOptions, SamplingSettings
-from ..media.from_files import FileMedia
 from ..media.kinds import check_file
 from ..plan.length import Length
 from ..plan.prompt import Prompt
@@ -79,10 +78,8 @@ class Setup:
 def name_of(job: Job, setup: Setup) -> str:
     """The name of a job's result: a hash of all that it is made of (files by their content, models by path and size).
 
-    Raises MediaError for a file that cannot be read.
+    Raises MediaError for a file that cannot be read; one that is damaged is found when its line is checked.
     """
-    media = FileMedia(job.prompt.media)
-    _ = media.infos  # says in words which file is wrong
     pads = [_content(Path(medium.path)) if medium.path else None for medium in job.prompt.media]
     given = {
         key: [_content(path) for path in value] if key == "references" else _plain(value)

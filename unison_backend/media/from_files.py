@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..plan.geometry import MediaInfo
 from ..plan.names import name_of
 from ..plan.prompt import Medium
+from ..plan.tasks import MediaKind
 from ..progress import Cancel, never
 
 if TYPE_CHECKING:
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 
 
 class FileMedia:
-    """Media by index. Files are probed once and decoded when asked for."""
+    """Media by index. Files are probed once and decoded when asked for.
 
-    def __init__(self, media: Sequence[Medium]) -> None:
+    like: media of the same instruction; what is known of a file there is not looked up again.
+    """
+
+    def __init__(self, media: Sequence[Medium], like: FileMedia | None = None) -> None:
         self.media = tuple(media)
+        self._known: dict[tuple[str, MediaKind], MediaInfo] = {} if like is None else like._by_file()
 
     @property
     def infos(self) -> tuple[MediaInfo | None, ...]:
@@ -31,7 +36,15 @@ class FileMedia:
     def _probed(self) -> tuple[MediaInfo | None, ...]:
         from .probe import probe
 
-        return tuple(None if m.path is None else probe(Path(m.path), m.kind) for m in self.media)
+        known = self._known
+        for medium in self.media:
+            if medium.path is not None and (medium.path, medium.kind) not in known:
+                known[medium.path, medium.kind] = probe(Path(medium.path), medium.kind)
+        return tuple(None if m.path is None else known[m.path, m.kind] for m in self.media)
+
+    def _by_file(self) -> dict[tuple[str, MediaKind], MediaInfo]:
+        """What is known by now, as a copy."""
+        return dict(self._known)
 
     def info(self, index: int) -> MediaInfo:
         info = self._probed[index]

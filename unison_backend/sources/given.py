@@ -60,7 +60,7 @@ def put(plan: Plan, media: FileMedia, given: GivenSources) -> tuple[Plan, FileMe
                 "--mask-invert turns a mask round, but nothing is edited here: give --mask or --mask-phrase"
             )
         values["mask_keeps"] = not plan.mask_keeps
-    found = FileMedia(files)
+    found = FileMedia(files, media)
     kinds = tuple(medium.kind for medium in found.media)
     with naming(found.labels):
         return apply(plan, values | {"media": kinds}), found

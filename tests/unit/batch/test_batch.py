@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from unison_backend.batch.attempts import attempt, deaths
-from unison_backend.batch.batch import run_batch
+from unison_backend.batch.batch import _problem, run_batch
 from unison_backend.batch.job import Job, Setup, name_of
 from unison_backend.batch.lines import read_jobs
 from unison_backend.batch.log import Log, Row, locked
 from unison_backend.engine.settings import EngineOptions, Lora
 from unison_backend.errors import Cancelled, InputError
+from unison_backend.media import probe as probing
 from unison_backend.plan.prompt import Prompt
 from unison_backend.progress import never, silent
 from unison_backend.weights.find import ModelPaths
@@ -208,6 +209,27 @@ def test_the_name_is_of_the_files_contents(tmp_path):
         (job,) = read_jobs(tmp_path / "lines.jsonl", DEFAULTS)
         names.append(name_of(job, setup))
     assert names[0] == names[1] != names[2]
+
+
+@pytest.mark.parametrize("planner", ["rules", "qwen"])
+def test_a_medium_is_looked_up_once_a_line(planner, tmp_path, monkeypatch):
+    """Naming and checking a line together; files given beside the words too. One that is damaged is refused by name."""
+    looked = []
+    probe = probing.probe
+    monkeypatch.setattr(probing, "probe", lambda path, kind: looked.append(path.name) or probe(path, kind))
+    for name in ("a.png", "m.png"):
+        Image.new("RGB", (32, 32), (250, 250, 250)).save(tmp_path / name)
+    (tmp_path / "bad.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    rows = [{"prompt": "Make ###a.png### white.", "mask": "m.png"}, {"prompt": "Make ###bad.png### white."}]
+    (tmp_path / "lines.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    setup = Setup(tmp_path / "out", ModelPaths(planner=tmp_path), device="cpu")
+    good, bad = (replace(job, planner=planner) for job in read_jobs(tmp_path / "lines.jsonl", DEFAULTS))
+    for job in (good, bad):
+        named = replace(job, name=name_of(job, setup))
+        problem = _problem(named, setup)
+        assert (problem is None) == (job is good)
+    assert problem is not None and "bad.png is not a picture" in (problem.error or "") and problem.status == "refused"
+    assert sorted(looked) == (["a.png", "bad.png", "m.png"] if planner == "rules" else ["a.png", "bad.png"])
 
 
 def test_the_log_is_one_row_a_line(tmp_path):
