@@ -1,7 +1,8 @@
 // Results as small cards. Everything is set as text, never as markup: plans and answers hold what people typed.
 
 import { api } from "../../scripts/api.js"
-import { taskName, wordsOf } from "./unison_words.js"
+import { inChinese, withSockets } from "./unison_chinese.js"
+import { isChinese, taskName, wordsOf } from "./unison_words.js"
 
 function element(tag, style, ...children) {
   const made = document.createElement(tag)
@@ -18,7 +19,7 @@ const WARN = "color: #e5b567;"
 const FAILED = `${BOX} white-space: pre-wrap; border-left: 4px solid var(--error-text, #ff4444);`
 const OLD = "opacity: 0.55;"
 const PICTURE = "height: 72px; max-width: 100%; object-fit: contain; background: #0004; border-radius: 3px;"
-const LINK = /https:\/\/[^\s<>"')]+[^\s<>"').,;:]/g
+const LINK = /https:\/\/[\w\-.~:/?#@!$&'*+,;=%]*[\w/=&~-]/g
 
 /** "label: value" in one line. */
 function row(label, value, style = "") {
@@ -41,8 +42,10 @@ function round(value) {
 }
 
 /** Which medium is what, by the names of the sockets. */
-function roles(card, words) {
-  const name = (index) => card.media[index] ?? `#${index}`
+function roles(card, language) {
+  const words = wordsOf(language)
+  const label = (index) => card.media[index] ?? `#${index}`
+  const name = (index) => (isChinese(language) ? withSockets(label(index)) : label(index))
   const rows = []
   if (card.source != null) rows.push(row(words.source, name(card.source)))
   if (card.mask != null) rows.push(row(words.mask, name(card.mask)))
@@ -85,8 +88,13 @@ function linked(text) {
   return [...parts, text.slice(end)]
 }
 
-function notice(text) {
-  return element("div", WARN, ...linked(text))
+/** A node's own text in the interface's language, as far as it is known. */
+function said(text, language) {
+  return linked(isChinese(language) ? inChinese(text) : text)
+}
+
+function notices(texts, language) {
+  return (texts ?? []).map((text) => element("div", WARN, ...said(text, language)))
 }
 
 function route({ chosen, connected }, language) {
@@ -98,10 +106,10 @@ function plan(card, language) {
   const words = wordsOf(language)
   const title = element("div", "", element("b", "", taskName(card.task, language)))
   if (card.planner) title.append(element("span", SMALL, `   ${words.planner} ${card.planner}`))
-  const children = [title, shape(card, words), ...roles(card, words)]
+  const children = [title, shape(card, words), ...roles(card, language)]
   if (card.tokens) children.push(element("div", MONO, card.tokens))
   if (card.answer) children.push(element("div", "white-space: pre-wrap; margin-top: 4px;", card.answer))
-  children.push(...(card.notices ?? []).map(notice), ...reasons(card, words), ...explained(card, words))
+  children.push(...notices(card.notices, language), ...reasons(card, words), ...explained(card, words))
   return children.filter(Boolean)
 }
 
@@ -119,13 +127,13 @@ function pictures(queries) {
 function told(output, language) {
   if (output.unison_plan?.[0]) return plan(output.unison_plan[0], language)
   if (output.unison_route?.[0]) return route(output.unison_route[0], language)
-  const made = (output.unison_notices ?? []).map(notice)
+  const made = notices(output.unison_notices, language)
   return output.unison_pictures?.length ? [...made, pictures(output.unison_pictures)] : made
 }
 
 function failure({ error, cures }, language) {
   const lines = cures.map(({ title, keys }) => element("div", "font-weight: bold;", wordsOf(language).switchOn(title, keys)))
-  return [element("div", "", ...linked(error)), ...lines]
+  return [element("div", "", ...said(error, language)), ...lines]
 }
 
 /** One result; `from` names its node where the card stands on the subgraph around it. */

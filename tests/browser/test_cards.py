@@ -34,6 +34,46 @@ LINKS = [
 ]
 FLAT = {"nodes": NODES, "links": LINKS, "off": ["Picture 1"]}
 GRAPHS = {"flat": FLAT, "subgraph": FLAT | {"inside": ["Plan", "Sources", "Ways"]}}
+# Text Context is off, so the projector's rows go where a text belongs.
+SAMPLING = {
+    "nodes": {
+        "Models": NODES["Models"],
+        "Plan": NODES["Plan"],
+        "Tokens": ["UnisonProjector", 600, 100],
+        "Sources": ["UnisonPrepareSources", 600, 300],
+        "Words": ["UnisonTextContext", 1050, 100],
+        "VACE": ["UnisonVACEConditioning", 1500, 100],
+        "Shown": ["PreviewAny", 1900, 100],
+    },
+    "links": [
+        ["Models", 3, "Plan", "planner"],
+        ["Models", 4, "Tokens", "projector"],
+        ["Plan", 1, "Tokens", "features"],
+        ["Plan", 0, "Sources", "plan"],
+        ["Models", 1, "Words", "clip"],
+        ["Plan", 0, "Words", "plan"],
+        ["Tokens", 0, "Words", "projected"],
+        ["Words", 0, "VACE", "positive"],
+        ["Words", 1, "VACE", "negative"],
+        ["Models", 2, "VACE", "vae"],
+        ["Sources", 0, "VACE", "sources"],
+        ["VACE", 3, "Shown", "source"],
+    ],
+    "off": ["Words"],
+}
+MISSING = {
+    "nodes": {
+        "Picture": ["LoadImage", -400, 400, {"image": "square.png"}],
+        "Detector": ["UnisonLoadDetector", -400, 100],
+        "Boxes": ["UnisonDetect", 100, 100, {"phrase": "cat"}],
+        "Shown": ["PreviewAny", 600, 100],
+    },
+    "links": [
+        ["Detector", 0, "Boxes", "detector"],
+        ["Picture", 0, "Boxes", "images"],
+        ["Boxes", 0, "Shown", "source"],
+    ],
+}
 HOME, FAR = ["look", -550, -250, 0.6], ["look", 9000, 9000, 0.6]
 QUESTION = "What is the colour of the sky?"
 NAMED = "Create a 64x64 video of 9 frames that starts with <image1>."
@@ -99,21 +139,62 @@ SESSION = [
     ("error outside", ["cards"]),
     ("error outside picture", ["picture", "error outside"]),
 ]
+# A short one where the interface is Chinese.
+CHINESE_NAMED = "\u751f\u6210\u4e00\u6bb564x64\u30019\u5e27\u7684\u89c6\u9891\uff0c\u9996\u5e27\u662f<\u56fe\u50cf1>"
+CHINESE_SESSION = [
+    (None, ["build", "sampling"]),
+    (None, HOME),
+    ("no text run", ["run"]),
+    ("no text", ["cards"]),
+    ("no text picture", ["picture", "no text"]),
+    (None, ["build", "missing"]),
+    (None, HOME),
+    ("missing run", ["run"]),
+    ("missing", ["cards"]),
+    ("missing picture", ["picture", "missing"]),
+    (None, ["build", "flat"]),
+    (None, ["set", "Plan", "instruction", CHINESE_NAMED]),
+    (None, ["run"]),
+    ("error", ["cards"]),
+    (None, ["mode", "Picture 1", 0]),
+    ("mended run", ["run"]),
+    ("mended", ["cards"]),
+]
+
+
+@pytest.fixture(scope="module")
+def square(host):
+    """A blue picture in the input folder."""
+    square = io.BytesIO()
+    Image.new("RGB", (64, 64), "blue").save(square, "PNG")
+    return host.upload("square.png", square.getvalue())
+
+
+@pytest.fixture(scope="module")
+def seen_in_chinese(host, square, tmp_path_factory):
+    """What the steps of the Chinese session saw."""
+    place = sessions.folder(tmp_path_factory, host, "cards Chinese")
+    settings = {
+        "nodes2": False,
+        "scale": 1,
+        "settings": {"Comfy.Locale": "zh", "Comfy.RightSidePanel.IsOpen": False},
+        "graphs": {"flat": FLAT, "sampling": SAMPLING, "missing": MISSING},
+        "steps": [step for _, step in CHINESE_SESSION],
+    }
+    answers = sessions.drive("cards.mjs", host, settings, place)
+    return {name: answer for (name, _), answer in zip(CHINESE_SESSION, answers, strict=True) if name}
 
 
 @pytest.fixture(scope="module", params=sessions.MODES)
-def seen(request, host, tmp_path_factory):
+def seen(request, host, square, tmp_path_factory):
     """What the steps with a name saw."""
     if request.param == "nodes 2.0" and host.install.release < sessions.NODES2_RELEASE:
         pytest.skip(f"ComfyUI {host.install.version} has no finished Nodes 2.0")
-    square = io.BytesIO()
-    Image.new("RGB", (64, 64), "blue").save(square, "PNG")
-    host.upload("square.png", square.getvalue())
     place = sessions.folder(tmp_path_factory, host, f"cards {request.param}")
     settings = {
         "nodes2": request.param == "nodes 2.0",
         "scale": 1,
-        "settings": {"Comfy.RightSidePanel.IsOpen": True},
+        "settings": {"Comfy.Locale": "en", "Comfy.RightSidePanel.IsOpen": True},
         "graphs": GRAPHS,
         "steps": [step for _, step in SESSION],
     }
@@ -227,3 +308,26 @@ def test_a_saved_node_has_its_own_height(host, seen):
 
 def test_no_panel_lists_it(seen):
     assert "unison_results" not in (seen["panel"] or "")
+
+
+def test_a_text_context_that_is_off_is_said_where_it_hurts_and_named(seen_in_chinese):
+    assert seen_in_chinese["no text run"][0] == "execution_error"
+    text = seen_in_chinese["no text"]["VACE"]["text"]
+    assert (
+        text.startswith("positive \u91cc\u6ca1\u6709\u6587\u672c") and "\u201cWords\u201d" in text and "Ctrl+B" in text
+    )
+
+
+def test_missing_weights_are_told_on_their_loader_with_a_link(seen_in_chinese):
+    assert seen_in_chinese["missing run"][0] == "refused"
+    card = seen_in_chinese["missing"]["Detector"]
+    assert "models/unison/" in card["text"] and "0.7 GB" in card["text"]
+    assert card["links"] == ["https://huggingface.co/IDEA-Research/grounding-dino-tiny"]
+    assert list(seen_in_chinese["missing"]) == ["Detector"]
+
+
+def test_a_socket_by_its_chinese_name(seen_in_chinese):
+    text = seen_in_chinese["error"]["Plan"]["text"]
+    assert text.startswith("\u6307\u4ee4\u4e2d\u63d0\u5230 <\u56fe\u50cf1>") and "Picture 1" in text
+    assert seen_in_chinese["mended run"][0] == "execution_success"
+    assert "\u56fe\u50cf1" in seen_in_chinese["mended"]["Plan"]["text"]

@@ -1,0 +1,101 @@
+"""js/unison_chinese.js, which needs no frontend: the sentences that nodes say most, in Chinese."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from unison_backend.errors import UnisonError
+from unison_backend.plan.plan import Plan
+from unison_backend.plan.prompt import Medium, bind_names
+from unison_backend.plan.tasks import Task
+from unison_backend.sources.prepare import check_possible
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "js" / "unison_chinese.js"
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+SENTENCE = re.compile(r'^  \[/(\^.*\$)/s?, "(.*)"\],$', re.MULTILINE)
+# What is put together from parts, or said by the host.
+PARTS = (
+    "the instruction names <image1>, but that input is not connected; connected: none",
+    "Required input is missing: positive",
+    "'a' is not in the models folders. What goes there: b. Then press R, or reload the page.",
+    "There is no detector in the models folders yet. What goes there: b. Then press R, or reload the page.",
+    "prompt is longer than 512 tokens: the rest is cut",
+    "demo models: they know coloured shapes, in pictures of 64x64 and videos of 9 frames, and nothing else",
+    "no projector and no features: no projected tokens",
+    "no features: no projected tokens",
+)
+
+
+def in_chinese(*texts):
+    """What the module makes of them."""
+    if (node := shutil.which("node")) is None:
+        pytest.skip("node is not on the path")
+    script = (
+        "import fs from 'node:fs'\n"
+        f"const text = fs.readFileSync({json.dumps(str(MODULE))}, 'utf-8')\n"
+        "const { inChinese } = await import('data:text/javascript,' + encodeURIComponent(text))\n"
+        "console.log(JSON.stringify(JSON.parse(fs.readFileSync(0, 'utf-8')).map(inChinese)))\n"
+    )
+    command = [node, "--input-type=module", "-e", script]
+    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@cache
+def told_in_sources():
+    """Every text in nodes/ and the backend's parts that nodes call, with a word in place of each value."""
+    files = [*(ROOT / "nodes").glob("*.py"), *(ROOT / "unison_backend").glob("[pds]*/**/*.py")]
+    texts = []
+    for node in (node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))):
+        if isinstance(node, ast.JoinedStr):
+            texts.append("".join(str(part.value) if isinstance(part, ast.Constant) else "1" for part in node.values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+    return texts
+
+
+def told(call):
+    """The text of the error that a call raises."""
+    with pytest.raises(UnisonError) as caught:
+        call()
+    return str(caught.value)
+
+
+def test_what_the_backend_says_is_said_in_chinese():
+    picture = {"image1": Medium("image", name="image1")}
+    edit = Plan(task=Task.IMAGE_EDITING, source=0, media=("image",), width=64, height=64)
+    texts = [
+        told(lambda: bind_names("Make <image2> red.", picture)),
+        told(lambda: bind_names("Make <image2> red.", {})),
+        told(lambda: bind_names("  ", {})),
+        told(lambda: check_possible(edit)),
+    ]
+    made = in_chinese(*texts)
+    assert all(CHINESE.match(text) and "without" not in text and "not connected" not in text for text in made), made
+    # Sockets are called as the Chinese interface labels them.
+    assert "<\u56fe\u50cf2>" in made[0] and "\u56fe\u50cf1" in made[0]
+
+
+def test_every_sentence_is_one_that_somebody_says():
+    sentences = SENTENCE.findall(MODULE.read_text("utf-8"))
+    assert len(sentences) == MODULE.read_text("utf-8").count("  [/^")
+    said = [*told_in_sources(), *PARTS]
+    for pattern, chinese in sentences:
+        assert any(re.search(pattern, text, re.DOTALL) for text in said), pattern
+        assert CHINESE.search(chinese)
+
+
+def test_what_is_not_known_stays_and_each_line_is_read():
+    unknown = "UnisonPlanner went somewhere else"
+    lines = "Required input is missing: positive\nRequired input is missing: clip"
+    stays, both = in_chinese(unknown, lines)
+    assert stays == unknown
+    assert [bool(CHINESE.search(line)) for line in both.split("\n")] == [True, True] and both.endswith("clip")
