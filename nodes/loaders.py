@@ -7,11 +7,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..unison_backend.demo.set import CFG as DEMO_CFG
+from ..unison_backend.weights.needs import describe, need_of
 from . import demo_models, folders, guidance, host, planner_socket
 from .loader import Loader
 from .schema import ABSENT, ADVANCED, PlannerSocket, ProjectorSocket, schema
 
 AUTO, RULES, NONE = "auto", "rules", "none"
+NO_PLANNER = "auto found no Qwen2.5-VL: the rules plan, and questions are not answered."
 MODELS = ("model", "clip", "vae")
 
 
@@ -91,21 +93,29 @@ class UnisonLoadPlanner(io.ComfyNode):
     ) -> io.NodeOutput:
         folder = cls._folder(planner)
         if folder is None:
-            return io.NodeOutput(planner_socket.PlannerModel())
+            told = [f"{NO_PLANNER} What goes there: {describe(need_of('planner'))}"] if planner == AUTO else []
+            return io.NodeOutput(planner_socket.PlannerModel(), ui={"unison_notices": told})
         adapter = None if lora == NONE else folders.choose(lora, folders.adapter_folders, "lora")
         loaded = planner_socket.load_planner(
             folder, adapter, dtype=dtype, attention=attention, device=device, progress=host.progress_bar()
         )
-        return io.NodeOutput(loaded)
+        told = [f"auto: {cls._first()}"] if planner == AUTO else []
+        return io.NodeOutput(loaded, ui={"unison_notices": told})
+
+    @classmethod
+    def _first(cls) -> str | None:
+        """What auto means; None where there is no planner."""
+        return next(iter(folders.planner_folders()), None)
 
     @classmethod
     def _folder(cls, planner: str) -> Any:
         """The folder meant; None for the rules."""
         if planner == RULES:
             return None
-        if planner == AUTO:
-            return next(iter(folders.planner_folders().values()), None)
-        return folders.choose(planner, folders.planner_folders, "planner")
+        name = cls._first() if planner == AUTO else planner
+        if name is None:
+            return None
+        return folders.choose(name, folders.planner_folders, "planner")
 
 
 class UnisonLoadProjector(Loader):

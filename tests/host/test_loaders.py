@@ -54,6 +54,8 @@ def test_models_are_found_where_people_keep_them(furnished):
         assert shown["planner"] == "qwen"
         assert shown["tokens"].endswith(("<CFI>", "<CFV>"))
         assert run.outputs[projected.id]["unison_notices"] == []
+        said = ["auto: LLM/Qwen-VL/small"] if name == "auto" else []
+        assert run.outputs[planner.id]["unison_notices"] == said
 
 
 def test_without_a_folder_auto_means_the_rules(host):
@@ -64,6 +66,8 @@ def test_without_a_folder_auto_means_the_rules(host):
     graph.node("PreviewAny", source=plan[3])
     graph.node("PreviewAny", source=projected)
     run = graphs.succeeded(host.run(graph.prompt))
+    (told,) = run.outputs[planner.id]["unison_notices"]
+    assert told.startswith("auto found no Qwen2.5-VL") and "models/unison/" in told and "https://" in told
     assert run.outputs[plan.id]["unison_plan"][0]["planner"] == "rules"
     assert run.outputs[projected.id]["unison_notices"] == ["no projector and no features: no projected tokens"]
 
