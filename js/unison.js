@@ -80,6 +80,13 @@ function clear() {
   drawSoon()
 }
 
+/** Whether what a run says of a node is true of the graph in front: it has another name once it was saved. */
+function concerns(promptId, id) {
+  if (!isElsewhere(promptId)) return true
+  const made = fingerprint(workflowOf(promptId) ?? {}, id)
+  return made !== "" && made === fingerprint(rootGraph().serialize(), id)
+}
+
 function onStart({ detail }) {
   cached = []
   if (!isElsewhere(detail.prompt_id)) clear()
@@ -94,13 +101,13 @@ function onExecuted({ detail }) {
   const workflow = workflowOf(detail.prompt_id)
   if (!isOurs(detail.output)) return
   remember(workflow, id, detail.output)
-  if (isElsewhere(detail.prompt_id)) return
+  if (!concerns(detail.prompt_id, id)) return
   for (const node of chainOf(id)) dropProgressText(node)
   show(id, { output: detail.output, made: workflow && fingerprint(workflow, id) })
 }
 
 function onError({ detail }) {
-  if (!isElsewhere(detail.prompt_id)) showError(String(detail.node_id), detail.exception_message)
+  if (concerns(detail.prompt_id, detail.node_id)) showError(String(detail.node_id), detail.exception_message)
   fromBefore(detail.prompt_id)
 }
 
@@ -127,7 +134,7 @@ function saidBy(error) {
   return [error.message, details].filter(Boolean).join(": ")
 }
 
-/** Results that the host had and did not send again: older hosts send none, and no host does after an error. */
+/** Results that the host had and did not send again: older hosts send none, and none does after an error. */
 async function fromBefore(promptId) {
   const workflow = workflowOf(promptId)
   const nodes = cached
@@ -180,7 +187,9 @@ app.registerExtension({
     api.addEventListener("execution_cached", onCached)
     api.addEventListener("executed", onExecuted)
     api.addEventListener("execution_error", onError)
-    api.addEventListener("execution_success", ({ detail }) => fromBefore(detail.prompt_id))
+    for (const end of ["execution_success", "execution_interrupted"]) {
+      api.addEventListener(end, ({ detail }) => fromBefore(detail.prompt_id))
+    }
     api.addEventListener("graphChanged", onChanged)
     app.canvas.canvas.addEventListener("litegraph:set-graph", drawSoon)
   },

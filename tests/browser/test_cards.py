@@ -147,6 +147,9 @@ CHINESE_SESSION = [
     ("no text run", ["run"]),
     ("no text", ["cards"]),
     ("no text picture", ["picture", "no text"]),
+    (None, ["mode", "Words", 2]),
+    ("muted run", ["run"]),
+    ("muted", ["cards"]),
     (None, ["build", "missing"]),
     (None, HOME),
     ("missing run", ["run"]),
@@ -316,6 +319,13 @@ def test_a_text_context_that_is_off_is_said_where_it_hurts_and_named(seen_in_chi
     assert (
         text.startswith("positive \u91cc\u6ca1\u6709\u6587\u672c") and "\u201cWords\u201d" in text and "Ctrl+B" in text
     )
+
+
+def test_an_input_whose_node_is_muted_is_named(seen_in_chinese):
+    assert seen_in_chinese["muted run"][0] == "refused"
+    text = seen_in_chinese["muted"]["VACE"]["text"]
+    assert "positive" in text and "negative" in text and "\u201cWords\u201d" in text and "Ctrl+M" in text
+    assert "Required input" not in text and list(seen_in_chinese["muted"]) == ["VACE"]
 
 
 def test_missing_weights_are_told_on_their_loader_with_a_link(seen_in_chinese):
