@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workflow_builder import OLDEST_HOST, ROOT, api_prompt, ui_workflow
+from workflow_builder import OLDEST_HOST, ROOT, ui_workflow
 from workflow_graphs import WORKFLOWS
+from workflow_prompt import api_prompt, roles_of
+from workflow_unison import BLUEPRINTS, blueprint
 
 # The release that the graphs were made with, as the frontend notes it in every node.
 PACKS = {"ours": ("unison", "0.1.0"), "core": ("comfy-core", OLDEST_HOST)}
@@ -22,16 +24,16 @@ PACKS = {"ours": ("unison", "0.1.0"), "core": ("comfy-core", OLDEST_HOST)}
 def files() -> dict[Path, str]:
     """Every file that this script makes, with its text."""
     made: dict[Path, str] = {}
-    roles = {}
+    roles, titles = {}, {}
     api = ROOT / "tests" / "host" / "api"
     for build in WORKFLOWS:
         workflow = build()
-        made[ROOT / "workflows" / f"{workflow.name}.json"] = to_text(ui_workflow(workflow, PACKS))
+        made[ROOT / "workflows" / f"{workflow.title}.json"] = to_text(ui_workflow(workflow, PACKS))
         made[api / f"{workflow.name}.json"] = to_text(api_prompt(workflow))
-        if workflow.media:
-            made[api / f"{workflow.name}.media.json"] = to_text(api_prompt(workflow, media=True))
-        roles[workflow.name] = workflow.roles()
-    return {**made, api / "roles.json": to_text(roles)}
+        roles[workflow.name], titles[workflow.name] = roles_of(workflow), workflow.title
+    for name in BLUEPRINTS:
+        made[ROOT / "subgraphs" / f"{name}.json"] = to_text(ui_workflow(blueprint(name), PACKS))
+    return {**made, api / "roles.json": to_text(roles), api / "titles.json": to_text(titles)}
 
 
 def to_text(data: Any) -> str:

@@ -23,6 +23,8 @@ NOTE = "MarkdownNote"
 UPLOADS = {"LoadImage", "LoadImageMask", "LoadVideo"}
 ACTIVE, BYPASSED = 0, 4
 OPTIONAL_SHAPE = 7
+NESTED: dict[str, Any] = {}
+"""Subgraphs by node type, those of their entrances as well (`workflow_subgraph`)."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class Input:
     kind: str
     optional: bool
     options: dict[str, Any]
+    label: str | None = None
 
     @property
     def is_widget(self) -> bool:
-        return self.kind in WIDGET_TYPES
+        return self.kind in WIDGET_TYPES and not self.options.get("forceInput")
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,18 @@ def _shapes() -> dict[str, Any]:
     return {**core, **json.loads((DATA / "nodes.json").read_text(encoding="utf-8"))}
 
 
-@cache
 def definition(node_type: str) -> Definition:
     """The definition of a node type; a note has neither inputs nor outputs."""
     if node_type == NOTE:
         return Definition((), ())
+    if node_type in NESTED:
+        made: Definition = NESTED[node_type].define(node_type)
+        return made
+    return _of_a_node(node_type)
+
+
+@cache
+def _of_a_node(node_type: str) -> Definition:
     shape = _shapes()[node_type]
     inputs = tuple(
         Input(name, kind, group == "optional", options)
@@ -135,8 +145,8 @@ class Workflow:
     ids: dict[str, int]
     nodes: dict[str, Node] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
-    media: dict[str, str] = field(default_factory=dict)
-    """File names of the loaders that the variant with media has active, by key."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """What the file says besides the graph, such as the inputs and outputs of app mode."""
 
     def node(
         self, key: str, node_type: str, *, title: str | None = None, bypassed: bool = False,
@@ -165,36 +175,43 @@ class Workflow:
         return {node.key: str(node.id) for node in self.ordered}
 
 
-# ---------------------------------------------------------------------------------------------- UI workflow
-
-
 def ui_workflow(workflow: Workflow, packs: dict[str, tuple[str, str]]) -> dict[str, Any]:
     """The graph as the frontend saves it. `packs` holds (registry id, version) for "core" and "ours"."""
-    links = _numbered_links(workflow)
+    links = numbered_links(workflow)
     order = {node.key: index for index, node in enumerate(_sorted_by_links(workflow))}
+    types = dict.fromkeys(node.type for node in workflow.ordered if node.type in NESTED)
+    nested = [NESTED[node_type].as_json(packs) for node_type in types]
     return {
         "last_node_id": max(workflow.ids[key] for key in workflow.nodes),
         "last_link_id": len(links),
-        "nodes": [_ui_node(node, links, order[node.key], packs) for node in workflow.ordered],
+        "nodes": [ui_node(node, order[node.key], links, packs) for node in workflow.ordered],
         "links": [
             [number, link.node.id, link.slot, node.id, slot, link_type(link)]
             for number, (node, slot, link) in enumerate(links, start=1)
+            if node is not None
         ],
-        "groups": [
-            {"id": number, "title": group.title, "bounding": list(group.bounding), "color": group.color,
-             "font_size": 24, "flags": {}}
-            for number, group in enumerate(workflow.groups, start=1)
-        ],
+        "groups": ui_groups(workflow),
+        **({"definitions": {"subgraphs": nested}} if nested else {}),
         "config": {},
-        "extra": {"ds": _view(workflow), "info": {"name": workflow.title}},
+        "extra": {"ds": _view(workflow), "info": {"name": workflow.title}, **workflow.extra},
         "version": 0.4,
-    }  # fmt: skip
+    }
 
 
-Links = list[tuple[Node, int, Link]]
+def ui_groups(workflow: Workflow) -> list[dict[str, Any]]:
+    """The rectangles as the frontend saves them."""
+    return [
+        {"id": number, "title": group.title, "bounding": list(group.bounding), "color": group.color,
+         "font_size": 24, "flags": {}}
+        for number, group in enumerate(workflow.groups, start=1)
+    ]  # fmt: skip
 
 
-def _numbered_links(workflow: Workflow) -> Links:
+# (target, its slot, what comes there); no target is the way out of a subgraph.
+Links = list[tuple[Node | None, int, Link]]
+
+
+def numbered_links(workflow: Workflow) -> Links:
     return [(node, slot, link) for node in workflow.ordered for slot, _, link in node.links()]
 
 
@@ -218,7 +235,7 @@ def link_type(link: Link) -> str:
     return link_type(sources[0]) if sources else name
 
 
-def _ui_node(node: Node, links: Links, order: int, packs: dict[str, tuple[str, str]]) -> dict[str, Any]:
+def ui_node(node: Node, order: int, links: Links, packs: dict[str, tuple[str, str]]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "id": node.id, "type": node.type, "pos": list(node.pos), "size": list(node.size), "flags": {},
         "order": order, "mode": node.mode, "inputs": [_ui_input(node, entry, links) for entry in _slots(node)],
@@ -228,8 +245,10 @@ def _ui_node(node: Node, links: Links, order: int, packs: dict[str, tuple[str, s
         made["title"] = node.title
     if node.type == NOTE:
         return {**made, "properties": {}, "widgets_values": [node.inputs["text"]], "color": "#222", "bgcolor": "#000"}
-    pack, version = packs["ours" if node.type.startswith("Unison") else "core"]
-    properties = {"cnr_id": pack, "ver": version, "Node name for S&R": node.type, **node.properties}
+    nested = node.type in NESTED
+    pack, version = packs["ours" if nested or node.type.startswith("Unison") else "core"]
+    named = {} if nested else {"Node name for S&R": node.type}
+    properties = {"cnr_id": pack, "ver": version, **named, **node.properties}
     return {**made, "properties": properties, "widgets_values": widget_values(node)}
 
 
@@ -240,6 +259,8 @@ def _slots(node: Node) -> list[Input]:
 def _ui_input(node: Node, entry: Input, links: Links) -> dict[str, Any]:
     numbers = (n for n, (target, slot, _) in enumerate(links, 1) if target is node and _slots(node)[slot] is entry)
     made: dict[str, Any] = {"name": entry.name, "type": "*" if entry.kind == MATCH_TYPE else entry.kind}
+    if entry.label is not None:
+        made["label"] = entry.label
     if entry.optional:
         made["shape"] = OPTIONAL_SHAPE
     if entry.is_widget:
@@ -270,39 +291,8 @@ def widget_values(node: Node) -> list[Any]:
 def _view(workflow: Workflow) -> dict[str, Any]:
     """Scale and offset that show the whole graph in a common window."""
     width, height, margin = 1600, 850, 60
-    boxes = [group.bounding for group in workflow.groups]
+    boxes = [group.bounding for group in workflow.groups] or [(*n.pos, *n.size) for n in workflow.ordered]
     left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
     right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
     scale = round(min(width / (right - left + 2 * margin), height / (bottom - top + 2 * margin), 1.0), 3)
     return {"scale": scale, "offset": [margin - left, 2 * margin - top]}
-
-
-# ---------------------------------------------------------------------------------------------- API prompt
-
-
-def api_prompt(workflow: Workflow, *, media: bool = False) -> dict[str, Any]:
-    """The graph as the frontend queues it: without notes and bypassed nodes. `media`: with `workflow.media` active."""
-    names = workflow.media if media else {}
-    active = [node for node in workflow.ordered if node.type != NOTE and (node.mode == ACTIVE or node.key in names)]
-    prompt = {}
-    for node in active:
-        inputs: dict[str, Any] = {}
-        for entry in definition(node.type).inputs:
-            given = node.inputs.get(entry.name)
-            if isinstance(given, Link):
-                if (link := _through_bypassed(given, active)) is not None:
-                    inputs[entry.name] = [str(link.node.id), link.slot]
-            elif entry.is_widget:
-                is_file = node.key in names and entry is definition(node.type).inputs[0]
-                inputs[entry.name] = names[node.key] if is_file else node.value(entry)
-        prompt[str(node.id)] = {"class_type": node.type, "inputs": inputs, "_meta": {"title": node.title or node.type}}
-    return prompt
-
-
-def _through_bypassed(link: Link, active: list[Node]) -> Link | None:
-    """Where a link comes from when a bypassed node hands on its first input of the same type, if it has one."""
-    if link.node in active:
-        return link
-    kind = link_type(link)
-    inner = next((inner for _, entry, inner in link.node.links() if entry.kind == kind), None)
-    return None if inner is None else _through_bypassed(inner, active)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from workflow_builder import NOTE, Group, Node, Workflow, definition
+from workflow_builder import NESTED, NOTE, Group, Node, Workflow, definition
 
 TITLE = 30
 # Room that both ways of drawing need, the canvas and "Nodes 2.0" (which puts the pack's name below our nodes).
@@ -16,6 +16,8 @@ NODE_GAP, COLUMN_GAP = 30, 60
 GROUP_GAP, GROUP_PADDING, GROUP_TITLE = 40, 20, 45
 WIDTH = 300
 PREVIEW = 240
+# A subgraph, with the card that its planner shows on it.
+NESTED_WIDTH, NESTED_ROOM = 460, 240
 NOTE_CHARACTER, NOTE_LINE, NOTE_MARGIN = 5.5, 21, 60
 
 # Room for what a node shows: its picture, video or text.
@@ -24,9 +26,10 @@ EXTRA_HEIGHT = {
     "LoadVideo": PREVIEW,
     "LoadImageMask": PREVIEW,
     "PreviewImage": 330,
-    "SaveImage": 330,
-    "SaveVideo": 380,
+    "SaveImage": 300,
+    "SaveVideo": 330,
     "PreviewAny": 280,
+    "UnisonAnswer": 120,
     # Room for what our own nodes find out: the plan, the branch, notices.
     "UnisonDemoModels": 70,
     "UnisonPlanner": 300,
@@ -48,6 +51,7 @@ WIDTHS = {
     "UnisonLoadSegmenter": 320,
     "UnisonLoadControlModel": 320,
     "UnisonPlanner": 420,
+    "UnisonAnswer": 360,
     "UnisonTextContext": 400,
     "UnisonPrepareSources": 320,
     "PreviewImage": 360,
@@ -123,7 +127,9 @@ def _node_size(node: Node) -> tuple[int, int]:
     texts = sum(bool(widget.options.get("multiline")) for widget in known.widgets)
     controls = sum(bool(widget.options.get("control_after_generate")) for widget in known.widgets)
     widgets = (len(known.widgets) - texts + controls) * WIDGET + texts * TEXT_WIDGET
-    own = OWN_MARGIN if node.type.startswith("Unison") else 0
+    nested = node.type in NESTED
+    own = NESTED_ROOM if nested else OWN_MARGIN if node.type.startswith("Unison") else 0
+    width = NESTED_WIDTH if nested else width
     return width, rows * ROW + widgets + NODE_MARGIN + own + EXTRA_HEIGHT.get(node.type, 0)
 
 

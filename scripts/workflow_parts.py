@@ -6,7 +6,7 @@ from typing import Any
 
 from workflow_builder import Link, Node, Workflow
 from workflow_layout import Box, Stack, box, column, row
-from workflow_texts import FAST_LORA, MODEL_FILES, NOTES, PROJECTOR_FILE, YOUR_MODELS, fast_lora_url, model_url
+from workflow_texts import FAST_LORA, MODEL_FILES, PROJECTOR_FILE, TITLES, YOUR_MODELS, fast_lora_url, model_url, note
 
 # Ids are for ever, and the same role has the same one in every workflow: tests and API clients use them.
 IDS = {
@@ -24,6 +24,9 @@ IDS = {
     "image2": 12,
     "video1": 13,
     "mask1": 14,
+    "mask_video": 15,
+    "mask_frames": 16,
+    "mask_of_frames": 17,
     "edit_plan": 20,
     "projector": 30,
     "text": 31,
@@ -58,6 +61,7 @@ IDS = {
     "note": 90,
     "models_note": 91,
     "examples": 92,
+    "unison": 100,
 }
 
 # What the loaders of annotators show on a machine that has none.
@@ -66,30 +70,66 @@ NONE_FOUND = "none found"
 GREY, BLUE, CYAN, GREEN, YELLOW = "#888", "#3f789e", "#8AA", "#8A8", "#b58b2a"
 PURPLE, BROWN, RED = "#88A", "#b06634", "#A88"
 
-MEDIA_NODES: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "image1": ("LoadImage", "Picture 1: <image1>", {"image": "example.png"}),
-    "image2": ("LoadImage", "Picture 2: <image2>", {"image": "example.png"}),
-    "video1": ("LoadVideo", "Video 1: <video1>", {"file": "example.mp4"}),
-    "mask1": ("LoadImageMask", "Mask 1: <mask1>, white = change", {"image": "mask.png", "channel": "red"}),
-}
-MEDIA_FILES = {"image1": "image1.png", "image2": "image2.png", "video1": "video1.mp4", "mask1": "mask1.png"}
+# What a person sees on a loader, and the sample that it holds until they choose a file of their own.
+MEDIA_NODES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
+    "image1": ("LoadImage", "Picture 1: <image1>", "image", {"image": "unison_square.png"}),
+    "image2": ("LoadImage", "Picture 2: <image2>", "image", {"image": "unison_star.png"}),
+    "video1": ("LoadVideo", "Video 1: <video1>", "file", {"file": "unison_circle.mp4"}),
+    "mask1": ("LoadImageMask", "Mask 1: <mask1>, white = change", "image",
+              {"image": "unison_square_mask.png", "channel": "red"}),
+    "mask_video": ("LoadVideo", "Mask of video 1: <mask1>, white = change", "file",
+                   {"file": "unison_circle_mask.mp4"}),
+}  # fmt: skip
 
 
-def start(name: str, title: str) -> Workflow:
-    """A workflow with its note and its models."""
-    workflow = Workflow(name, title, IDS)
-    workflow.note("note", "How to use this workflow", NOTES[name])
-    workflow.note("models_note", "Your models: what goes where", YOUR_MODELS)
-    unet = workflow.node("unet", "UNETLoader", bypassed=True, models=_files("unet"),
-                         unet_name=MODEL_FILES["unet"][1], weight_dtype="default")  # fmt: skip
-    clip = workflow.node("clip", "CLIPLoader", bypassed=True, models=_files("clip"),
-                         clip_name=MODEL_FILES["clip"][1], type="wan", device="default")  # fmt: skip
-    vae = workflow.node("vae", "VAELoader", bypassed=True, models=_files("vae"), vae_name=MODEL_FILES["vae"][1])
-    planner = workflow.node("planner_loader", "UnisonLoadPlanner", bypassed=True, planner="auto", lora="none")
-    projector = workflow.node("projector_loader", "UnisonLoadProjector", bypassed=True, projector=PROJECTOR_FILE)
-    workflow.node("models", "UnisonDemoModels", model=unet["MODEL"], clip=clip["CLIP"], vae=vae["VAE"],
-                  planner=planner["planner"], projector=projector["projector"])  # fmt: skip
+def media(workflow: Workflow, **files: str | None) -> dict[str, Link]:
+    """Loaders that are on, by socket of the planner; a file of None is the loader's usual sample.
+
+    A mask that is painted on picture 1 comes along as mask1, unless there is a mask of its own.
+    """
+    sockets: dict[str, Link] = {}
+    for key, file in files.items():
+        node_type, title, field, inputs = MEDIA_NODES[key]
+        loader = workflow.node(key, node_type, title=title, **inputs | ({field: file} if file else {}))
+        sockets[key] = Link(loader, 0)
+    if "image1" in files and not {"mask1", "mask_video"} & set(files):
+        sockets["mask1"] = Link(workflow.nodes["image1"], 1)
+    if (clip := sockets.pop("mask_video", None)) is not None:
+        frames = workflow.node("mask_frames", "GetVideoComponents", video=clip)
+        sockets["mask1"] = workflow.node("mask_of_frames", "ImageToMask", image=frames["images"],
+                                         channel="red")["MASK"]  # fmt: skip
+    return sockets
+
+
+def start(name: str, *, yours: bool = True) -> Workflow:
+    """A workflow with its note; `yours`: with its models, and loaders for a person's own that are off."""
+    workflow = Workflow(name, TITLES[name], IDS)
+    workflow.note("note", TITLES[name], note(name))
+    if yours:
+        workflow.note("models_note", "Your models: what goes where", YOUR_MODELS)
+        own_models(workflow, bypassed=True)
+        workflow.node("models", "UnisonDemoModels", **_given(workflow))
     return workflow
+
+
+def own_models(workflow: Workflow, *, bypassed: bool) -> dict[str, Link]:
+    """Loaders of a person's own models, for the sockets of that name; planner and projector are always off or auto."""
+    workflow.node("unet", "UNETLoader", bypassed=bypassed, models=_files("unet"), unet_name=MODEL_FILES["unet"][1],
+                  weight_dtype="default")  # fmt: skip
+    workflow.node("clip", "CLIPLoader", bypassed=bypassed, models=_files("clip"), clip_name=MODEL_FILES["clip"][1],
+                  type="wan", device="default")  # fmt: skip
+    workflow.node("vae", "VAELoader", bypassed=bypassed, models=_files("vae"), vae_name=MODEL_FILES["vae"][1])
+    workflow.node("planner_loader", "UnisonLoadPlanner", bypassed=bypassed, planner="auto", lora="none")
+    workflow.node("projector_loader", "UnisonLoadProjector", bypassed=True, models=_files("projector"),
+                  projector=PROJECTOR_FILE)  # fmt: skip
+    return _given(workflow)
+
+
+def _given(workflow: Workflow) -> dict[str, Link]:
+    nodes = workflow.nodes
+    return {"model": nodes["unet"]["MODEL"], "clip": nodes["clip"]["CLIP"], "vae": nodes["vae"]["VAE"],
+            "planner": nodes["planner_loader"]["planner"],
+            "projector": nodes["projector_loader"]["projector"]}  # fmt: skip
 
 
 def _files(key: str) -> list[dict[str, str]]:
@@ -109,15 +149,11 @@ def left_side(*groups: Box) -> Stack:
     return column(box("Start here", GREY, ["note", "models_note"]), *groups, known)
 
 
-def planner(workflow: Workflow, instruction: str, loaders: list[str], shown: list[str], **settings: Any) -> Node:
-    """The planner with bypassed media loaders; `shown` are those that the variant with media switches on."""
-    sockets: dict[str, Any] = dict(settings)
-    for key in loaders:
-        node_type, title, inputs = MEDIA_NODES[key]
-        sockets[key] = Link(workflow.node(key, node_type, title=title, bypassed=True, **inputs), 0)
-    workflow.media = {key: MEDIA_FILES[key] for key in shown}
-    return workflow.node("planner", "UnisonPlanner", instruction=instruction,
-                         planner=workflow.nodes["models"]["planner"], **sockets)  # fmt: skip
+def planner(workflow: Workflow, instruction: str, files: dict[str, str | None], **settings: Any) -> Node:
+    """The planner with media loaders that are on: only what the words name takes part."""
+    return workflow.node("planner", "UnisonPlanner", instruction=instruction, media="named",
+                         planner=workflow.nodes["models"]["planner"], **media(workflow, **files),
+                         **settings)  # fmt: skip
 
 
 def text(workflow: Workflow, plan: Link) -> Node:

@@ -1,96 +1,121 @@
-"""Thumbnails of the example workflows from the screenshots of tests/browser: `workflow_pictures.py FOLDER`.
+"""The square pictures of the template browser: what goes in and what comes out. `python scripts/workflow_pictures.py`.
 
-FOLDER holds answer.json and <workflow>.png, or <workflow>.run.png after a run (see UNISON_SCREENSHOTS in
-tests/browser/test_frontend.py). Also makes docs/screenshots/auto.png. Needs Pillow.
+Everything shown is a result of the embedded models (docs/examples, by `readme_pictures.py`; of a clip its last frame
+over the first ones) beside the sample that it was made from. Needs Pillow.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
+from workflow_texts import TITLES
 
 ROOT = Path(__file__).resolve().parents[1]
-THUMBNAIL = (480, 270)
-SCREENSHOT_WIDTH = 1600
-PAGE_WIDTH = 1920  # CSS pixels, as frontend.mjs opens it
-MARGIN = 12
+EXAMPLES = ROOT / "docs" / "examples"
+SIDE, SMALL, EDGE = 512, 168, 6
+WHITE, GREY = (250, 250, 250), (28, 28, 30)
+
+# (result, what it was made from) of each workflow; several results are tiles.
+SHOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "unison_demo": (("made_circle.png",), ()),
+    "unison_auto": (("made_circle.png", "made_moving.gif", "made_edited.png", "made_animated.gif"), ()),
+    "unison_app": (("made_animated.gif", "made_edited.png", "made_circle.png", "made_moving.gif"), ()),
+    "unison_text_to_image_and_video": (("made_moving.gif",), ()),
+    "unison_inpaint": (("made_inpainted.png",), ("painted.png",)),
+    "unison_editing": (("made_recoloured.gif",), ("circle.gif",)),
+    "unison_image_to_video": (("made_animated.gif",), ("first.png",)),
+    "unison_reference": (("made_reference.png",), ("star.png",)),
+    "unison_control": (("made_controlled.png",), ("edges.png",)),
+    "unison_understanding": (("first.png",), ()),
+    "unison_your_models": (("made_rising.gif", "made_followed.gif", "made_controlled.png", "made_reference.png"), ()),
+    "unison_mixed_nodes": (("made_followed.gif",), ("edges.gif",)),
+    "unison_fast": (("made_rising.gif",), ("star.png",)),
+    "unison_route": (("made_circle.png", "made_recoloured.gif", "made_controlled.png", "made_reference.png"), ()),
+}
+ASKED = {"unison_understanding": ("What is shown?", "An orange circle")}
 
 
-Area = tuple[float, float, float, float]
+def frames(name: str) -> list[Image.Image]:
+    """The frames of a file in docs/examples, one for a still; what is painted out of a picture is chequered."""
+    path = EXAMPLES / name if name != "painted.png" else ROOT / "unison_backend/demo/samples/unison_painted.png"
+    with Image.open(path) as file:
+        found = []
+        for number in range(getattr(file, "n_frames", 1)):
+            file.seek(number)
+            found.append(on_chequers(file.convert("RGBA")))
+    return found
 
 
-def graph_picture(folder: Path, name: str, area: Area) -> Image.Image:
-    """An area (x, y, width, height in CSS pixels) of a workflow's screenshot."""
-    after = folder / f"{name}.run.png"
-    shot = Image.open(after if after.is_file() else folder / f"{name}.png").convert("RGB")
-    scale = shot.width / PAGE_WIDTH
-    x, y, width, height = area
-    left, top, right, bottom = x - MARGIN, y - MARGIN, x + width + MARGIN, y + height + MARGIN
-    return shot.crop((round(left * scale), round(top * scale), round(right * scale), round(bottom * scale)))
+def on_chequers(picture: Image.Image) -> Image.Image:
+    """Transparency as people know it."""
+    large = picture.resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    ground = Image.new("RGBA", large.size, WHITE)
+    draw = ImageDraw.Draw(ground)
+    for x, y in squares(SIDE // 16):
+        draw.rectangle((x, y, x + SIDE // 16, y + SIDE // 16), fill=(205, 205, 208))
+    return Image.alpha_composite(ground, large).convert("RGB")
 
 
-def without_left_side(workflow: dict[str, Any], whole: Area) -> Area:
-    """The area from the instruction to the results, or the whole graph's where that would not show more of it."""
-    boxes = {group["title"]: group["bounding"] for group in workflow["groups"]}
-    left, top, right, _ = _bounds(list(boxes.values()))
-    scale = whole[2] / (right - left)
-    start = next(box[0] for title, box in boxes.items() if title.startswith("Instruction"))
-    inner_left, inner_top, inner_right, inner_bottom = _bounds([box for box in boxes.values() if box[0] >= start])
-    width, height = inner_right - inner_left, inner_bottom - inner_top
-    inner = (
-        whole[0] + (inner_left - left) * scale,
-        whole[1] + (inner_top - top) * scale,
-        width * scale,
-        height * scale,
-    )
-    return min(whole, inner, key=lambda area: max(area[2] / THUMBNAIL[0], area[3] / THUMBNAIL[1]))
+def squares(step: int) -> Iterator[tuple[int, int]]:
+    """Every other square of a board."""
+    return ((x, y) for y in range(0, SIDE, step) for x in range(0, SIDE, step) if (x + y) // step % 2)
 
 
-def _bounds(boxes: list[Area]) -> Area:
-    """Left, top, right, bottom of all."""
-    rights, bottoms = [box[0] + box[2] for box in boxes], [box[1] + box[3] for box in boxes]
-    return min(box[0] for box in boxes), min(box[1] for box in boxes), max(rights), max(bottoms)
+def smooth(picture: Image.Image, side: int) -> Image.Image:
+    """A small picture large, without its pixels as blocks."""
+    return picture.resize((64, 64), Image.Resampling.BOX).resize((side, side), Image.Resampling.LANCZOS)
 
 
-def thumbnail(picture: Image.Image) -> Image.Image:
-    """The whole picture on its own background, in a thumbnail's shape."""
-    background = Image.new("RGB", THUMBNAIL, picture.getpixel((2, 2)))
-    small = picture.copy()
-    small.thumbnail(THUMBNAIL, Image.Resampling.LANCZOS)
-    background.paste(small, ((THUMBNAIL[0] - small.width) // 2, (THUMBNAIL[1] - small.height) // 2))
-    return background
+def result(name: str, side: int) -> Image.Image:
+    """A result: a still, or a clip's last frame with a strip of its frames below."""
+    found = frames(name)
+    whole = smooth(found[-1], side)
+    if len(found) > 1:
+        count, strip = 4, side // 4
+        for number in range(count):
+            frame = smooth(found[number * (len(found) - 1) // (count - 1)], strip - EDGE)
+            whole.paste(frame, (number * strip + EDGE // 2, side - strip + EDGE // 2))
+    return whole
 
 
-def main(arguments: Sequence[str]) -> int:
+def picture(made: Sequence[str], given: Sequence[str]) -> Image.Image:
+    """The whole square."""
+    if len(made) > 1:
+        half = (SIDE - EDGE) // 2
+        board = Image.new("RGB", (SIDE, SIDE), GREY)
+        for number, name in enumerate(made):
+            place = (number % 2 * (half + EDGE), number // 2 * (half + EDGE))
+            board.paste(smooth(frames(name)[-1], half), place)
+        return board
+    board = result(made[0], SIDE)
+    for name in given:
+        inset = Image.new("RGB", (SMALL + 2 * EDGE, SMALL + 2 * EDGE), WHITE)
+        inset.paste(frames(name)[0].resize((SMALL, SMALL), Image.Resampling.LANCZOS), (EDGE, EDGE))
+        place = 16 if len(frames(made[0])) > 1 else SIDE - inset.width - 16
+        board.paste(inset, (place, place))
+    return board
+
+
+def caption(board: Image.Image, lines: Sequence[str]) -> None:
+    """A question and its answer below the picture that was asked about."""
+    draw = ImageDraw.Draw(board)
+    draw.rectangle((0, SIDE - 128, SIDE, SIDE), fill=GREY)
+    for number, line in enumerate(lines):
+        draw.text((24, SIDE - 116 + 52 * number), line, fill=WHITE, font_size=40)
+
+
+def main() -> int:
     """Make them all."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args(arguments).folder
-    found = json.loads((folder / "answer.json").read_text(encoding="utf-8"))["workflows"]
-    for name, entry in found.items():
-        path = ROOT / "workflows" / f"{name}.json"
-        if not path.is_file():  # graphs as earlier releases saved them, which the browser tests open too
-            continue
-        workflow = json.loads(path.read_text(encoding="utf-8"))
-        whole = entry["crop"][0], entry["crop"][1], entry["crop"][2], entry["crop"][3]
-        picture = graph_picture(folder, name, without_left_side(workflow, whole))
-        thumbnail(picture).save(ROOT / "workflows" / f"{name}.jpg", quality=88, optimize=True)
-        sys.stdout.write(f"workflows/{name}.jpg\n")
-        if name == "unison_auto":
-            picture = graph_picture(folder, name, whole)
-            size = (SCREENSHOT_WIDTH, round(picture.height * SCREENSHOT_WIDTH / picture.width))
-            small = picture.resize(size, Image.Resampling.LANCZOS).quantize(256, kmeans=1)
-            target = ROOT / "docs" / "screenshots" / "auto.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            small.save(target, optimize=True)
+    for name, (made, given) in SHOWN.items():
+        board = picture(made, given)
+        if name in ASKED:
+            caption(board, ASKED[name])
+        board.save(ROOT / "workflows" / f"{TITLES[name]}.jpg", quality=90, optimize=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

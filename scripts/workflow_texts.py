@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 REPACKAGED = "https://huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged"
 UNISON = "https://huggingface.co/ali-vilab/Unison"
 VACE_FILE = "wan2.1_vace_1.3B_fp16.safetensors"
@@ -18,11 +20,33 @@ MODEL_FILES = {
     "unet": ("diffusion_models", VACE_FILE),
     "clip": ("text_encoders", CLIP_FILE),
     "vae": ("vae", VAE_FILE),
+    "projector": ("unison", PROJECTOR_FILE),
 }
+
+# The file name is the title in ComfyUI's template browser, and all that its search looks at.
+TITLES = {
+    "unison_auto": "One Sentence - Image, Video, Edit or Answer",
+    "unison_app": "One Sentence.app",
+    "unison_demo": "Text to Image, wired step by step",
+    "unison_text_to_image_and_video": "Text to Video",
+    "unison_inpaint": "Inpaint - Image Edit with a painted mask",
+    "unison_editing": "Video Edit with a mask",
+    "unison_image_to_video": "Image to Video - Animate a picture",
+    "unison_reference": "Reference Picture to Image or Video",
+    "unison_control": "ControlNet - Follow an Edge or Depth map",
+    "unison_understanding": "Ask about an Image or Video - Caption",
+    "unison_your_models": "Your models - Wan 2.1 VACE",
+    "unison_mixed_nodes": "With stock nodes - LoRA, Cache, Upscale",
+    "unison_fast": "Fast - 8 steps with a LoRA",
+    "unison_route": "Route by Task - every node by itself",
+}
+_NOTES = Path(__file__).resolve().parent / "workflow_notes"
 
 
 def model_url(key: str) -> str:
     """The download link of a model file."""
+    if key == "projector":
+        return f"{UNISON}/resolve/main/{PROJECTOR_FILE}"
     return f"{REPACKAGED}/resolve/main/split_files/{'/'.join(MODEL_FILES[key])}"
 
 
@@ -43,7 +67,7 @@ YOUR_MODELS = "\n".join(
         "",
         "| Loader | Folder in `models` |",
         "| --- | --- |",
-        *(f"| [{file}]({model_url(key)}) | {folder} |" for key, (folder, file) in MODEL_FILES.items()),
+        *(f"| [{MODEL_FILES[key][1]}]({model_url(key)}) | {MODEL_FILES[key][0]} |" for key in ("unet", "clip", "vae")),
         f"| [planner]({UNISON}), a folder | unison |",
         f"| [{PROJECTOR_FILE}]({UNISON}) | unison |",
         "",
@@ -51,94 +75,12 @@ YOUR_MODELS = "\n".join(
     ]
 )
 
-DEMO_KNOWS_SHAPES = (
-    "Press **Run**: it works at once, without a download. The demo models are tiny and know **coloured shapes only, "
-    "in 64x64 pictures and videos of 9 frames**: circles, squares, triangles, stars, "
-    "best with a *cfg* of 3. Anything else takes your models."
-)
 
-TYPE_IT = "1. **Type the instruction** into the Planner, in English or Chinese."
-YOURS = "**Your own models**: switch on loaders of the group *Your models*; the note below says how."
+def note(name: str) -> str:
+    """What a workflow's note says, in English and Chinese: its own file, and what all of them say."""
+    parts = [(_NOTES / f"{part}.md").read_text(encoding="utf-8").strip() for part in (name, "everywhere")]
+    return "\n\n".join(parts).replace("{your_models}", TITLES["unison_your_models"])
 
-
-def steps(*lines: str, closing: str = "") -> str:
-    """A note: what runs, then numbered steps (the first is the instruction, the last the models)."""
-    numbered = [TYPE_IT, *(f"{number}. {line}" for number, line in enumerate([*lines, YOURS], start=2))]
-    return "\n".join([DEMO_KNOWS_SHAPES, "", *numbered, *(["", closing] if closing else [])])
-
-
-def choose_media(loaders: str) -> str:
-    """The step about media loaders."""
-    return (
-        f"**Choose media**: {loaders}. They are off (bypassed): select those you need, press Ctrl+B and choose a file. "
-        "Name them in the instruction, as in `<image1>`."
-    )
-
-
-NEEDS_MEDIA = (
-    "The instruction here names media that are off, so **Run stops at the Planner with a message that says what is "
-    "missing**. Switch the media on first."
-)
-
-NOTES = {
-    "unison_demo": steps(
-        closing="The Planner shows its plan below its settings. Try `Create a 64x64 video of a red star "
-        "moving to the left on a black background, 9 frames.`: the preview then shows every frame. The other Unison "
-        "workflows save files."
-    ),
-    "unison_auto": steps(
-        choose_media("two pictures, a video, a mask"),
-        closing="One graph for all 12 tasks. The plan names the task, *Route by Task* asks for the sources of that "
-        "task only, and nothing else runs. Pictures are saved as pictures, videos as videos, answers are shown as "
-        "text.",
-    ),
-    "unison_understanding": steps(
-        choose_media("a picture, a video"),
-        closing="Ask about nothing, about `<image1>` or about `<video1>`. Questions need a Qwen2.5-VL (the demo's "
-        "knows shapes and their colours, places and motions); the rules alone cannot answer. *max_new_tokens* is short "
-        "here, raise it for long answers.",
-    ),
-    "unison_text_to_image_and_video": steps(
-        closing="The words decide: *image* or *video*, *64x64* or *480p horizontal*, *3 seconds*. Nothing said: "
-        "832x480, 81 frames for a video."
-    ),
-    "unison_editing": steps(
-        choose_media("a video or a picture, and a mask (white = change)"),
-        closing=f"{NEEDS_MEDIA} For a picture write `Change the sky in <image1> to a sunset. <mask1>`. *Edit Plan* "
-        "changes nothing as it stands: use it to set a size, a length or the source by hand.",
-    ),
-    "unison_control": steps(
-        choose_media("a video or a picture that is a depth, pose, edge, scribble, flow or grey map"),
-        closing=f"{NEEDS_MEDIA} For a picture write `Make an image of a stone bridge that follows the scribble "
-        "<image1>.`",
-    ),
-    "unison_reference": steps(
-        choose_media("one or two pictures of who or what shall appear"),
-        closing=f"{NEEDS_MEDIA} *image* in place of *video* makes a picture.",
-    ),
-    "unison_image_to_video": steps(
-        choose_media("the first frame, the last frame, or both"),
-        closing=f"{NEEDS_MEDIA} With one picture write `Animate <image1>.` or `Make a video that ends with <image2>.`",
-    ),
-    "unison_mixed_nodes": steps(
-        "**Swap anything**: planner, text and sources are Unison's; LoRA, EasyCache, WanVaceToVideo, KSampler, "
-        "decoding and upscaling are ComfyUI's own. Every link between them is a native type. *Exact Padding* changes "
-        "the time only, not the picture.",
-        choose_media("a reference picture"),
-        closing="EasyCache reuses what changed by less than 0.05 here; its default of 0.2 spoils the pictures of the "
-        "demo models. WanVaceToVideo takes one reference; *VACE Conditioning (Unison)* takes several. The LoRA loader "
-        "is off (bypassed): choose a file for Wan 2.1 1.3B before you switch it on.",
-    ),
-    "unison_fast": steps(
-        choose_media("a picture, a video, a mask"),
-        f"**The LoRA**: put [{FAST_LORA}]({fast_lora_url()}) into `models/loras`, reload the page and switch its "
-        "loader on (Ctrl+B), together with your own models. Look at its licence first.",
-        closing="50 steps with guidance ask the model 100 times; here it is 8 times: the LoRA is made for few steps at "
-        "a *cfg* of 1, which leaves the negative side out. Strength 0.7, shift 8, uni_pc and simple are those of "
-        "ComfyUI's own VACE template (it takes 4 steps). The LoRA does not fit the demo models, so keep it off with "
-        "them. Without the LoRA your models want 50 steps, a *cfg* of 5 and a shift of 5.",
-    ),
-}
 
 # (task, instruction). The unit tests hold the rules planner to them, with just the media named connected.
 EXAMPLES = (

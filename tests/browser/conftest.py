@@ -10,7 +10,7 @@ from sessions import find_tools
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    """A host as people start it; its models folder and input folder are empty."""
+    """A host as people start it; its models folder is empty, its input folder holds the samples."""
     install = find_host()
     if isinstance(install, str):
         pytest.skip(f"browser test: {install}")

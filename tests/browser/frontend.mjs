@@ -2,9 +2,9 @@
  * Opens a ComfyUI frontend in a headless browser, loads workflows and tells what became of them.
  *
  * `node frontend.mjs TASK.json ANSWER.json`
- * Task: {playwright, chromium, url, pack, nodes2, screenshots: folder, workflows: {name: workflow}, run: [names],
- * media: {name: {node id: file}}}. Answer: {version, console, templates, workflows: {name: {missing, sizes, graph,
- * dialogs, prompt, promptWithMedia, crop, run, sizesAfterRun, console}}}.
+ * Task: {playwright, chromium, url, pack, nodes2, screenshots: folder, workflows: {name: workflow}, run: [names]}.
+ * Answer: {version, console, templates, workflows: {name: {missing, sizes, graph, dialogs, prompt, crop, run,
+ * sizesAfterRun, console}}}.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -22,8 +22,7 @@ await withFrontend(task, async (page, taken) => {
     const found = await page.evaluate(load, workflow)
     await page.waitForTimeout(1500)
     const dialogs = await page.evaluate(closeDialogs)
-    found.prompt = await page.evaluate(toPrompt, {})
-    found.promptWithMedia = await page.evaluate(toPrompt, task.media[name] ?? {})
+    found.prompt = await page.evaluate(toPrompt)
     await page.waitForTimeout(500)
     found.crop = await page.evaluate(fit, [workflow, MARGINS])
     await page.waitForTimeout(1500)
@@ -75,14 +74,9 @@ function sizes() {
   return Object.fromEntries(nodes.map((node) => [node.id, [...node.pos, ...node.size]]))
 }
 
-/** In the page: what Run would queue, with these loaders (node id: file name) switched on. */
-async function toPrompt(media) {
-  const chosen = Object.entries(media).map(([id, file]) => [window.app.graph.getNodeById(Number(id)), file])
-  const before = chosen.map(([node]) => [node.mode, node.widgets[0].value])
-  for (const [node, file] of chosen) [node.mode, node.widgets[0].value] = [0, file]
-  const { output } = await window.app.graphToPrompt()
-  chosen.forEach(([node], index) => ([node.mode, node.widgets[0].value] = before[index]))
-  return output
+/** In the page: what Run would queue. */
+async function toPrompt() {
+  return (await window.app.graphToPrompt()).output
 }
 
 /** In the page: empty the host's cache of results, so that every node has something to show, and press Run; the end. */

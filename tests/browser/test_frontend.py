@@ -9,6 +9,7 @@ them.
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import comfy_host
 import node_shapes
@@ -18,14 +19,18 @@ from sessions import MODES, NODES2_RELEASE
 
 ROOT = Path(__file__).resolve().parents[2]
 API = ROOT / "tests" / "host" / "api"
-WORKFLOWS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((ROOT / "workflows").glob("*.json"))}
+TITLES = json.loads((API / "titles.json").read_text("utf-8"))
+"""File name in the template browser by the name that a workflow has in tests."""
+WORKFLOWS = {
+    name: json.loads((ROOT / "workflows" / f"{title}.json").read_text("utf-8")) for name, title in TITLES.items()
+}
 # Graphs as earlier releases saved them, by a name that files can have.
 SAVED = {
     f"saved {path.parent.name} {path.stem}": path
     for path in sorted((ROOT / "tests" / "host" / "saved").glob("*/*.json"))
 }
-RUN = ("unison_demo", "unison_auto", "unison_understanding", "unison_mixed_nodes", "unison_fast")
-FILE_INPUTS = ("image", "file")
+# Every template but the one for models of one's own runs on the first Run (tests/host); here some of each kind.
+RUN = ("unison_demo", "unison_auto", "unison_inpaint", "unison_editing", "unison_understanding", "unison_mixed_nodes")
 # The frontend says this of each bypassed node that has no input to pass on.
 HARMLESS = "ExecutableNodeDTO.resolveOutput"
 # Widgets that a frontend adds of its own, or a newer host has besides.
@@ -38,19 +43,6 @@ def prompt_of(name):
     return json.loads((API / f"{name}.json").read_text("utf-8"))
 
 
-def media_of(name):
-    """The loaders that the prompt with media has active: {node id: file name}."""
-    prompt, plain = prompt_of(f"{name}.media"), prompt_of(name)
-    return {
-        node: next(value for key, value in entry["inputs"].items() if key in FILE_INPUTS)
-        for node, entry in prompt.items()
-        if node not in plain
-    }
-
-
-MEDIA = {name: media_of(name) for name in WORKFLOWS if (API / f"{name}.media.json").is_file()}
-
-
 @pytest.fixture(scope="module", params=MODES)
 def seen(request, host, tmp_path_factory):
     """What frontend.mjs found out, in one session of the browser."""
@@ -60,7 +52,6 @@ def seen(request, host, tmp_path_factory):
         "pack": comfy_host.PACK,
         "workflows": WORKFLOWS | {name: json.loads(path.read_text("utf-8")) for name, path in SAVED.items()},
         "run": RUN,
-        "media": MEDIA,
         "nodes2": request.param == "nodes 2.0",
     }
     return sessions.drive("frontend.mjs", host, settings, sessions.folder(tmp_path_factory, host, request.param))
@@ -143,12 +134,6 @@ def test_what_is_queued_is_the_committed_prompt(case):
     compare(found["prompt"], prompt_of(name))
 
 
-def test_with_media_on_it_is_the_committed_prompt_with_media(case):
-    name, _, found = case
-    if name in MEDIA:
-        compare(found["promptWithMedia"], prompt_of(f"{name}.media"))
-
-
 @pytest.mark.parametrize("name", SAVED)
 def test_a_saved_graph_loads_and_queues_what_it_did(seen, name):
     found, path = seen["workflows"][name], SAVED[name]
@@ -170,8 +155,9 @@ def test_run_runs(seen, name):
 
 
 def test_the_template_browser_shows_them_with_thumbnails(host, seen):
-    assert set(host.get("/workflow_templates")[comfy_host.PACK]) == set(WORKFLOWS)
-    assert set(seen["templates"]) == {f"/api/workflow_templates/{comfy_host.PACK}/{name}.jpg" for name in WORKFLOWS}
+    assert set(host.get("/workflow_templates")[comfy_host.PACK]) == set(TITLES.values())
+    asked = {unquote(path): status for path, status in seen["templates"].items()}
+    assert set(asked) == {f"/api/workflow_templates/{comfy_host.PACK}/{title}.jpg" for title in TITLES.values()}
     assert set(seen["templates"].values()) == {200}
     for path in seen["templates"]:
         status, body = host.request(path)

@@ -11,7 +11,18 @@ OURS = DATA / "nodes.json"
 CORE = DATA / "core_nodes.json"
 
 # What an input's options may say that a saved graph or an API client depends on.
-_KEPT = ("default", "min", "max", "step", "lazy", "rawLink", "multiline", "control_after_generate", "template")
+_KEPT = (
+    "default",
+    "min",
+    "max",
+    "step",
+    "lazy",
+    "rawLink",
+    "forceInput",
+    "multiline",
+    "control_after_generate",
+    "template",
+)
 # These list what is installed.
 _INSTALLED = (
     "UnisonLoadPlanner.planner",

@@ -1,4 +1,4 @@
-"""The auto workflow does all twelve tasks by changing only instruction and media; no other branch runs."""
+"""One node, the subgraph Unison, does all twelve tasks by sentence and media alone; what is not needed does not run."""
 
 import json
 from fractions import Fraction
@@ -8,6 +8,7 @@ import av
 import graphs
 import numpy as np
 import pytest
+from host_prompts import Graph
 from PIL import Image
 
 from unison_backend.media.write import write_video
@@ -15,16 +16,9 @@ from unison_backend.plan.tasks import Task
 
 API = Path(__file__).resolve().parent / "api"
 ROLES = json.loads((API / "roles.json").read_text(encoding="utf-8"))["unison_auto"]
-MEDIA = ("image1", "image2", "video1", "mask1")
-BRANCHES = {
-    "sources_text": ("text_to_image", "text_to_video"),
-    "sources_reference": ("image_reference", "video_reference"),
-    "sources_frames": ("image_to_video",),
-    "sources_control": ("image_control", "video_control"),
-    "sources_editing": ("image_editing", "video_editing"),
-}
-# What makes pictures; a question runs none of it.
-MAKING = ("vace", "sample", "trim", "decode", "create_video")
+MEDIA = {"image1": "image1.png", "image2": "image2.png", "video1": "video1.mp4", "mask1": "mask1.png"}
+# What makes pictures; a question runs none of it, and no text is encoded for it.
+MAKING = ("projector", "text", "sampler", "composite", "create_video")
 
 # task: (instruction, media, width, height, frames, fps)
 CASES = {
@@ -66,15 +60,15 @@ def media(host):
     return host.input_folder
 
 
-def prompt_for(instruction, sockets, steps=1):
-    """The committed auto workflow with that instruction and only those media."""
-    prompt = json.loads((API / "unison_auto.media.json").read_text(encoding="utf-8"))
-    planner = prompt[ROLES["planner"]]["inputs"]
-    planner |= {"instruction": instruction, "max_new_tokens": 4}
+def prompt_for(instruction, steps=1):
+    """The committed workflow with that instruction and all media switched on, whatever the words name."""
+    prompt = json.loads((API / "unison_auto.json").read_text(encoding="utf-8"))
+    prompt[ROLES["planner"]]["inputs"] |= {"instruction": instruction, "max_new_tokens": 4}
+    prompt[ROLES["sampler"]]["inputs"]["steps"] = steps
+    graph = Graph()
     for name in MEDIA:
-        if name not in sockets:
-            del planner[name], prompt[ROLES[name]]
-    prompt[ROLES["sigmas"]]["inputs"]["steps"] = steps
+        prompt[f"given {name}"] = graph.prompt[graphs.load(graph, name, MEDIA[name]).id]
+        prompt[ROLES["planner"]]["inputs"][name] = [f"given {name}", 0]
     return prompt
 
 
@@ -83,25 +77,23 @@ def test_every_task_is_tried():
 
 
 @pytest.mark.parametrize("task", CASES)
-def test_one_graph_does_it(host, media, task):
+def test_one_node_does_it(host, media, task):
     instruction, sockets, expected = CASES[task]
-    run = graphs.succeeded(host.run(prompt_for(instruction, sockets), timeout=300))
+    run = graphs.succeeded(host.run(prompt_for(instruction), timeout=300))
     assert not run.errors
     card = run.outputs[ROLES["planner"]]["unison_plan"][0]
     assert card["task"] == task
+    assert sorted(card["media"]) == sorted(sockets)  # though all of them are connected
 
-    others = [ROLES[branch] for branch, tasks in BRANCHES.items() if task not in tasks]
-    assert not set(others) & set(run.reached)
     if expected is None:
         assert not {ROLES[name] for name in MAKING} & set(run.executed)
-        assert ROLES["answer"] in run.executed
-        assert run.outputs[ROLES["answer"]]["text"] == [card["answer"]]
+        assert run.outputs[ROLES["answer"]]["unison_answer"] == [card["answer"]]
         assert not run.files(ROLES["save_image"]) + run.files(ROLES["save_video"])
     else:
         check_made(run, *expected)
         assert ROLES["answer"] not in run.executed
 
-    again = graphs.succeeded(host.run(prompt_for(instruction, sockets), timeout=300))
+    again = graphs.succeeded(host.run(prompt_for(instruction), timeout=300))
     assert not again.executed
 
 
@@ -120,10 +112,28 @@ def check_made(run, width, height, frames, fps):
     assert not run.files(ROLES["save_image"])
 
 
-def test_it_is_wired_from_the_single_nodes():
-    """No all-in-one node: every part can be replaced in place."""
-    prompt = json.loads((API / "unison_auto.json").read_text(encoding="utf-8"))
-    kinds = {entry["class_type"] for entry in prompt.values()}
-    assert "UnisonVACESampler" not in kinds
-    assert {"UnisonPlanner", "UnisonProjector", "UnisonTextContext", "UnisonPrepareSources", "UnisonRouteTask", "UnisonSampler",
-            "UnisonVACEConditioning", "UnisonSigmas", "UnisonRouteModality", "SamplerCustom", "TrimVideoLatent"} <= kinds  # fmt: skip
+def test_an_instruction_without_media_is_not_changed_by_those_that_are_connected(host, media):
+    """Words for something new, an edit and a first frame, all with a picture, a video and a painted mask."""
+    for instruction, task in (
+        ("Create a 64x64 image of a red circle", "text_to_image"),
+        ("Make the square in <image1> red. <mask1>", "image_editing"),
+        ("Make a 64x64 video that starts with <image1>, 5 frames", "image_to_video"),
+    ):
+        prompt = prompt_for(instruction)
+        planner = {ROLES["planner"]: prompt[ROLES["planner"]]}
+        planner |= {name: entry for name, entry in prompt.items() if name.startswith("given ")}
+        planner[ROLES["planner"]]["inputs"].pop("planner")
+        planner["shown"] = {"class_type": "PreviewAny", "inputs": {"source": [ROLES["planner"], 3]}}
+        run = graphs.succeeded(host.run(planner))
+        assert run.outputs["shown"]["text"] == [task], instruction
+
+
+def test_the_example_with_routes_runs_the_branch_that_is_chosen_and_no_other(host):
+    roles = json.loads((API / "roles.json").read_text(encoding="utf-8"))["unison_route"]
+    prompt = json.loads((API / "unison_route.json").read_text(encoding="utf-8"))
+    prompt[roles["sigmas"]]["inputs"]["steps"] = 1
+    run = graphs.succeeded(host.run(prompt, timeout=300))
+    others = [roles[f"sources_{name}"] for name in ("reference", "frames", "control", "editing")]
+    assert not set(others) & set(run.reached) and roles["sources_text"] in run.executed
+    (path,) = run.files(roles["save_image"])
+    assert Image.open(path).size == (64, 64)

@@ -47,7 +47,8 @@ ALLOWED = {
     "their inputs and options": "reference_image wan uni_pc_bh2",
     "files and folders": "models unison my-planner loras LLM VLM prompt_generator text_encoders config.json "
     "adapter_config.json projector.pth detection grounding-dino groundingdino grounding-dino-tiny sam2 sams "
-    "unison_square.png UNISON_SAMPLE_MEDIA Unison.SampleMedia sam2.1-hiera-large vitpose depth_anything depthanything controlnet_aux Depth-Anything-V2-Small-hf",
+    "unison_square.png UNISON_SAMPLE_MEDIA Unison.SampleMedia "
+    "sam2.1-hiera-large vitpose depth_anything depthanything controlnet_aux Depth-Anything-V2-Small-hf",
     "options that the snapshot leaves out": "auto rules none found",
     "places and pads": "first last IMGPAD VIDPAD",
     "parts of plans that no node has": "borders",

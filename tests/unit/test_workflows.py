@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from unison_backend.demo import samples
 from unison_backend.demo.set import CFG
 from unison_backend.plan.prompt import Medium, bind_names
 from unison_backend.plan.tasks import Task
@@ -23,18 +24,13 @@ API = ROOT / "tests" / "host" / "api"
 DATA = ROOT / "tests" / "host" / "data"
 BUILD = ROOT / "scripts" / "build_workflows.py"
 
-NAMES = (
-    "unison_auto",
-    "unison_control",
-    "unison_demo",
-    "unison_editing",
-    "unison_fast",
-    "unison_image_to_video",
-    "unison_mixed_nodes",
-    "unison_reference",
-    "unison_text_to_image_and_video",
-    "unison_understanding",
-)
+SUBGRAPHS = ROOT / "subgraphs"
+TITLES = json.loads((API / "titles.json").read_text("utf-8"))
+"""File name by the name that a workflow has in tests: the title in the template browser, changed only on purpose."""
+NAMES = tuple(sorted(TITLES))
+WIRED = ("unison_demo", "unison_fast", "unison_mixed_nodes", "unison_route")
+"""Those of single nodes; the others are built around one node, the subgraph Unison."""
+BLUEPRINTS = tuple(sorted(path.stem for path in SUBGRAPHS.glob("*.json")))
 OURS = json.loads((DATA / "nodes.json").read_text("utf-8"))
 CORE = json.loads((DATA / "core_nodes.json").read_text("utf-8"))
 HOSTS = tuple(CORE)
@@ -61,11 +57,10 @@ INSTALLED = {
     "UnisonLoadSegmenter.segmenter": {"none found"},
     "UnisonLoadControlModel.control": {"none found"},
     "LoraLoaderModelOnly.lora_name": {"your_lora.safetensors", FAST_LORA},
-    "LoadImage.image": {"example.png"},
-    "LoadVideo.file": {"example.mp4"},
-    "LoadImageMask.image": {"mask.png"},
+    "LoadImage.image": set(samples.PICTURES.values()),
+    "LoadVideo.file": set(samples.CLIPS.values()),
+    "LoadImageMask.image": set(samples.MASKS.values()),
 }
-MEDIA_FILES = {"image1.png", "image2.png", "video1.mp4", "mask1.png"}
 FILE_NAME = re.compile(r"[\w.\-/\\]+\.(?:safetensors|pth|pt|png|jpg|mp4|webm|gguf|json)\b")
 
 
@@ -73,9 +68,47 @@ def read(path):
     return json.loads(path.read_text("utf-8"))
 
 
+def workflow_of(name):
+    """A workflow's file; the subgraphs that it holds become node types like any other."""
+    return with_nested({"name": name, **read(FOLDER / f"{TITLES[name]}.json")})
+
+
+def with_nested(made):
+    for nested in made.get("definitions", {}).get("subgraphs", ()):
+        inner = {node["id"]: node for node in nested["nodes"]}
+        ends = {link["id"]: link for link in nested["links"]}
+        inputs = {}
+        for entry in nested["inputs"]:
+            link = ends[entry["linkIds"][0]]
+            node = inner[link["target_id"]]
+            name = node["inputs"][link["target_slot"]]["name"]
+            groups = OURS[node["type"]]["inputs"]
+            inputs[entry["name"]] = [entry["type"], (groups["required"] | groups["optional"])[name][1]]
+        kept = {
+            name: [kind, {k: v for k, v in o.items() if k != "control_after_generate"}]
+            for name, (kind, o) in inputs.items()
+        }
+        outputs = [[entry["name"], entry["type"]] for entry in nested["outputs"]]
+        OURS[nested["id"]] = {"inputs": {"required": {}, "optional": kept}, "outputs": outputs}
+    return made
+
+
 @pytest.fixture(scope="module", params=NAMES)
 def workflow(request):
-    return {"name": request.param, **read(FOLDER / f"{request.param}.json")}
+    return workflow_of(request.param)
+
+
+@pytest.fixture(scope="module", params=(*NAMES, *BLUEPRINTS))
+def graph(request):
+    """A workflow as it is, or the inside of a blueprint's subgraph, whose links from outside are left out."""
+    if request.param in TITLES:
+        return workflow_of(request.param)
+    (nested,) = read(SUBGRAPHS / f"{request.param}.json")["definitions"]["subgraphs"]
+    links = [
+        [link["id"], link["origin_id"], link["origin_slot"], link["target_id"], link["target_slot"], link["type"]]
+        for link in nested["links"]
+    ]
+    return {"name": nested["name"], "nodes": nested["nodes"], "groups": nested["groups"], "links": links}
 
 
 def inputs_of(host, node_type):
@@ -88,8 +121,8 @@ def inputs_of(host, node_type):
     ]
 
 
-def is_widget(kind):
-    return kind in WIDGETS or kind == DYNAMIC
+def is_widget(kind, options):
+    return (kind in WIDGETS or kind == DYNAMIC) and not options.get("forceInput")
 
 
 def own(workflow):
@@ -101,7 +134,7 @@ def widgets_of(node, host):
     """(name, kind, options, value) of the widgets that the file has values for."""
     values = iter(node["widgets_values"])
     for name, kind, options, _ in inputs_of(host, node["type"]):
-        if is_widget(kind):
+        if is_widget(kind, options):
             if (value := next(values, None)) is not None:
                 yield name, kind, options, value
             if options.get("control_after_generate"):
@@ -132,29 +165,44 @@ def test_the_script_makes_these_files_with_plain_python(seed):
 
 
 def test_a_changed_file_is_found(tmp_path):
-    for folder in ("scripts", "workflows", "tests/host/api", "tests/host/data"):
+    for folder in ("scripts", "scripts/workflow_notes", "workflows", "subgraphs", "tests/host/api", "tests/host/data"):
         (tmp_path / folder).mkdir(parents=True)
         for path in (ROOT / folder).glob("*.*"):
             (tmp_path / folder / path.name).write_bytes(path.read_bytes())
-    changed = tmp_path / "workflows" / "unison_demo.json"
+    changed = tmp_path / "workflows" / f"{TITLES['unison_demo']}.json"
     changed.write_text(changed.read_text("utf-8").replace("red circle", "green circle"), "utf-8")
     command = [sys.executable, tmp_path / "scripts" / "build_workflows.py"]
     done = subprocess.run([*command, "--check"], capture_output=True, text=True)
-    assert done.returncode == 1 and "unison_demo.json" in done.stdout
+    assert done.returncode == 1 and changed.name in done.stdout
     subprocess.run(command, check=True, capture_output=True)
-    assert changed.read_bytes() == (FOLDER / "unison_demo.json").read_bytes()
+    assert changed.read_bytes() == (FOLDER / changed.name).read_bytes()
 
 
 def test_the_names_are_these():
-    assert tuple(sorted(path.stem for path in FOLDER.glob("*.json"))) == NAMES == tuple(sorted(ROLES))
+    """A title is a file name on every system, short enough for its tile, and says what people search."""
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(TITLES.values()) and set(TITLES) == set(ROLES)
+    said = " ".join(TITLES.values()).lower()
+    for title in TITLES.values():
+        assert len(title) <= 45 and not set(title) & set('<>:"/\\|?*'), title
+    for words in (
+        "text to image",
+        "image edit",
+        "inpaint",
+        "video edit",
+        "image to video",
+        "animate",
+        "controlnet",
+        "caption",
+    ):
+        assert words in said, words
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_has_a_thumbnail(name):
-    path = FOLDER / f"{name}.jpg"
+    path = FOLDER / f"{TITLES[name]}.jpg"
     assert path.stat().st_size <= 100 * 1024
     with Image.open(path) as picture:
-        assert picture.format == "JPEG" and picture.size == (480, 270)
+        assert picture.format == "JPEG" and picture.size == (512, 512)
 
 
 def test_scripts_and_workflows_are_ascii():
@@ -166,11 +214,11 @@ def test_scripts_and_workflows_are_ascii():
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_slots_are_those_of_the_host(workflow, host):
-    for node in own(workflow):
+def test_slots_are_those_of_the_host(graph, host):
+    for node in own(graph):
         known = inputs_of(host, node["type"])
-        slots = [name for name, kind, *_ in known if not is_widget(kind)]
-        widgets = [name for name, kind, *_ in known if is_widget(kind)]
+        slots = [name for name, kind, options, _ in known if not is_widget(kind, options)]
+        widgets = [name for name, kind, options, _ in known if is_widget(kind, options)]
         names = [entry["name"] for entry in node["inputs"]]
         linkable = [entry["name"] for entry in node["inputs"] if "widget" in entry]
         # Links name a slot by number: sockets first, in order; what one host has besides comes behind.
@@ -212,8 +260,8 @@ def test_links_fit(workflow, host):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_widget_values_are_allowed(workflow, host):
-    for node in own(workflow):
+def test_widget_values_are_allowed(graph, host):
+    for node in own(graph):
         for name, kind, options, value in widgets_of(node, host):
             key = f"{node['type']}.{name}"
             if key in INSTALLED:
@@ -229,9 +277,10 @@ def test_widget_values_are_allowed(workflow, host):
                 assert options.get("min", value) <= value <= options.get("max", value), key
 
 
-def test_every_widget_of_the_oldest_host_has_a_value(workflow):
-    for node in own(workflow):
-        wanted = [name for name, kind, *_ in inputs_of(HOSTS[0], node["type"]) if is_widget(kind)]
+def test_every_widget_of_the_oldest_host_has_a_value(graph):
+    for node in own(graph):
+        known = inputs_of(HOSTS[0], node["type"])
+        wanted = [name for name, kind, options, _ in known if is_widget(kind, options)]
         assert [name for name, *_ in widgets_of(node, HOSTS[0])] == wanted, node["type"]
 
 
@@ -261,64 +310,74 @@ def test_prompts_are_complete_on_the_host(path, host):
 # ---------------------------------------------------------------------------------------------- default state
 
 
-def test_loaders_are_off_and_all_else_is_on(workflow):
+def test_media_are_on_and_models_of_ones_own_are_off(workflow):
+    """So that each runs on the first Run; but for the workflow that is there for models of one's own."""
     for node in own(workflow):
-        off = node["type"] in (*MODEL_LOADERS, *ANNOTATOR_LOADERS, *MEDIA_LOADERS, "LoraLoaderModelOnly")
-        assert node["mode"] == (BYPASSED if off else 0), node["type"]
+        off = {*MODEL_LOADERS, *ANNOTATOR_LOADERS, "LoraLoaderModelOnly", "EasyCache"}
+        if workflow["name"] == "unison_your_models":
+            off = {"UnisonLoadProjector"}
+        assert node["mode"] == (BYPASSED if node["type"] in off else 0), node["type"]
 
 
 def test_the_prompt_is_the_graph_without_what_is_off(workflow):
     prompt = read(API / f"{workflow['name']}.json")
-    assert {int(node) for node in prompt} == {node["id"] for node in own(workflow) if node["mode"] == 0}
-    assert all(
-        entry["class_type"] not in (*MODEL_LOADERS, *ANNOTATOR_LOADERS, *MEDIA_LOADERS) for entry in prompt.values()
+    wanted = set()
+    nested = {entry["id"]: entry for entry in workflow.get("definitions", {}).get("subgraphs", ())}
+    for node in own(workflow):
+        inner = nested.get(node["type"], {}).get("nodes", ())
+        wanted |= {f"{node['id']}:{one['id']}" for one in inner}
+        wanted |= {str(node["id"])} if node["mode"] == 0 and node["type"] not in nested else set()
+    assert set(prompt) == wanted
+    assert workflow["name"] == "unison_your_models" or all(
+        entry["class_type"] not in (*MODEL_LOADERS, *ANNOTATOR_LOADERS) for entry in prompt.values()
     )
 
 
-def test_the_prompt_with_media_has_just_those_besides(workflow):
-    path = API / f"{workflow['name']}.media.json"
-    loaders = [node for node in own(workflow) if node["type"] in MEDIA_LOADERS]
-    assert path.is_file() == bool(loaders)
-    if not loaders:
-        return
-    plain, prompt = read(API / f"{workflow['name']}.json"), read(path)
-    more = {node: prompt[node] for node in set(prompt) - set(plain)}
-    assert more and set(plain) <= set(prompt)
-    for entry in more.values():
-        assert entry["class_type"] in MEDIA_LOADERS
-        assert {value for name, value in entry["inputs"].items() if name in ("image", "file")} <= MEDIA_FILES
+def test_media_that_are_on_take_part_only_where_they_are_named(workflow):
+    planner = read(API / f"{workflow['name']}.json")[ROLES[workflow["name"]]["planner"]]
+    assert planner["inputs"]["media"] == "named"
+    named = set(re.findall(r"<((?:image|video|mask)\d)>", planner["inputs"]["instruction"]))
+    assert named <= {name for name, value in planner["inputs"].items() if isinstance(value, list)}
 
 
 def test_roles_name_every_node(workflow):
     roles = ROLES[workflow["name"]]
-    assert sorted(map(int, roles.values())) == sorted(node["id"] for node in workflow["nodes"])
-    everywhere = [(key, number) for other in ROLES.values() for key, number in other.items()]
-    assert all(number == roles[key] for key, number in everywhere if key in roles)
+    outside = [int(number) for number in roles.values() if ":" not in number]
+    assert sorted(outside) == sorted(node["id"] for node in workflow["nodes"])
+    everywhere = [(key, n.rpartition(":")[2]) for other in ROLES.values() for key, n in other.items()]
+    assert all(number == roles[key].rpartition(":")[2] for key, number in everywhere if key in roles)
 
 
-def test_your_models_go_into_the_models_node(workflow):
-    nodes = {node["id"]: node for node in workflow["nodes"]}
-    (models,) = [node for node in nodes.values() if node["type"] == "UnisonDemoModels"]
-    feeding = [nodes[link[1]]["type"] for link in workflow["links"] if link[3] == models["id"]]
-    assert feeding == list(MODEL_LOADERS)
+@pytest.mark.parametrize("name", [*WIRED, "unison_your_models"])
+def test_your_models_go_into_the_models_node(name):
+    made = workflow_of(name)
+    nodes = {node["id"]: node for node in made["nodes"]}
+    takes = {"UnisonDemoModels"} | {entry["id"] for entry in made.get("definitions", {}).get("subgraphs", ())}
+    (models,) = [node for node in nodes.values() if node["type"] in takes]
+    feeding = [nodes[link[1]]["type"] for link in made["links"] if link[3] == models["id"]]
+    assert feeding[: len(MODEL_LOADERS)] == list(MODEL_LOADERS)
 
 
 def test_model_links_are_those_of_the_backend(workflow):
     needs = {need.file: need for need in NEEDS}
     loaders = [node for node in own(workflow) if node["type"] != "LoraLoaderModelOnly"]
     linked = [model for node in loaders for model in node["properties"].get("models", [])]
-    assert [needs[model["name"]].key for model in linked] == ["vace", "text_encoder", "vae"]
+    loads = workflow["name"] in (*WIRED, "unison_your_models")
+    assert [needs[model["name"]].key for model in linked] == ["vace", "text_encoder", "vae", "projector"] * loads
     for model in linked:
         need = needs[model["name"]]
-        path = f"split_files/{need.folders[0]}/{need.file}"
+        path = need.file if need.key == "projector" else f"split_files/{need.folders[0]}/{need.file}"
         assert model == {"name": need.file, "url": f"{need.link}/resolve/main/{path}", "directory": need.folders[0]}
+
+
+VALUES_WITH_SLASHES = {"unison/image", "unison/video", "unison/answer"}
 
 
 def test_no_other_files_and_no_paths(workflow):
     listed = {name for names in INSTALLED.values() for name in names} | {need.file for need in NEEDS}
     for node in workflow["nodes"]:
         for value in node["widgets_values"]:
-            if not isinstance(value, str):
+            if not isinstance(value, str) or value in VALUES_WITH_SLASHES:
                 continue
             text = re.sub(r"https://huggingface\.co/\S+?\)", "", value)
             assert "\\" not in text and "://" not in text
@@ -328,40 +387,41 @@ def test_no_other_files_and_no_paths(workflow):
         assert address.startswith((FAST_LORAS, *(need.link for need in NEEDS))), address
 
 
-def test_nodes_carry_what_the_manager_needs(workflow):
-    for node in own(workflow):
-        pack = "unison" if node["type"].startswith("Unison") else "comfy-core"
+def test_nodes_carry_what_the_manager_needs(graph):
+    for node in own(graph):
+        nested = "-" in node["type"]
+        pack = "unison" if nested or node["type"].startswith("Unison") else "comfy-core"
         assert node["properties"]["cnr_id"] == pack
         assert re.fullmatch(r"\d+\.\d+\.\d+", node["properties"]["ver"])
-        assert node["properties"]["Node name for S&R"] == node["type"]
+        assert nested or node["properties"]["Node name for S&R"] == node["type"]
 
 
 # ---------------------------------------------------------------------------------------------- how it looks
 
 
-def test_nothing_overlaps(workflow):
-    for one, other in itertools.combinations(workflow["nodes"], 2):
+def test_nothing_overlaps(graph):
+    for one, other in itertools.combinations(graph["nodes"], 2):
         left, right = rectangle(one), rectangle(other)
         apart = left[2] <= right[0] or right[2] <= left[0] or left[3] <= right[1] or right[3] <= left[1]
         assert apart, (one["type"], other["type"])
 
 
-def test_every_node_lies_in_one_group_and_groups_are_apart(workflow):
+def test_every_node_lies_in_one_group_and_groups_are_apart(graph):
     groups = []
-    for group in workflow["groups"]:
+    for group in graph["groups"]:
         x, y, width, height = group["bounding"]
         groups.append((x, y, x + width, y + height))
         assert group["title"] and re.fullmatch(r"#[0-9a-fA-F]{3,6}", group["color"])
     for one, other in itertools.combinations(groups, 2):
         assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
-    for node in workflow["nodes"]:
+    for node in graph["nodes"]:
         left, top, right, bottom = rectangle(node)
         inside = [g for g in groups if g[0] <= left and g[1] <= top and right <= g[2] and bottom <= g[3]]
         assert len(inside) == 1, node["type"]
 
 
 def test_links_lead_to_the_right(workflow):
-    """In the auto workflow two groups stand below those that feed them; there links lead back to the next row."""
+    """In the workflow with routes two groups stand below those that feed them; there links lead back to the next row."""
     nodes = {node["id"]: node for node in workflow["nodes"]}
     back = {
         (nodes[link[1]]["type"], nodes[link[3]]["type"])
@@ -370,57 +430,98 @@ def test_links_lead_to_the_right(workflow):
     }
     below = {("UnisonPlanner", "UnisonProjector"), ("UnisonPlanner", "UnisonTextContext")}
     below |= {("UnisonComposite", "UnisonRouteModality")}
-    assert back == (below if workflow["name"] == "unison_auto" else set())
+    assert back == (below if workflow["name"] == "unison_route" else set())
 
 
 def test_groups_and_notes_are_there(workflow):
     titles = [group["title"] for group in workflow["groups"]]
-    assert titles[0] == "Start here" and titles[-1] == "Results"
-    assert {"Models", "Your models"} < set(titles)
-    assert {"Instruction", "Instruction and media"} & set(titles)
-    notes = notes_of(workflow)
-    how = notes["How to use this workflow"]
-    loads = any(node["type"] in MEDIA_LOADERS for node in workflow["nodes"])
-    assert "coloured shapes" in how and "Type the instruction" in how and "Your own models" in how
-    assert ("Choose media" in how and "Ctrl+B" in how) == loads
-    assert "Ctrl+B" in notes["Your models: what goes where"]
-    assert workflow["extra"]["info"]["name"].startswith("Unison")
+    assert titles[0] == "Start here" and titles[-1] in ("Result", "Results")
+    note = notes_of(workflow)[TITLES[workflow["name"]]]
+    assert "coloured shapes" in note and TITLES["unison_your_models"] in note
+    assert len(re.findall("[\u4e00-\u9fff]", note)) > 40  # in Chinese as well
+    assert len(note) < 2600
 
 
-def test_workflows_that_want_media_say_so(workflow):
-    instruction = next(node for node in workflow["nodes"] if node["type"] == "UnisonPlanner")["widgets_values"][0]
-    note = notes_of(workflow)["How to use this workflow"]
-    assert ("names media that are off" in note) == bool(re.search(r"<(image|video|mask)\d>", instruction))
+def test_workflows_around_unison_are_small_and_open_large(workflow):
+    if workflow["name"] in WIRED:
+        return
+    limit, scale = (11, 0.65) if workflow["name"] == "unison_your_models" else (8, 0.7)
+    assert len(workflow["nodes"]) <= limit
+    assert workflow["extra"]["ds"]["scale"] >= scale
 
 
-# ---------------------------------------------------------------------------------------------- the auto workflow
+# ---------------------------------------------------------------------------------------------- the subgraph
 
 
-@pytest.fixture(scope="module")
-def auto():
-    return {"name": "unison_auto", **read(FOLDER / "unison_auto.json")}
+def nested_of(name):
+    (nested,) = workflow_of(name)["definitions"]["subgraphs"]
+    return nested
 
 
-def test_auto_is_wired_from_single_nodes(auto):
-    counts = {}
-    for node in own(auto):
-        counts[node["type"]] = counts.get(node["type"], 0) + 1
-    assert "UnisonVACESampler" not in counts
-    assert counts == {
-        **dict.fromkeys(("UnisonDemoModels", *MODEL_LOADERS, "UnisonPlanner", "LoadVideo", "LoadImageMask"), 1),
-        **dict.fromkeys(("UnisonProjector", "UnisonTextContext", "UnisonRouteTask", "UnisonVACEConditioning"), 1),
-        **dict.fromkeys(("ModelSamplingSD3", "UnisonSampler", "UnisonSigmas", "SamplerCustom", "TrimVideoLatent"), 1),
-        **dict.fromkeys((*ANNOTATOR_LOADERS, "UnisonComposite"), 1),
-        **dict.fromkeys(("VAEDecode", "ImageFromBatch", "SaveImage", "CreateVideo", "SaveVideo", "PreviewAny"), 1),
-        "LoadImage": 2,
-        "UnisonPrepareSources": 5,
-        "UnisonRouteModality": 2,
-    }
+def test_every_workflow_and_blueprint_holds_the_same_subgraph():
+    """They differ by name, description and category, and by the ids made of the name."""
+    inside = [nested_of(name) for name in NAMES if name not in WIRED]
+    inside += [read(SUBGRAPHS / f"{name}.json")["definitions"]["subgraphs"][0] for name in BLUEPRINTS]
+    ports = [[entry["name"] for entry in nested["inputs"]] for nested in inside]
+    assert all(nested["nodes"] == inside[0]["nodes"] and nested["links"] == inside[0]["links"] for nested in inside)
+    assert all(names == ports[0] for names in ports)
+    assert len({nested["id"] for nested in inside}) == len(BLUEPRINTS)
 
 
-def test_auto_routes_these_branches_and_no_other():
-    roles = ROLES["unison_auto"]
-    prompt = read(API / "unison_auto.json")
+def test_the_subgraph_lets_out_what_a_person_sets():
+    nested = nested_of("unison_auto")
+    names = [entry["name"] for entry in nested["inputs"]]
+    assert names[-5:] == ["instruction", "output", "seed", "steps", "cfg"]
+    assert {"image1", "image2", "video1", "mask1", "mask2", "detector", "segmenter", "control_model"} < set(names)
+    assert [entry["name"] for entry in nested["outputs"]] == ["image", "video", "answer", "plan"]
+    links = {link["id"]: link for link in nested["links"]}
+    nodes = {node["id"]: node for node in nested["nodes"]}
+    for slot, entry in enumerate(nested["inputs"]):
+        for number in entry["linkIds"]:
+            link = links[number]
+            assert (link["origin_id"], link["origin_slot"]) == (-10, slot)
+            assert nodes[link["target_id"]]["inputs"][link["target_slot"]]["link"] == number
+    for slot, entry in enumerate(nested["outputs"]):
+        link = links[entry["linkIds"][0]]
+        assert (link["target_id"], link["target_slot"]) == (-20, slot)
+        assert link["id"] in nodes[link["origin_id"]]["outputs"][link["origin_slot"]]["links"]
+    kinds = [node["type"] for node in nested["nodes"]]
+    assert kinds.count("UnisonPrepareSources") == kinds.count("UnisonPlanner") == 1
+
+
+def test_blueprints_are_found_by_what_people_search():
+    """The node library's search sees the first thirty characters of a name."""
+    heads = [name[:30].lower() for name in BLUEPRINTS]
+    for words in ("text to image", "text to video", "image edit", "video edit", "inpaint", "object removal", "outpaint",
+                  "image to video", "animate", "follow a map", "ask", "caption"):  # fmt: skip
+        assert any(words in head for head in heads), words
+    for name in BLUEPRINTS:
+        made = read(SUBGRAPHS / f"{name}.json")
+        (node,), (nested,) = made["nodes"], made["definitions"]["subgraphs"]
+        assert node["type"] == nested["id"] and nested["name"] == name and made["links"] == []
+        assert "/" in nested["category"] or nested["category"] == "Text Tools"
+        assert made["extra"]["BlueprintDescription"] == nested["description"]
+
+
+def test_app_mode_shows_the_sentence_and_the_results():
+    for name in (n for n in NAMES if n not in WIRED):
+        made = workflow_of(name)
+        nodes = {node["id"]: node for node in made["nodes"]}
+        data = made["extra"]["linearData"]
+        assert data["inputs"][0][1] == "instruction"
+        for number, widget, *_ in data["inputs"]:
+            assert widget in [entry["name"] for entry in nodes[number]["inputs"] if "widget" in entry]
+        shown = {nodes[number]["type"] for number in data["outputs"]}
+        assert shown and shown <= {"SaveImage", "SaveVideo", "UnisonAnswer"}
+        assert bool(made["extra"].get("linearMode")) == (name == "unison_app")
+
+
+# ---------------------------------------------------------------------------------------------- wired by hand
+
+
+def test_routes_are_these_branches_and_no_other():
+    roles = ROLES["unison_route"]
+    prompt = read(API / "unison_route.json")
     branches = {
         "sources_text": ("text_to_image", "text_to_video"),
         "sources_reference": ("image_reference", "video_reference"),
@@ -435,18 +536,12 @@ def test_auto_routes_these_branches_and_no_other():
         assert prompt[roles[role]]["inputs"]["plan"] == [roles["planner"], 0]
 
 
-def test_auto_samples_as_the_reference():
-    roles = ROLES["unison_auto"]
-    prompt = read(API / "unison_auto.json")
-    assert prompt[roles["shift"]]["inputs"]["shift"] == 5.0
-    assert prompt[roles["sigmas"]]["inputs"] == {"steps": 50, "shift": 5.0}
-    sample = prompt[roles["sample"]]["inputs"]
-    assert (sample["cfg"], sample["noise_seed"], sample["add_noise"]) == (5.0, 0, True)
-
-
-def test_the_demo_samples_with_its_models_guidance():
-    prompt = read(API / "unison_demo.json")
-    assert prompt[ROLES["unison_demo"]["sampler"]]["inputs"]["cfg"] == CFG
+def test_graphs_sample_with_the_guidance_of_their_models():
+    """Stock samplers take the demo models' number; the subgraph asks the model, whatever it is."""
+    for name, role in (("unison_demo", "sampler"), ("unison_mixed_nodes", "sample"), ("unison_route", "sample")):
+        assert read(API / f"{name}.json")[ROLES[name][role]]["inputs"]["cfg"] == CFG
+    for name in (n for n in NAMES if n not in WIRED):
+        assert read(API / f"{name}.json")[ROLES[name]["sampler"]]["inputs"]["cfg"] == 0
 
 
 def test_the_fast_workflow_samples_as_the_template_that_ships_its_lora():
@@ -459,7 +554,7 @@ def test_the_fast_workflow_samples_as_the_template_that_ships_its_lora():
     shift, padding = prompt[roles["shift"]]["inputs"], prompt[roles["padding"]]["inputs"]
     assert (shift["shift"], shift["model"]) == (8.0, [roles["padding"], 0])
     assert padding["model"] == [roles["models"], 0]
-    (lora,) = [node for node in read(FOLDER / "unison_fast.json")["nodes"] if node["type"] == "LoraLoaderModelOnly"]
+    (lora,) = [node for node in workflow_of("unison_fast")["nodes"] if node["type"] == "LoraLoaderModelOnly"]
     assert lora["mode"] == BYPASSED and lora["widgets_values"] == [FAST_LORA, 0.7]
     url = f"{FAST_LORAS}/resolve/main/{FAST_LORA}"
     assert lora["properties"]["models"] == [{"name": FAST_LORA, "url": url, "directory": "loras"}]
@@ -470,8 +565,8 @@ def test_the_fast_workflow_samples_as_the_template_that_ships_its_lora():
 
 @pytest.fixture(scope="module")
 def examples():
-    """(task, instruction) of the note in the auto workflow."""
-    note = notes_of(read(FOLDER / "unison_auto.json"))["Examples for the 12 tasks"]
+    """(task, instruction) of the note in the workflow with routes."""
+    note = notes_of(workflow_of("unison_route"))["Examples for the 12 tasks"]
     return re.findall(r"- \*\*(\w+)\*\*: `(.+)`", note)
 
 
@@ -490,24 +585,28 @@ def test_examples_plan_what_they_say(examples):
     assert sum(not instruction.isascii() for _, instruction in examples) == 2
 
 
-@pytest.mark.parametrize(
-    ("name", "task"),
-    [
-        ("unison_demo", "text_to_image"),
-        ("unison_auto", "text_to_image"),
-        ("unison_understanding", "text_understanding"),
-        ("unison_text_to_image_and_video", "text_to_video"),
-        ("unison_editing", "video_editing"),
-        ("unison_control", "video_control"),
-        ("unison_reference", "video_reference"),
-        ("unison_image_to_video", "image_to_video"),
-        ("unison_mixed_nodes", "text_to_video"),
-        ("unison_fast", "text_to_image"),
-    ],
-)
-def test_default_instructions_plan_their_task(name, task):
+TASKS = {
+    "unison_demo": "text_to_image",
+    "unison_auto": "text_to_image",
+    "unison_app": "text_to_image",
+    "unison_inpaint": "image_editing",
+    "unison_understanding": "image_understanding",
+    "unison_text_to_image_and_video": "text_to_video",
+    "unison_editing": "video_editing",
+    "unison_control": "image_control",
+    "unison_reference": "image_reference",
+    "unison_image_to_video": "image_to_video",
+    "unison_mixed_nodes": "text_to_video",
+    "unison_fast": "text_to_image",
+    "unison_route": "text_to_image",
+    "unison_your_models": "text_to_video",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_default_instructions_plan_their_task(name):
     instruction = read(API / f"{name}.json")[ROLES[name]["planner"]]["inputs"]["instruction"]
-    assert str(planned(instruction).task) == task
+    assert str(planned(instruction).task) == TASKS[name]
 
 
 def test_instructions_in_notes_are_understood(workflow):

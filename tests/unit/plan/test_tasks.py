@@ -50,7 +50,7 @@ def _snapshot() -> set[str]:
 
 
 def _workflow_branches() -> set[str]:
-    text = (ROOT / "workflows" / "unison_auto.json").read_text(encoding="utf-8")
+    text = next(ROOT.glob("workflows/Route by Task*.json")).read_text(encoding="utf-8")
     nodes = [
         node
         for graph in (json.loads(text), *json.loads(text).get("definitions", {}).get("subgraphs", ()))
