@@ -106,7 +106,19 @@ class UnisonPlanner(io.ComfyNode):
             display_name="Planner (Unison)",
             description="Reads one instruction with its images, videos and masks, and names the task, size, length "
             "and the role of each medium. Questions are answered. The plan is shown on the node.",
-            search_aliases=["unison", "auto", "instruction", "plan", "prompt to task", "qwen planner"],
+            search_aliases=[
+                *("unison", "auto", "instruction", "plan", "prompt to task", "qwen planner", "text to image"),
+                *(
+                    "text to video",
+                    "image to video",
+                    "video edit",
+                    "image edit",
+                    "object removal",
+                    "inpaint",
+                    "outpaint",
+                ),
+                *("caption", "question", "answer", "animate", "mask", "controlnet", "reference image"),
+            ],
             inputs=[
                 io.String.Input(
                     "instruction",

@@ -23,7 +23,7 @@ NOTE_CHARACTER, NOTE_LINE, NOTE_MARGIN = 5.5, 21, 60
 # Room for what a node shows: its picture, video or text.
 EXTRA_HEIGHT = {
     "LoadImage": PREVIEW,
-    "LoadVideo": PREVIEW,
+    "LoadVideo": 320,
     "LoadImageMask": PREVIEW,
     "PreviewImage": 330,
     "SaveImage": 300,

@@ -35,6 +35,7 @@ await withFrontend(task, async (page, taken) => {
     }
     answer.workflows[name] = { ...found, dialogs, console: taken() }
   }
+  writeFileSync(process.argv[3], JSON.stringify(answer))
   answer.templates = await templates()
   writeFileSync(process.argv[3], JSON.stringify(answer))
 
@@ -46,7 +47,7 @@ await withFrontend(task, async (page, taken) => {
       if (pathname.includes(`/${task.pack}/`) && !pathname.endsWith('.json')) asked[pathname] = response.status()
     })
     await page.evaluate(() => void window.app.extensionManager.command.execute('Comfy.BrowseTemplates'))
-    await page.getByText(task.pack, { exact: true }).first().click({ timeout: 20_000 })
+    await page.getByText(task.pack, { exact: true }).first().click({ timeout: 90_000 })
     await page.waitForTimeout(3000)
     // Thumbnails are loaded when they come into view.
     await page.screenshot({ path: join(task.screenshots, 'templates.png') })

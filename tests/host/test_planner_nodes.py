@@ -225,6 +225,25 @@ def test_the_embedded_models_say_in_the_graph_what_they_do_not_know(host):
     assert notices("a red circle, 64x64") == [] == notices("What is a circle?")
 
 
+def test_it_is_found_by_what_people_search(host):
+    """The node library matches each alias by itself; 0.8 knows none."""
+    info = host.object_info("UnisonPlanner")
+    if "search_aliases" not in info:
+        pytest.skip(f"ComfyUI {host.install.version} has no search aliases")
+    words = {
+        "video edit",
+        "image edit",
+        "object removal",
+        "inpaint",
+        "caption",
+        "question",
+        "answer",
+        "animate",
+        "mask",
+    }
+    assert words <= set(info["search_aliases"])
+
+
 NAMED = [
     ("Create a 64x64 image of a red circle", "text_to_image", []),
     ("Create a 64x64 video of a red circle, 9 frames", "text_to_video", []),

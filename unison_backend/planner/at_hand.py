@@ -96,7 +96,8 @@ class AtHand:
         if edited is None:
             return masks
         others = {self.sizes[name] for name in self._pictures() if name not in self.taken}
-        fitting = [name for name in masks if self.sizes[name] == edited or self.sizes[name] not in others]
+        exact = [name for name in masks if self.sizes[name] == edited]
+        fitting = exact or [name for name in masks if self.sizes[name] not in others]
         self.taken.update(fitting)
         return [name for name in masks if name not in fitting]
 

@@ -32,6 +32,8 @@ CASES = [
     ("What is a kite?", ALL, [], "text_understanding"),
     ("Make the square in <image1> red. <mask1>", ALL, ["image1", "mask1"], "image_editing"),
     ("Make the square in <image1> red.", ALL, ["image1", "mask1"], "image_editing"),
+    ("Make the square in <image1> red.", ("image1", "mask1", "mask2"), ["image1", "mask1"], "image_editing"),
+    ("Make the square in <image1> red.", ("image1", "mask2"), ["image1", "mask2"], "image_editing"),
     ("Make the square in <video1> red.", ALL, ["video1", "mask2"], "video_editing"),
     ("Make the square in <video1> red.", ("image1", "video1", "mask1"), ["video1"], "video_editing"),
     ("Make the square in <image2> red.", ("image2", "mask1"), ["image2", "mask1"], "image_editing"),
