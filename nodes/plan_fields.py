@@ -9,13 +9,14 @@ from comfy_api.latest import io
 
 from ..unison_backend.plan import overrides, report
 from ..unison_backend.plan.controls import CONTROLS
-from ..unison_backend.plan.names import naming
+from ..unison_backend.plan.names import by_name, naming
 from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE
 from ..unison_backend.plan.spec import MAX_FPS
 from .plan_socket import BoundPlan
-from .schema import PlanSocket, block, schema
+from .schema import ADVANCED, PlanSocket, block, schema
 
 KEEP, NONE = "keep", "none"
+MEDIA_FIELDS = ("frames", "source", "mask", "references")
 
 
 def plan_outputs() -> list[Any]:
@@ -41,18 +42,30 @@ class UnisonEditPlan(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        def words(name: str, tooltip: str) -> Any:
+        def words(name: str, tooltip: str, **options: Any) -> Any:
             return io.String.Input(
-                name, default="", optional=True, tooltip=f"{tooltip} Empty keeps the plan's, none clears it."
+                name,
+                default="",
+                optional=True,
+                tooltip=f"{tooltip} Empty keeps the plan's, none clears it.",
+                **options,
             )
 
         return schema(
             "UnisonEditPlan",
             "Planning",
             display_name="Edit Plan (Unison)",
-            description="Overrides any field of a plan; the task follows from the fields. Media are counted from 0 in "
-            "the order in which they stand in the instruction.",
-            search_aliases=["unison", "override plan", "set size", "set frames"],
+            description="Overrides any field of a plan; the task follows from the fields. Media go by the names of the "
+            "planner's sockets, or are counted from 0 in the order in which they stand in the instruction.",
+            search_aliases=[
+                "unison",
+                "override plan",
+                "set size",
+                "set frames",
+                "resolution",
+                "length",
+                "plan settings",
+            ],
             inputs=[
                 PlanSocket.Input("plan", tooltip="From the planner."),
                 io.Combo.Input(
@@ -94,10 +107,10 @@ class UnisonEditPlan(io.ComfyNode):
                     optional=True,
                     tooltip="0 keeps the plan's.",
                 ),
-                words("frames", "medium:place, as in 0:first,1:last or 0:40."),
-                words("source", "The medium that is edited."),
-                words("mask", "The medium that marks what changes."),
-                words("references", "Media to refer to, as in 0,2."),
+                words("frames", "medium:place, as in image1:first or image1:40.", extra_dict=ADVANCED),
+                words("source", "The medium that is edited, as in video1.", extra_dict=ADVANCED),
+                words("mask", "The medium that marks what changes, as in mask1.", extra_dict=ADVANCED),
+                words("references", "Media to refer to, as in image1,image2.", extra_dict=ADVANCED),
                 io.Combo.Input(
                     "control",
                     options=[KEEP, NONE, *CONTROLS],
@@ -112,6 +125,7 @@ class UnisonEditPlan(io.ComfyNode):
 
     @classmethod
     def execute(cls, plan: BoundPlan, **fields: Any) -> io.NodeOutput:
+        fields |= {name: by_name(fields[name], plan.media.labels) for name in MEDIA_FIELDS if fields.get(name)}
         given = [f"{name}={value}" for name, value in fields.items() if value not in (0, "", KEEP)]
         values = overrides.parse_settings(given, prefix="")
         with naming(plan.media.labels):

@@ -263,3 +263,19 @@ def test_media_that_are_merely_connected_change_nothing(host, instruction, task,
     assert (shown["task"], shown["media"]) == (task, taken)
     told = " ".join(reason["text"] for reason in shown["reasons"])
     assert all(f"<{name}>" in told for name in ("image1", "video1", "mask1") if name not in taken)
+
+
+def test_media_go_by_name_in_edit_plan(host):
+    def sockets(graph):
+        return {"image1": image(graph), "image2": image(graph, 0x112233)}
+
+    by_number = {"output": "video", "frames": "1:first", "references": "0"}
+    by_name = {"output": "video", "frames": "<image2>:first", "references": "image1"}
+    shown = [card(host, "Create a picture of <image1> and <image2>.", sockets, edit) for edit in (by_number, by_name)]
+    assert shown[0] == shown[1] and shown[1]["frames"] == [[1, "first"]] and shown[1]["references"] == [0]
+
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction="Animate <image1>.", image1=image(graph))
+    graph.node("PreviewAny", source=graph.node("UnisonEditPlan", plan=planner, source="video2")[1])
+    run = host.run(graph.prompt)
+    assert run.status == "error" and "video2 is none of this plan's media: image1" in run.why

@@ -6,12 +6,15 @@ with the name by `naming`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from ..errors import PromptError
 from .plan import PlanError
 from .tasks import MediaKind
 
+_SOCKET = re.compile(r"<?(?P<name>\b(?:image|video|mask)[1-9][0-9]?)\b>?", re.IGNORECASE)
 _WORDS: dict[MediaKind, str] = {"image": "picture", "video": "video"}
 
 
@@ -29,6 +32,22 @@ def name_of(index: int, media: Sequence[MediaKind], labels: Sequence[str] = ()) 
 def names_of(indices: Sequence[int], media: Sequence[MediaKind], labels: Sequence[str] = ()) -> str:
     """Several, with commas."""
     return ", ".join(name_of(index, media, labels) for index in indices)
+
+
+def by_name(value: str, labels: Sequence[str]) -> str:
+    """A field's text with names of media ("video1", "<image1>") as their numbers: "image2:first" becomes "1:first".
+
+    Raises PromptError for a name that none of the plan's media has.
+    """
+
+    def number(match: re.Match[str]) -> str:
+        name = match.group("name").lower()
+        if name not in labels:
+            known = ", ".join(label for label in labels if label) or "none"
+            raise PromptError(f"{match.group()} is none of this plan's media: {known}")
+        return str(labels.index(name))
+
+    return _SOCKET.sub(number, value)
 
 
 @contextmanager

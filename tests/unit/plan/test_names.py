@@ -7,9 +7,10 @@ from fractions import Fraction
 
 import pytest
 
+from unison_backend.errors import PromptError
 from unison_backend.plan import overrides
 from unison_backend.plan.geometry import MediaInfo
-from unison_backend.plan.names import name_of, naming
+from unison_backend.plan.names import by_name, name_of, naming
 from unison_backend.plan.plan import PlanError
 from unison_backend.plan.report import as_lines
 from unison_backend.plan.spec import resolve
@@ -68,3 +69,11 @@ def test_what_cannot_be_done_names_the_medium() -> None:
 
     with pytest.raises(UnsupportedError, match="edits video 1 without a mask"):
         check_possible(parse("<BOEDIT>0<EOEDIT><CFV>", "", ("video",)))
+
+
+def test_media_go_by_the_names_of_their_sockets() -> None:
+    labels = ("image1", "image1 #2", "video1", "")
+    assert by_name("<video1>:first, IMAGE1:40", labels) == "2:first, 0:40"
+    assert by_name("0,1", labels) == "0,1" and by_name("none", labels) == "none"
+    with pytest.raises(PromptError, match="mask1 is none of this plan's media: image1, image1 #2, video1"):
+        by_name("mask1", labels)
