@@ -30,6 +30,8 @@ EXTRA_HEIGHT = {
     "SaveVideo": 330,
     "PreviewAny": 280,
     "UnisonAnswer": 120,
+    # Two outputs that 0.33 has besides.
+    "GetVideoComponents": 40,
     # Room for what our own nodes find out: the plan, the branch, notices.
     "UnisonDemoModels": 70,
     "UnisonPlanner": 300,

@@ -77,7 +77,7 @@ MEDIA_NODES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "video1": ("LoadVideo", "Video 1: <video1>", "file", {"file": "unison_circle.mp4"}),
     "mask1": ("LoadImageMask", "Mask 1: <mask1>, white = change", "image",
               {"image": "unison_square_mask.png", "channel": "red"}),
-    "mask_video": ("LoadVideo", "Mask of video 1: <mask1>, white = change", "file",
+    "mask_video": ("LoadVideo", "Mask of video 1: <mask1>", "file",
                    {"file": "unison_circle_mask.mp4"}),
 }  # fmt: skip
 

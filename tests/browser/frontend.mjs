@@ -52,8 +52,10 @@ await withFrontend(task, async (page, taken) => {
     // Thumbnails are loaded when they come into view.
     await page.screenshot({ path: join(task.screenshots, 'templates.png') })
     await page.mouse.move(1100, 700)
-    await page.mouse.wheel(0, 3000)
-    await page.waitForTimeout(2000)
+    for (let step = 0; step < 4; step++) {
+      await page.mouse.wheel(0, 600)
+      await page.waitForTimeout(1500)
+    }
     return asked
   }
 })
