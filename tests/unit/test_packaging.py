@@ -157,7 +157,8 @@ def test_what_the_registry_gets():
     sent = [name for name in listed.stdout.decode().split("\0") if name and not name.startswith(left_out)]
     assert {name.partition("/")[0] for name in sent} == {
         ".comfyignore", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "__init__.py", "docs",
-        "js", "locales", "nodes", "pyproject.toml", "requirements.txt", "unison_backend", "workflows",
+        "js", "locales", "nodes", "pyproject.toml", "requirements.txt", "subgraphs", "unison_backend",
+        "workflows",
     }  # fmt: skip
     sizes = {name: (ROOT / name).stat().st_size for name in sent}
     models = sum(size for name, size in sizes.items() if name.startswith("unison_backend/demo/weights/"))
