@@ -17,6 +17,8 @@ from .sources_socket import HostSources
 
 MAX_SEED = 2**64 - 1
 EITHER = "connect sources or latent, one of the two"
+# The reference's own, then those of the host that a flow model takes; every host since 0.8 has them.
+SAMPLERS = ("unipc", "euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc", "lcm", "res_multistep")
 NO_SIZE = "connect sources, or a control_video (grey, 0.5, where everything is to be made)"
 
 
@@ -183,7 +185,15 @@ class UnisonVACESampler(io.ComfyNode):
             description="Samples with the reference's settings and decodes. It turns into ComfyUI's own nodes, so "
             "LoRAs, previews, offloading and caches work as everywhere. Give sources, or a latent whose conditioning "
             "already holds VACE's (from VACE Conditioning or WanVaceToVideo).",
-            search_aliases=["unison", "ksampler", "wan vace", "text to video", "image to video"],
+            search_aliases=[
+                "unison",
+                "ksampler",
+                "wan vace",
+                "text to video",
+                "image to video",
+                "video edit",
+                "inpaint",
+            ],
             inputs=[
                 io.Model.Input("model", raw_link=True, tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),
                 io.Conditioning.Input("positive", raw_link=True, tooltip="From Text Context, or any for Wan."),
@@ -230,6 +240,13 @@ class UnisonVACESampler(io.ComfyNode):
                     max=240.0,
                     step=0.01,
                     tooltip="0: as the sources say, else 24.",
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    optional=True,
+                    options=list(SAMPLERS),
+                    default=SAMPLERS[0],
+                    tooltip="unipc is the reference's, the others are ComfyUI's. A connected sampler wins.",
                 ),
             ],
             outputs=[
@@ -301,7 +318,7 @@ def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any, kep
         cfg=given["cfg"] or graph.node("UnisonGuidance", model=given["model"]).out(0),
         positive=positive,
         negative=negative,
-        sampler=given.get("sampler") or graph.node("UnisonSampler", integer_time=True).out(0),
+        sampler=given.get("sampler") or _sampler(graph, given.get("sampler_name", SAMPLERS[0])),
         sigmas=given.get("sigmas") or graph.node("UnisonSigmas", **schedule).out(0),
         latent_image=latent,
     )
@@ -314,6 +331,13 @@ def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any, kep
         audio = {} if sound is None else {"audio": sound}
         video = graph.node("CreateVideo", images=images, fps=fps, **audio).out(0)
     return io.NodeOutput(images, video, fps, trimmed, expand=graph.finalize())
+
+
+def _sampler(graph: Any, name: str) -> Any:
+    """The sampler of that name: the reference's, or one of the host's."""
+    if name == SAMPLERS[0]:
+        return graph.node("UnisonSampler", integer_time=True).out(0)
+    return graph.node("KSamplerSelect", sampler_name=name).out(0)
 
 
 NODES = (UnisonVACEConditioning, UnisonSigmas, UnisonSampler, UnisonVACESampler)

@@ -513,3 +513,25 @@ def test_a_model_of_the_persons_own_has_the_references_guidance(host):
     models = graph.node("UnisonDemoModels", model=own, clip=demo[1], vae=demo[2])
     shown = graph.node("PreviewAny", source=models[5])
     assert graphs.succeeded(host.run(graph.prompt)).outputs[shown.id]["text"] == ["5.0"]
+
+
+def test_a_sampler_can_be_chosen_by_name(host):
+    """One of the host's runs in place of ours; what is connected wins over the name."""
+    graph = Graph()
+    models, planner = graphs.planned(graph, STILL)
+    euler = graph.node("KSamplerSelect", sampler_name="euler")
+    made = {
+        "ours": graphs.all_in_one(graph, models, planner),
+        "named": graphs.all_in_one(graph, models, planner, sampler_name="euler"),
+        "connected": graphs.all_in_one(graph, models, planner, sampler_name="heun", sampler=euler),
+    }
+    saved = {name: graphs.save_image(graph, node[0], name) for name, node in made.items()}
+    run = graphs.succeeded(host.run(graph.prompt))
+    pixels = {name: Image.open(run.files(node)[0]).tobytes() for name, node in saved.items()}
+    assert pixels["named"] == pixels["connected"] != pixels["ours"]
+
+
+def test_every_sampler_that_is_offered_is_the_hosts(host):
+    offered = host.object_info("UnisonVACESampler")["input"]["optional"]["sampler_name"][1]["options"]
+    known = host.object_info("KSamplerSelect")["input"]["required"]["sampler_name"]
+    assert set(offered) - {"unipc"} <= set(known[0] if isinstance(known[0], list) else known[1]["options"])
