@@ -64,6 +64,33 @@ def prepared_outputs() -> list[Any]:
     ]
 
 
+def _later_inputs() -> list[Any]:
+    """The inputs that Prepare Sources was given after its first release, in that order."""
+    return [
+        io.Combo.Input(
+            "length",
+            options=list(LENGTHS),
+            default=LENGTHS[0],
+            optional=True,
+            tooltip="Of what is made from a video: its frames as the reference takes them (4k + 1), or "
+            "whole, every frame at the video's rate.",
+        ),
+        io.Boolean.Input(
+            "invert_mask",
+            default=False,
+            optional=True,
+            tooltip="The mask of an edit, given or found, marks what stays.",
+        ),
+        io.Boolean.Input(
+            "mask_scale",
+            default=False,
+            optional=True,
+            tooltip="The brightest value of the mask counts as white: for masks of 0 and 1 of 255.",
+            extra_dict=ADVANCED,
+        ),
+    ]
+
+
 def source_values(made: HostSources) -> list[Any]:
     """Values for `source_outputs`."""
     return [made, made.sources.video, made.sources.mask]
@@ -168,27 +195,7 @@ class UnisonPrepareSources(io.ComfyNode):
                     tooltip="What is looked for must score more than this.",
                     extra_dict=ADVANCED,
                 ),
-                io.Combo.Input(
-                    "length",
-                    options=list(LENGTHS),
-                    default=LENGTHS[0],
-                    optional=True,
-                    tooltip="Of what is made from a video: its frames as the reference takes them (4k + 1), or "
-                    "whole, every frame at the video's rate.",
-                ),
-                io.Boolean.Input(
-                    "invert_mask",
-                    default=False,
-                    optional=True,
-                    tooltip="The mask of an edit, given or found, marks what stays.",
-                ),
-                io.Boolean.Input(
-                    "mask_scale",
-                    default=False,
-                    optional=True,
-                    tooltip="The brightest value of the mask counts as white: for masks of 0 and 1 of 255.",
-                    extra_dict=ADVANCED,
-                ),
+                *_later_inputs(),
             ],
             outputs=prepared_outputs(),
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
