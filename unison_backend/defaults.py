@@ -13,6 +13,8 @@ SEED = 0
 WIDTH, HEIGHT = 832, 480
 NUM_FRAMES = 81
 FPS = 24
+# Frames that a longer video goes on from, segment by segment: two thirds of a second show how things move.
+OVERLAP = 17
 
 # Plans count frames at this rate whatever the output's own (paper: "3 seconds" is 72 frames).
 PLAN_FPS = 24

@@ -27,6 +27,7 @@ from .plan.length import Length
 from .plan.names import naming
 from .plan.plan import MAIN, WHOLE_FRAME, Plan
 from .plan.prompt import Prompt, check_characters
+from .plan.segments import Segmenting
 from .plan.spec import GenerationSpec, Reason, resolve
 from .plan.tasks import Make
 from .progress import Cancel, Progress, check, never, silent
@@ -152,11 +153,12 @@ def make_plan(
     given: GivenSources | None = None,
     make: Make = "auto",
     length: Length = "reference",
+    segmenting: Segmenting | None = None,
 ) -> Planned:
     """Plan `prompt`, put the person's own `settings` and `given` files over it and resolve it against its files.
 
     planner: the rules planner by default. make: what is to come out of it, whatever the words seem to say. length:
-    how much of a source video is made.
+    how much of a source video is made. segmenting: how a long video is made; None: at once.
     Raises PlanError, PromptError, InputError, MediaError, Cancelled.
     """
     from .planner.by_motion import with_motion
@@ -198,7 +200,9 @@ def make_plan(
     plan, media = put(plan, media, given)
     with naming(media.labels):
         plan = overrides.apply(plan, settings)
-    spec = resolve(plan, media.infos, fps=settings.get("fps"), labels=media.labels, length=length)
+    spec = resolve(
+        plan, media.infos, fps=settings.get("fps"), labels=media.labels, length=length, segmenting=segmenting
+    )
     return Planned(
         prompt=prompt,
         plan=plan,
@@ -329,10 +333,13 @@ def run_stages(
             texts = texts or read_texts(planned, stages, negative, progress, cancel)
         with _timed("load engine", seconds):
             check(cancel, "loading")
+            from .engine.segments import generate
+
             engine = stages.engine(progress)
         with _timed("generate", seconds):
             kept = slice(spec.kept_frames)
-            frames = engine.generate(sources, texts.positive, texts.negative, settings, progress, cancel)[kept]
+            contexts = texts.positive, texts.negative
+            frames = generate(engine, sources, *contexts, settings, spec.segments, progress, cancel)[kept]
             if planned.plan.source is not None and options.composite:
                 from .sources.composite import composite
 
@@ -341,7 +348,8 @@ def run_stages(
     with _timed("write", seconds):
         path, notices = write(out, frames, planned, settings, progress, cancel, loras=stages.options.loras)
     if engine.options.cache:
-        notices = (*notices, f"--cache easy: {engine.steps_computed} of {settings.steps} steps were computed")
+        steps = settings.steps * max(1, len(spec.segments))
+        notices = (*notices, f"--cache easy: {engine.steps_computed} of {steps} steps were computed")
     return Made(path, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
 
 

@@ -56,6 +56,7 @@ def test_plan_as_json(unison):
             "height",
             "num_frames",
             "kept_frames",
+            "segments",
             "fps",
             "mask",
             "source",

@@ -15,6 +15,7 @@ from ..engine.settings import PLAIN, EngineOptions, SamplingSettings
 from ..media.kinds import check_file
 from ..plan.length import Length
 from ..plan.prompt import Prompt
+from ..plan.segments import Segmenting
 from ..plan.tasks import Make
 from ..planner.choose import PlannerOptions
 from ..sources.given import GivenSources
@@ -29,7 +30,7 @@ _CHUNK = 1 << 20
 class Job:
     """One line, read and checked. number: its line; name: of its result, by content.
 
-    cfg: None is the models' own. settings: the person's own values over the plan, by field.
+    cfg, segment, overlap: None is the models' own. settings: the person's own values over the plan, by field.
     """
 
     number: int
@@ -38,6 +39,8 @@ class Job:
     given: GivenSources = field(default_factory=GivenSources)
     make: Make = "auto"
     length: Length = "whole"
+    segment: int | None = None
+    overlap: int | None = None
     planner: str = "auto"
     steps: int = STEPS
     cfg: float | None = None
@@ -54,6 +57,10 @@ class Job:
     def sampling(self, cfg: float) -> SamplingSettings:
         """How it is denoised. cfg: the models' own. Raises InputError for values out of range."""
         return SamplingSettings(self.steps, cfg if self.cfg is None else self.cfg, self.shift, self.seed)
+
+    def segmenting(self, at_once: int) -> Segmenting:
+        """How a long video is made. at_once: frames that the models make. Raises InputError for what cannot be."""
+        return Segmenting.chosen(self.segment, self.overlap, at_once)
 
     @property
     def text(self) -> str:

@@ -190,6 +190,8 @@ KEYS: dict[str, Callable[[str, Any, Path], Any]] = {
     "settings": _settings,
     "make": _one_of(MAKES),
     "length": _one_of(LENGTHS),
+    "segment": _number(int),
+    "overlap": _number(int),
     "planner": _one_of(PLANNERS),
     "seed": _number(int),
     "steps": _number(int),

@@ -9,8 +9,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ..annotators.bind import annotators
-from ..defaults import CFG
+from ..defaults import CFG, NUM_FRAMES
 from ..demo.set import CFG as DEMO_CFG
+from ..demo.set import FRAMES as DEMO_FRAMES
 from ..errors import Cancelled, InputError, broken_library
 from ..pipeline import (
     Planned,
@@ -106,7 +107,15 @@ class Worker:
         job = work.job
         planner = self._planner(job)
         work.planned = planned = make_plan(
-            job.prompt, dict(job.settings), planner, self._progress, self._cancel, job.given, job.make, job.length
+            job.prompt,
+            dict(job.settings),
+            planner,
+            self._progress,
+            self._cancel,
+            job.given,
+            job.make,
+            job.length,
+            job.segmenting(at_once(self._setup)),
         )
         if planned.plan.task.is_generation:
             work.projected, work.notices = project_features(planned, self._stages, self._cancel)
@@ -175,6 +184,11 @@ def failure(job: Job, error: Exception, planned: Planned | None = None) -> Row:
 def own_cfg(setup: Setup) -> float:
     """The guidance of models for which nobody says another."""
     return DEMO_CFG if setup.models.demo else CFG
+
+
+def at_once(setup: Setup) -> int:
+    """Frames that the models make at once."""
+    return DEMO_FRAMES if setup.models.demo else NUM_FRAMES
 
 
 def result_path(setup: Setup, job: Job, planned: Planned) -> Path:

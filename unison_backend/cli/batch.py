@@ -19,6 +19,7 @@ from .common import (
     note,
     planner_options,
     say,
+    segmenting_of,
     settings_of,
 )
 
@@ -35,6 +36,7 @@ def batch_command(options: argparse.Namespace) -> int:
     from .terminal import Bar
 
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
+        segmenting_of(options)  # what is wrong with it is said before any model is looked for
         setup = _setup(options, progress)
         for notice in setup.models.notices:
             note(f"note: {notice}")
@@ -126,6 +128,8 @@ def _defaults(options: argparse.Namespace) -> Job:
         settings=settings_of(options),
         make=make_of(options),
         length=options.length,
+        segment=options.segment,
+        overlap=options.overlap,
         planner=options.planner,
         steps=sampling.steps,
         cfg=sampling.cfg if options.preset == FAST else options.cfg,

@@ -13,6 +13,7 @@ from ..progress import Progress, silent
 if TYPE_CHECKING:
     from ..annotators.bind import AnnotatorPaths
     from ..pipeline import Planned
+    from ..plan.segments import Segmenting
     from ..plan.tasks import Make
     from ..planner.base import Planner
     from ..planner.choose import PlannerOptions
@@ -39,6 +40,16 @@ def planner_of(options: argparse.Namespace, progress: Progress = silent) -> Plan
 
     found = find_planner(options.models, options.planner_folder, progress)
     return choose_planner(planner_options(options), found, progress)
+
+
+def segmenting_of(options: argparse.Namespace) -> Segmenting:
+    """How a long video is made: as the person says, else as the models of the run can. Raises InputError."""
+    from ..demo.fallback import frames_at_once
+    from ..plan.segments import Segmenting
+
+    files = ("vace", "vae", "text_encoder", "projector", "planner_folder", "planner_lora")
+    given = {key: getattr(options, key, None) for key in files}
+    return Segmenting.chosen(options.segment, options.overlap, frames_at_once(options.models, given))
 
 
 def planner_options(options: argparse.Namespace) -> PlannerOptions:

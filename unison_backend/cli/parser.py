@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from .. import __version__
-from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, SEED, SHIFT, STEPS
+from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, NUM_FRAMES, OVERLAP, SEED, SHIFT, STEPS
 from ..demo.set import CFG as DEMO_CFG
+from ..demo.set import FRAMES as DEMO_FRAMES
 from ..engine.settings import ATTENTIONS, EASY_THRESHOLD, OFFLOADS, PRESETS
 from ..plan.controls import CONTROLS, MAP
 from ..plan.length import LENGTHS
@@ -167,6 +168,19 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         choices=LENGTHS,
         default="whole",
         help="of a result made from a video: all its frames at its rate, or as the reference, 4k+1 of them evenly",
+    )
+    parser.add_argument(
+        "--segment",
+        type=whole,
+        metavar="FRAMES",
+        help=f"a longer video is made in segments of so many, 4k+1 (default: {NUM_FRAMES}, {DEMO_FRAMES} for the "
+        "embedded demo models: what they make at once)",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=whole,
+        metavar="FRAMES",
+        help=f"frames that each segment goes on from, 4k+1 (default: {OVERLAP}, at most half of a segment)",
     )
     parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")

@@ -13,7 +13,18 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import limited_lines
 from ..plan.spec import resolve
-from .common import BAD_INPUT, DONE, given_sources, make_of, planner_of, prompt_of, reading_of, say, settings_of
+from .common import (
+    BAD_INPUT,
+    DONE,
+    given_sources,
+    make_of,
+    planner_of,
+    prompt_of,
+    reading_of,
+    say,
+    segmenting_of,
+    settings_of,
+)
 
 
 def plan_command(options: argparse.Namespace) -> int:
@@ -40,6 +51,7 @@ def plan_command(options: argparse.Namespace) -> int:
             given=given_sources(options),
             make=make_of(options),
             length=options.length,
+            segmenting=segmenting_of(options),
         )
     if options.json:
         from ..plan.report import as_json
@@ -63,14 +75,14 @@ def _plan_lines(options: argparse.Namespace) -> int:
     from ..planner.rules.explain import as_json as explained
     from ..planner.rules.fired import recording
 
-    settings, status = settings_of(options), DONE
+    settings, segmenting, status = settings_of(options), segmenting_of(options), DONE
     planner = planner_of(options)
     for number, line in enumerate(_lines(options.jsonl), 1):
         try:
             with recording() as trace:
                 read = planner.plan(parse_pads(_prompt_of(line, number)), make=make_of(options))
             plan = apply(read.plan, settings)
-            spec = resolve(plan, fps=settings.get("fps"))
+            spec = resolve(plan, fps=settings.get("fps"), segmenting=segmenting)
             result = as_json(plan, replace(spec, reasons=(*read.notices, *spec.reasons)))
             result |= {"explained": explained(trace)} if options.explain else {}
         except InputError as error:

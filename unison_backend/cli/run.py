@@ -23,6 +23,7 @@ from .common import (
     put,
     reading_of,
     say,
+    segmenting_of,
     settings_of,
 )  # fmt: skip
 from .engine import engine_of, for_demo, sampling_of, with_preset
@@ -43,8 +44,8 @@ def run_command(options: argparse.Namespace) -> int:
     check_characters(options.negative or "", "--negative")
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         planner = planner_of(options, progress)
-        given, make = given_sources(options), make_of(options)
-        planned = make_plan(prompt, settings, planner, progress, cancel, given, make, options.length)
+        given, make, segmenting = given_sources(options), make_of(options), segmenting_of(options)
+        planned = make_plan(prompt, settings, planner, progress, cancel, given, make, options.length, segmenting)
         if planned.plan.task.is_generation:
             del planner  # its memory is wanted by what follows; the features are kept
             return _make(options, planned, progress, cancel)

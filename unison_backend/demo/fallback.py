@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ..defaults import NUM_FRAMES
 from ..errors import InputError
 from ..progress import Progress, silent
 from ..weights.experts import refusal, refuse_expert
@@ -41,6 +42,19 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
         refuse_expert(models.vace)
     check_models(models)
     return _without_projector(models)
+
+
+def frames_at_once(folder: Path | None, given: dict[str, Path | None]) -> int:
+    """How many frames the models of such a run make at once; files are looked for and none is read."""
+    return demo.FRAMES if is_embedded(folder, given) else NUM_FRAMES
+
+
+def is_embedded(folder: Path | None, given: dict[str, Path | None]) -> bool:
+    """Whether a run with these options is made with the demo set."""
+    own = named_folder()
+    if folder is not None or any(given.values()):
+        return False
+    return own is None or _makes_nothing(own, find(own))
 
 
 def _missing(models: ModelPaths, folder: Path | None, *, named: bool) -> str:

@@ -22,7 +22,7 @@ from .easy_cache import EasyCache
 from .room import fits_twice
 from .settings import PLAIN, REFERENCE, EngineOptions, SamplingSettings
 from .unipc import TRAIN_TIMESTEPS, flow_sigmas, integer_time, sample_unipc
-from .vace_context import LATENT_CHANNELS, encode_context, latent_frames, to_unit
+from .vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, encode_context, latent_frames, to_unit
 
 LOADING = "loading the engine"
 # Attention kernels take a bias without copying it when its rows are whole 16 bytes.
@@ -32,6 +32,13 @@ ROW_MULTIPLE = 8
 def initial_noise(shape: tuple[int, ...], seed: int) -> Tensor:
     """Unit normal float32 noise from the CPU's generator, so that a seed means the same on every device."""
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
+
+
+def noise_shape(sources: Sources) -> tuple[int, int, int, int, int]:
+    """The latents of a clip with its references in front: [1, 16, references + T', H/8, W/8]."""
+    frames, height, width = sources.mask.shape
+    count = len(sources.references) + latent_frames(frames)
+    return (1, LATENT_CHANNELS, count, height // SPATIAL_STRIDE, width // SPATIAL_STRIDE)
 
 
 class Text(NamedTuple):
@@ -99,16 +106,18 @@ class Engine:
         settings: SamplingSettings = REFERENCE,
         progress: Progress = silent,
         cancel: Cancel = never,
+        noise: Tensor | None = None,
     ) -> Tensor:
-        """Frames [T, H, W, 3] float32 0..1 on the CPU, for contexts [1, 2048, 4096] of both sides."""
+        """Frames [T, H, W, 3] float32 0..1 on the CPU, for contexts [1, 2048, 4096] of both sides.
+
+        noise: of `noise_shape`, in place of that of the settings' seed.
+        """
         progress("encoding sources", 0, 1)
         with self._resident(self.vae):
             context = encode_context(sources, self.encode, cancel)
         progress("encoding sources", 1, 1)
-        frames, height, width = sources.mask.shape
         leading = len(sources.references)
-        shape = (1, LATENT_CHANNELS, leading + latent_frames(frames), height // 8, width // 8)
-        noise = initial_noise(shape, settings.seed)
+        noise = initial_noise(noise_shape(sources), settings.seed) if noise is None else noise
         latents = self.sample(noise, context, positive, negative, settings, progress, cancel)
         check(cancel, "decoding")
         progress("decoding", 0, 1)

@@ -58,8 +58,11 @@ def kept_of(plan: Plan, name: str, info: MediaInfo, fps: Fraction | None, length
     return Kept(frames, duration, count, tuple(reasons))
 
 
-def whole(name: str, info: MediaInfo, kept: Kept, trained: int) -> tuple[int, tuple[int, ...], tuple[str, ...]]:
-    """Frames to make (4 k + 1), which frame of the video each is, and what there is to say. Raises InputError."""
+def whole(name: str, info: MediaInfo, kept: Kept, trained: int | None) -> tuple[int, tuple[int, ...], tuple[str, ...]]:
+    """Frames to make (4 k + 1), which frame of the video each is, and what there is to say. Raises InputError.
+
+    trained: more than so many are said to be longer than what the model knows; None: nothing is too long.
+    """
     if kept.count > MAX_FRAMES:
         raise InputError(
             f"{name} has {kept.count} frames, at most {MAX_FRAMES} are made: take its first part, as in seconds=10"
@@ -71,10 +74,10 @@ def whole(name: str, info: MediaInfo, kept: Kept, trained: int) -> tuple[int, tu
     return made, (*picked, *picked[-1:] * (made - kept.count)), tuple(_of_whole(name, info, kept, made, trained))
 
 
-def _of_whole(name: str, info: MediaInfo, kept: Kept, made: int, trained: int) -> Iterator[str]:
+def _of_whole(name: str, info: MediaInfo, kept: Kept, made: int, trained: int | None) -> Iterator[str]:
     if made != kept.count:
         yield f"{name} gives {kept.count} frames: {made} are made (4 k + 1), the last one repeated, and cut again"
-    if made > trained:
+    if trained is not None and made > trained:
         yield (
             f"{made} frames are longer than the {trained} that the model was trained on; the length "
             f"'reference' takes {trained} at most, evenly"
@@ -89,7 +92,7 @@ def is_uneven(starts: Sequence[Fraction], duration: Fraction) -> bool:
     return any(abs(after - before - even) > even * _UNEVEN for before, after in pairwise(starts))
 
 
-def spoken(plan: Plan, default: int, trained: int, fps: Fraction | None) -> tuple[int, tuple[str, ...]]:
+def spoken(plan: Plan, default: int, trained: int | None, fps: Fraction | None) -> tuple[int, tuple[str, ...]]:
     """The length in frames of a video that no other video decides, and the reasons for it."""
     if plan.num_frames is None:
         return default, (f"nothing said: the default {default}",)
@@ -101,7 +104,7 @@ def spoken(plan: Plan, default: int, trained: int, fps: Fraction | None) -> tupl
     length = geometry.round_length(frames)
     if length != frames:
         reasons.append(f"{frames} is made {length}: lengths are a multiple of 4 plus 1")
-    if length > trained:
+    if trained is not None and length > trained:
         reasons.append(f"longer than the {trained} frames that the model was trained on")
     return length, tuple(reasons)
 

@@ -25,6 +25,7 @@ def as_json(plan: Plan, spec: GenerationSpec, reading: Mapping[str, Any] | None 
         "height": spec.height,
         "num_frames": spec.num_frames,
         "kept_frames": spec.kept_frames,
+        "segments": [list(segment) for segment in spec.segments],
         "fps": None if spec.fps is None else _number(spec.fps),
         "mask": plan.mask,
         "source": plan.source,

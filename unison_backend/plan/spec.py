@@ -14,6 +14,7 @@ from .geometry import MediaInfo
 from .length import Length, kept_of, seconds
 from .names import name_of
 from .plan import MAX_FPS, Plan, PlanError
+from .segments import Segment, Segmenting, segments_of, told
 from .tasks import Task
 
 
@@ -46,7 +47,8 @@ class GenerationSpec:
     A still has one frame and no fps, an answer has neither size nor frames. A value that a medium decides is None
     while that medium is not here. `source_frames`: which frames of the deciding video are used, in order.
     `keeps_length`: the output lasts as long as that video, so its sound still fits. `kept_frames`: how many of the
-    made frames are the result; the rest behind them only fills up to 4 k + 1.
+    made frames are the result; the rest behind them only fills up to 4 k + 1. `segments`: the parts that a video is
+    made in, which is none when it is made at once.
     """
 
     task: Task
@@ -58,6 +60,7 @@ class GenerationSpec:
     keeps_length: bool = False
     reasons: tuple[Reason, ...] = ()
     kept_frames: int | None = None
+    segments: tuple[Segment, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -73,17 +76,19 @@ def resolve(
     fps: Fraction | None = None,
     labels: Sequence[str] = (),
     length: Length = "reference",
+    segmenting: Segmenting | None = None,
 ) -> GenerationSpec:
     """The specification of `plan`.
 
     media: what is known of each medium, None where it is not here; it may be shorter than `plan.media`.
     fps: the person's explicit choice; it wins over everything. Beside a spoken length it keeps that length, else it
     changes no frame. labels: how the person knows each medium. length: how much of a source video is made.
+    segmenting: how a video is made that is longer than the model makes at once; None: at once, whatever its length.
     Raises `PlanError`, InputError.
     """
     if fps is not None and not 0 < fps <= MAX_FPS:
         raise PlanError("fps", float(fps), f"more than 0, at most {MAX_FPS}")
-    said = _Said(plan, tuple(media), limits, fps or plan.fps, tuple(labels), length)
+    said = _Said(plan, tuple(media), limits, fps or plan.fps, tuple(labels), length, segmenting)
     if not plan.task.is_generation:
         return GenerationSpec(plan.task, reasons=tuple(said.conversions()))
     decider = deciding_medium(plan)
@@ -94,6 +99,7 @@ def resolve(
         made = _unknown(said, decider)
     else:
         made = _from_medium(said, decider, info)
+    made = _in_segments(made, said)
     reasons = (*_of_roles(said), *said.conversions(), *made.reasons)
     return _with_fps(replace(made, reasons=reasons, kept_frames=made.kept_frames or made.num_frames), said.fps)
 
@@ -108,12 +114,18 @@ class _Said:
     fps: Fraction | None
     labels: tuple[str, ...]
     length: Length
+    segmenting: Segmenting | None
 
     def name(self, index: int) -> str:
         return name_of(index, self.plan.media, self.labels)
 
     def info(self, index: int | None) -> MediaInfo | None:
         return self.media[index] if index is not None and index < len(self.media) else None
+
+    @property
+    def trained(self) -> int | None:
+        """Frames beyond which a video is longer than what the model knows; None where it is made in segments."""
+        return self.limits.num_frames if self.segmenting is None else None
 
     @property
     def area(self) -> int:
@@ -193,13 +205,13 @@ def _from_video(said: _Said, index: int, info: MediaInfo) -> GenerationSpec:
     kept = kept_of(said.plan, name, info, said.fps, said.length)
     if said.length == "whole":
         width, height, _ = geometry.fit_to_source(info.width, info.height, 1, said.area)
-        made, picked, told = length.whole(name, info, kept, said.limits.num_frames)
+        made, picked, texts = length.whole(name, info, kept, said.trained)
         count = kept.count
     else:
         width, height, made = geometry.fit_to_source(info.width, info.height, kept.count, said.area)
         picked = geometry.pick_frames(info.starts[: kept.frames], kept.duration, made)
-        count, told = made, _sampled(name, kept.count, made)
-    reasons = [Reason("num_frames", text) for text in (*kept.reasons, *told)]
+        count, texts = made, _sampled(name, kept.count, made)
+    reasons = [Reason("num_frames", text) for text in (*kept.reasons, *texts)]
     return GenerationSpec(
         task=said.plan.task,
         width=width,
@@ -240,10 +252,25 @@ def _with_length(made: GenerationSpec, said: _Said) -> GenerationSpec:
     """The length and rate of an output that no video decides."""
     if said.plan.output == "image":
         return replace(made, num_frames=1)
-    trained = said.limits.num_frames
-    frames, told = length.spoken(said.plan, trained, trained, said.fps)
-    reasons = (Reason("num_frames", text) for text in told)
+    frames, texts = length.spoken(said.plan, said.limits.num_frames, said.trained, said.fps)
+    reasons = (Reason("num_frames", text) for text in texts)
     return replace(made, num_frames=frames, fps=Fraction(said.limits.fps), reasons=(*made.reasons, *reasons))
+
+
+def _in_segments(made: GenerationSpec, said: _Said) -> GenerationSpec:
+    """A long video cut into segments, and what of its frames only the later ones see."""
+    if said.segmenting is None or made.num_frames is None:
+        return made
+    segments = segments_of(made.num_frames, said.segmenting)
+    if not segments:
+        return made
+    reasons = [Reason("segments", told(made.num_frames, segments, said.segmenting))]
+    for frame in said.plan.frames:
+        place = made.num_frames - 1 if frame.place == "last" else 0 if frame.place == "first" else frame.place
+        first = next((number for number, part in enumerate(segments, 1) if place < part.stop), len(segments))
+        if first > 1:
+            reasons.append(Reason("frames", f"{said.name(frame.medium)} steers from segment {first} on"))
+    return replace(made, segments=segments, reasons=(*made.reasons, *reasons))
 
 
 def _with_fps(spec: GenerationSpec, fps: Fraction | None) -> GenerationSpec:

@@ -20,12 +20,13 @@ from ...annotators.maps.canny import make as canny
 from ...media.resize import letterbox_on_white
 from ...plan.tasks import Task
 from ...sources.prepare import Sources
+from .. import set as demo
 from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing, render, silhouette
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 SIDE = 64
-FRAMES = 9
+FRAMES = demo.FRAMES
 GREY = 0.5
 ENGLISH_SHARE = 0.75
 NOTHING = "nothing"  # the value of a meaning that the instruction does not give
