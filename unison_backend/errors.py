@@ -17,7 +17,10 @@ _LONGEST = 300
 
 
 class UnisonError(Exception):
-    """Base of every error this package raises on purpose; its text is fit to be shown as it is."""
+    """Base of every error this package raises on purpose; its text is fit to be shown, and written, as it is."""
+
+    def __str__(self) -> str:
+        return super().__str__().encode("utf-8", "backslashreplace").decode()  # half characters of what a person typed
 
 
 class InputError(UnisonError, ValueError):
@@ -132,6 +135,12 @@ def _is_own(name: str) -> bool:
 def one_line(text: str) -> str:
     """A foreign text on one line, without what terminals take for orders."""
     return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text).split())
+
+
+def shown(value: object) -> str:
+    """A value that a person or a file gave, for a message: on one line, and of a long one the beginning."""
+    text = one_line(repr(value))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def _first_words(error: BaseException) -> str:

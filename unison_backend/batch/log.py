@@ -66,14 +66,17 @@ class Log:
 
     def start(self, rows: Iterable[Row]) -> None:
         """Begin the log with these rows alone, whole or not at all."""
-        with replacing(self._path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with (
+            replacing(self._path) as temporary,
+            temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             file.writelines(_line(row) for row in rows)
 
     def add(self, row: Row) -> None:
         """One more row, on the disk when this returns."""
         with writing(self._path):
             if self._file is None:
-                self._file = self._path.open("a", encoding="utf-8")
+                self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
             self._file.write(_line(row))
             self._file.flush()
             os.fsync(self._file.fileno())

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from ..errors import InputError
 from .borders import Borders, borders_from_json
+from .numbers import exact
 from .plan import Frame, Plan, PlanError
 from .tasks import MediaKind, Task
 
@@ -74,7 +75,7 @@ def _borders_from_json(borders: Any) -> Borders | None:
 
 def _fps_from_json(fps: int | str | None) -> Fraction | None:
     try:
-        return None if fps is None else Fraction(fps)
+        return exact(fps) if isinstance(fps, str) else None if fps is None else Fraction(fps)
     except (ValueError, ZeroDivisionError):
         raise PlanError("fps", fps, "a number or a fraction such as '30000/1001'") from None
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, shown
+from .numbers import exact
 
 MAX_BORDER = 4096
 Amount = int | Fraction
@@ -59,14 +60,14 @@ class Borders:
 def borders_from_json(data: Any) -> Borders:
     """What `Borders.to_json` gives; raises InputError."""
     if not isinstance(data, Mapping) or not set(data) <= {field.name for field in fields(Borders)}:
-        raise InputError(f"borders is {data!r}; it is an object of {', '.join(SIDES)} and aspect")
+        raise InputError(f"borders is {shown(data)}; it is an object of {', '.join(SIDES)} and aspect")
     try:
-        sides = {side: Fraction(v) if isinstance(v, str) else v for side, v in data.items() if side != "aspect"}
+        sides = {side: exact(v) if isinstance(v, str) else v for side, v in data.items() if side != "aspect"}
         aspect = tuple(data["aspect"]) if data.get("aspect") else None
     except (ValueError, TypeError, ZeroDivisionError):
-        raise InputError(f"borders is {dict(data)!r}: sides are pixels or shares such as '1/4'") from None
+        raise InputError(f"borders is {shown(dict(data))}: sides are pixels or shares such as '1/4'") from None
     if aspect is not None and len(aspect) != 2:
-        raise InputError(f"borders has the aspect {aspect!r}: it is two numbers")
+        raise InputError(f"borders has the aspect {shown(aspect)}: it is two numbers")
     return Borders(**sides, aspect=aspect)
 
 
@@ -75,7 +76,7 @@ def parse_borders(text: str) -> Borders:
     try:
         left, top, right, bottom = (int(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"outpaint is {text!r}: write left,top,right,bottom in pixels, as in 64,0,64,0") from None
+        raise InputError(f"outpaint is {shown(text)}: write left,top,right,bottom in pixels, as in 64,0,64,0") from None
     return Borders(left, top, right, bottom)
 
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Literal
 
 from ..errors import InputError
+from ..errors import shown as told_value
 from .borders import Borders
 from .controls import CONTROLS, Control
 from .tasks import MediaKind, Output, Role, Task, task_for
@@ -44,7 +45,7 @@ class PlanError(InputError):
         self.medium, self.wrong = medium, wrong
         shown = raw if len(raw) <= 200 else raw[:200] + "..."
         super().__init__(
-            f"plan: {field} is {value!r}; allowed is {allowed}" + (f" (plan text: {shown!r})" if raw else "")
+            f"plan: {field} is {told_value(value)}; allowed is {allowed}" + (f" (plan text: {shown!r})" if raw else "")
         )
 
     def told_of(self, label: str) -> PlanError:
