@@ -28,7 +28,7 @@ from .plan.names import naming
 from .plan.plan import MAIN, WHOLE_FRAME, Plan
 from .plan.prompt import Prompt, check_characters
 from .plan.segments import Segmenting
-from .plan.spec import GenerationSpec, Reason, resolve
+from .plan.spec import DEFAULTS, GenerationSpec, Limits, Reason, resolve
 from .plan.tasks import Make
 from .progress import Cancel, Progress, check, never, silent
 from .sources.given import GivenSources, put
@@ -154,11 +154,13 @@ def make_plan(
     make: Make = "auto",
     length: Length = "reference",
     segmenting: Segmenting | None = None,
+    limits: Limits = DEFAULTS,
 ) -> Planned:
     """Plan `prompt`, put the person's own `settings` and `given` files over it and resolve it against its files.
 
     planner: the rules planner by default. make: what is to come out of it, whatever the words seem to say. length:
-    how much of a source video is made. segmenting: how a long video is made; None: at once.
+    how much of a source video is made. segmenting: how a long video is made; None: at once. limits: what the
+    models make where nothing is said.
     Raises PlanError, PromptError, InputError, MediaError, Cancelled.
     """
     from .planner.by_motion import with_motion
@@ -176,7 +178,7 @@ def make_plan(
     planner = planner or RulesPlanner()
 
     def drafted(of: Prompt) -> Plan:
-        return overrides.apply(planner.plan(of, make=make, progress=progress, cancel=cancel).plan, settings)
+        return overrides.apply(planner.plan(of, make=make, progress=progress, cancel=cancel).plan, settings, limits)
 
     # An edit's source moves, whatever the words alone would have made of it.
     edits = given.mask or given.mask_phrase or given.outpaint
@@ -199,9 +201,9 @@ def make_plan(
     plan = overrides.apply(result.plan, {key: value for key, value in settings.items() if key == "output"})
     plan, media = put(plan, media, given)
     with naming(media.labels):
-        plan = overrides.apply(plan, settings)
+        plan = overrides.apply(plan, settings, limits)
     spec = resolve(
-        plan, media.infos, fps=settings.get("fps"), labels=media.labels, length=length, segmenting=segmenting
+        plan, media.infos, limits, settings.get("fps"), labels=media.labels, length=length, segmenting=segmenting
     )
     return Planned(
         prompt=prompt,

@@ -91,6 +91,29 @@ def test_the_embedded_models_have_their_own_guidance(unison, tmp_path):
     assert SamplingSettings.cfg == 5  # the reference's
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "size", "frames"),
+    [
+        ("A red circle.", (), (64, 64), 1),
+        ("A red circle.", ("--set", "width=96"), (96, 64), 1),
+        ("A video of a red circle that moves to the right.", (), (64, 64), 9),
+        ("Make ###{wide}### red.", ("--mask-phrase", "the whole frame"), (128, 64), 1),  # a source keeps its size
+    ],
+)
+def test_what_is_not_said_is_as_the_embedded_models_learned_it(unison, tmp_path, draw, text, options, size, frames):
+    draw("wide.png", width=128, height=64)
+    out = tmp_path / ("made.png" if frames == 1 else "made.mp4")
+    text = text.format(wide=tmp_path / "wide.png")
+    status, _, errors = unison("run", text, "--out", out, "--steps", 1, "--device", "cpu", *options)
+    assert status == 0, errors
+    info = probe(out, "image" if frames == 1 else "video")
+    assert ((info.width, info.height), info.num_frames) == (size, frames)
+    assert options or "64x64 of the embedded models" in errors
+    if not options:  # what is planned for no models is the reference's own
+        planned = json.loads(unison("plan", text, "--json")[1])
+        assert (planned["width"], planned["height"]) == (832, 480)
+
+
 def check_sources(planned, sources, paths):
     """Outside the mask the engine is given the source's own pixels."""
     assert sources.video.shape[:3] == sources.mask.shape == (planned["num_frames"], planned["height"], planned["width"])

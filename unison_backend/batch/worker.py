@@ -9,9 +9,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ..annotators.bind import annotators
-from ..defaults import CFG, NUM_FRAMES
+from ..defaults import CFG
+from ..demo.fallback import limits_of
 from ..demo.set import CFG as DEMO_CFG
-from ..demo.set import FRAMES as DEMO_FRAMES
 from ..errors import Cancelled, InputError, broken_library
 from ..pipeline import (
     Planned,
@@ -24,6 +24,7 @@ from ..pipeline import (
     run_stages,
 )
 from ..plan.report import as_json
+from ..plan.spec import Limits
 from ..planner.base import Planner
 from ..planner.choose import load_planner, plans_with_qwen
 from ..planner.rules.plan import RulesPlanner
@@ -104,7 +105,7 @@ class Worker:
             work.row = replace(work.row, seconds=round(work.seconds, 3))
 
     def _plan(self, work: _Work) -> None:
-        job = work.job
+        job, limits = work.job, own_limits(self._setup)
         planner = self._planner(job)
         work.planned = planned = make_plan(
             job.prompt,
@@ -115,7 +116,8 @@ class Worker:
             job.given,
             job.make,
             job.length,
-            job.segmenting(at_once(self._setup)),
+            job.segmenting(limits.num_frames),
+            limits,
         )
         if planned.plan.task.is_generation:
             work.projected, work.notices = project_features(planned, self._stages, self._cancel)
@@ -186,9 +188,9 @@ def own_cfg(setup: Setup) -> float:
     return DEMO_CFG if setup.models.demo else CFG
 
 
-def at_once(setup: Setup) -> int:
-    """Frames that the models make at once."""
-    return DEMO_FRAMES if setup.models.demo else NUM_FRAMES
+def own_limits(setup: Setup) -> Limits:
+    """What the models make where nothing is said."""
+    return limits_of(embedded=setup.models.demo)
 
 
 def result_path(setup: Setup, job: Job, planned: Planned) -> Path:

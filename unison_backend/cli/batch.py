@@ -14,6 +14,7 @@ from .common import (
     DONE,
     FAILED,
     annotator_paths,
+    limits_of,
     make_of,
     mask_options,
     note,
@@ -36,7 +37,7 @@ def batch_command(options: argparse.Namespace) -> int:
     from .terminal import Bar
 
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
-        segmenting_of(options)  # what is wrong with it is said before any model is looked for
+        segmenting_of(options, limits_of(options))  # what is wrong with it is said before any model is looked for
         setup = _setup(options, progress)
         for notice in setup.models.notices:
             note(f"note: {notice}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..annotators.bind import AnnotatorPaths
     from ..pipeline import Planned
     from ..plan.segments import Segmenting
+    from ..plan.spec import Limits
     from ..plan.tasks import Make
     from ..planner.base import Planner
     from ..planner.choose import PlannerOptions
@@ -42,14 +43,20 @@ def planner_of(options: argparse.Namespace, progress: Progress = silent) -> Plan
     return choose_planner(planner_options(options), found, progress)
 
 
-def segmenting_of(options: argparse.Namespace) -> Segmenting:
-    """How a long video is made: as the person says, else as the models of the run can. Raises InputError."""
-    from ..demo.fallback import frames_at_once
-    from ..plan.segments import Segmenting
+def limits_of(options: argparse.Namespace) -> Limits:
+    """What the models of the run make where nothing is said."""
+    from ..demo.fallback import is_embedded
+    from ..demo.fallback import limits_of as own
 
     files = ("vace", "vae", "text_encoder", "projector", "planner_folder", "planner_lora")
-    given = {key: getattr(options, key, None) for key in files}
-    return Segmenting.chosen(options.segment, options.overlap, frames_at_once(options.models, given))
+    return own(embedded=is_embedded(options.models, {key: getattr(options, key, None) for key in files}))
+
+
+def segmenting_of(options: argparse.Namespace, limits: Limits) -> Segmenting:
+    """How a long video is made: as the person says, else as the models of the run can. Raises InputError."""
+    from ..plan.segments import Segmenting
+
+    return Segmenting.chosen(options.segment, options.overlap, limits.num_frames)
 
 
 def planner_options(options: argparse.Namespace) -> PlannerOptions:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import limited_lines
-from ..plan.spec import resolve
+from ..plan.spec import DEFAULTS, resolve
 from .common import (
     BAD_INPUT,
     DONE,
@@ -51,7 +51,7 @@ def plan_command(options: argparse.Namespace) -> int:
             given=given_sources(options),
             make=make_of(options),
             length=options.length,
-            segmenting=segmenting_of(options),
+            segmenting=segmenting_of(options, DEFAULTS),  # as real models would make it
         )
     if options.json:
         from ..plan.report import as_json
@@ -75,7 +75,7 @@ def _plan_lines(options: argparse.Namespace) -> int:
     from ..planner.rules.explain import as_json as explained
     from ..planner.rules.fired import recording
 
-    settings, segmenting, status = settings_of(options), segmenting_of(options), DONE
+    settings, segmenting, status = settings_of(options), segmenting_of(options, DEFAULTS), DONE
     planner = planner_of(options)
     for number, line in enumerate(_lines(options.jsonl), 1):
         try:

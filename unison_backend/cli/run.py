@@ -14,6 +14,7 @@ from .common import (
     DONE,
     annotator_paths,
     given_sources,
+    limits_of,
     make_of,
     mask_options,
     note,
@@ -44,8 +45,11 @@ def run_command(options: argparse.Namespace) -> int:
     check_characters(options.negative or "", "--negative")
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         planner = planner_of(options, progress)
-        given, make, segmenting = given_sources(options), make_of(options), segmenting_of(options)
-        planned = make_plan(prompt, settings, planner, progress, cancel, given, make, options.length, segmenting)
+        given, make, limits = given_sources(options), make_of(options), limits_of(options)
+        segmenting = segmenting_of(options, limits)
+        planned = make_plan(
+            prompt, settings, planner, progress, cancel, given, make, options.length, segmenting, limits
+        )
         if planned.plan.task.is_generation:
             del planner  # its memory is wanted by what follows; the features are kept
             return _make(options, planned, progress, cancel)

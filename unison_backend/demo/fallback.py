@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..defaults import NUM_FRAMES
 from ..errors import InputError
+from ..plan.spec import Limits
 from ..progress import Progress, silent
 from ..weights.experts import refusal, refuse_expert
 from ..weights.find import ModelPaths, find, left_experts, named_folder
@@ -44,13 +44,13 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
     return _without_projector(models)
 
 
-def frames_at_once(folder: Path | None, given: dict[str, Path | None]) -> int:
-    """How many frames the models of such a run make at once; files are looked for and none is read."""
-    return demo.FRAMES if is_embedded(folder, given) else NUM_FRAMES
+def limits_of(*, embedded: bool) -> Limits:
+    """The size and length of what models make where nothing is said: what they were trained on."""
+    return Limits(demo.SIDE, demo.SIDE, demo.FRAMES, of="the embedded models") if embedded else Limits()
 
 
 def is_embedded(folder: Path | None, given: dict[str, Path | None]) -> bool:
-    """Whether a run with these options is made with the demo set."""
+    """Whether a run with these options is made with the demo set; files are looked for and none is read."""
     own = named_folder()
     if folder is not None or any(given.values()):
         return False

@@ -20,7 +20,7 @@ from ..unfinished import finished, unfinished
 
 CFG = 3.0  # the guidance that suits these models: the reference's 5 bends their outlines (model card)
 VERSION = 1  # goes up whenever the files would come out differently
-FRAMES = 9  # of the videos that they are trained on
+SIDE, FRAMES = 64, 9  # pixels and frames of what they are trained on
 CACHE_VARIABLE = "UNISON_CACHE"
 
 _NAME = f"demo-v{VERSION}"
@@ -49,7 +49,8 @@ class DemoSet:
     def known(self) -> str:
         """What can be asked of the models, for whoever sees their pictures."""
         if self.trained:
-            return f"they know coloured shapes, in pictures of 64x64 and videos of {FRAMES} frames, and nothing else"
+            sizes = f"pictures of {SIDE}x{SIDE} and videos of {FRAMES} frames"
+            return f"they know coloured shapes, in {sizes}, and nothing else"
         return "they are untrained and make NOISE"
 
 

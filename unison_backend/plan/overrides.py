@@ -11,7 +11,7 @@ from ..defaults import PLAN_FPS
 from ..errors import InputError
 from .geometry import round_half_up
 from .plan import Frame, Plan, task_of
-from .spec import Limits
+from .spec import DEFAULTS, Limits
 
 _INTEGERS = ("width", "height", "num_frames", "mask", "source")
 _WORDS = ("control", "target")
@@ -86,12 +86,12 @@ def _frame(text: str) -> Frame:
     return Frame(_whole(medium), place if place in ("first", "last") else _whole(place))  # type: ignore[arg-type]
 
 
-def apply(plan: Plan, values: dict[str, Any], limits: Limits | None = None) -> Plan:
+def apply(plan: Plan, values: dict[str, Any], limits: Limits = DEFAULTS) -> Plan:
     """`plan` with `values` put in (`fps` is not a plan's field and is left to `resolve`); raises PlanError.
 
     A single side takes the other one from the plan or the default; the task follows from the fields.
     """
-    changes = _changes(plan, values, limits or Limits())
+    changes = _changes(plan, values, limits)
     merged = {field.name: getattr(plan, field.name) for field in fields(Plan)} | changes
     output = values.get("output") or plan.output
     if output == "text" and changes:

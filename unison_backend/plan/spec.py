@@ -20,12 +20,21 @@ from .tasks import Task
 
 @dataclass(frozen=True)
 class Limits:
-    """What holds where nothing was said."""
+    """What holds where nothing was said. of: whose it is, for reasons, where that is not Wan VACE's own."""
 
     width: int = WIDTH
     height: int = HEIGHT
     num_frames: int = NUM_FRAMES
     fps: int = FPS
+    of: str = ""
+
+    @property
+    def size(self) -> str:
+        """In words: "832x480", "64x64 of the embedded models"."""
+        return f"{self.width}x{self.height}{f' of {self.of}' if self.of else ''}"
+
+
+DEFAULTS = Limits()  # Wan VACE's own
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class GenerationSpec:
 def resolve(
     plan: Plan,
     media: Sequence[MediaInfo | None] = (),
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULTS,
     fps: Fraction | None = None,
     labels: Sequence[str] = (),
     length: Length = "reference",
@@ -129,8 +138,8 @@ class _Said:
 
     @property
     def area(self) -> int:
-        """Pixels a frame at most."""
-        return (self.plan.width or self.limits.width) * (self.plan.height or self.limits.height)
+        """Pixels a frame at most of what takes a medium's shape: a source is not made smaller for small models."""
+        return (self.plan.width or DEFAULTS.width) * (self.plan.height or DEFAULTS.height)
 
     def conversions(self) -> Iterator[Reason]:
         """What reading the media changes in them."""
@@ -166,7 +175,7 @@ def _free(said: _Said) -> GenerationSpec:
     """Nothing but words decides: each side to the nearest 16, the length to 4 k + 1."""
     plan, limits, reasons = said.plan, said.limits, []
     if plan.width is None or plan.height is None:
-        reasons.append(Reason("size", f"nothing said: the default {limits.width}x{limits.height}"))
+        reasons.append(Reason("size", f"nothing said: the default {limits.size}"))
     wanted = (plan.width or limits.width, plan.height or limits.height)
     width, height = (geometry.round_side(side) for side in wanted)
     if (width, height) != wanted:
@@ -291,9 +300,9 @@ def _lasts_alike(spec: GenerationSpec, fps: Fraction) -> bool:
 
 
 def _size_reason(said: _Said, index: int, info: MediaInfo, size: tuple[int, int]) -> Reason:
-    name, plan, limits = said.name(index), said.plan, said.limits
+    name, plan = said.name(index), said.plan
     if size == (info.width, info.height) and not plan.width:
         return Reason("size", f"as {name}")
-    budget = f"{plan.width}x{plan.height} said" if plan.width else f"default {limits.width}x{limits.height}"
+    budget = f"{plan.width}x{plan.height} said" if plan.width else f"default {DEFAULTS.size}"
     shape = f"its aspect in the area of {budget} is {size[0]}x{size[1]}"
     return Reason("size", f"{name} is {info.width}x{info.height}: {shape}{geometry.cut_words(info, size)}")

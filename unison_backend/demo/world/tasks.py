@@ -25,7 +25,7 @@ from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing, rende
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
-SIDE = 64
+SIDE = demo.SIDE
 FRAMES = demo.FRAMES
 GREY = 0.5
 ENGLISH_SHARE = 0.75
