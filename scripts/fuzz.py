@@ -76,7 +76,7 @@ def child(kind: str, seed: int, numbers: Iterator[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         most = None
         for number in numbers:
-            signal.alarm(SECONDS if most is not None else 6 * SECONDS)  # the first one imports libraries, too
+            signal.alarm(SECONDS if most is not None else 12 * SECONDS)  # the first one imports libraries, too
             sys.stdout.write(f"begin {number}\n")
             sys.stdout.flush()
             problem = attempt(kind, seed, number, Path(folder))

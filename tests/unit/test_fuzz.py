@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from unison_backend.batch.log import Log, Row
+from unison_backend.engine.settings import parse_cache, parse_lora
 from unison_backend.errors import InputError, UnisonError
 from unison_backend.plan.as_json import from_json, to_json
 from unison_backend.plan.borders import borders_from_json, parse_borders
@@ -49,6 +50,8 @@ def test_messages_have_an_end() -> None:
         lambda: from_json(plan | {"x" * 5000: 1}),
         lambda: from_json(plan | {"borders": {"x" * 5000: 1}}),
         lambda: parse_borders("9" * 5000),
+        lambda: parse_cache("easy:" + "a" * 5000),
+        lambda: parse_lora("a.safetensors:" + "9" * 5000),
     ):
         with pytest.raises(InputError) as error:
             make()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..defaults import CFG, SEED, SHIFT, STEPS, VACE_STRENGTH
-from ..errors import InputError
+from ..errors import InputError, one_line, shown
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ def parse_lora(text: str) -> Lora:
     if not (colon and file):
         return Lora(Path(text))
     if not -MOST_STRENGTH <= strength <= MOST_STRENGTH:
-        raise InputError(f"--lora {text}: the strength is {last}; allowed is {-MOST_STRENGTH:g} to {MOST_STRENGTH:g}")
+        raise InputError(
+            f"--lora {one_line(text)[-200:]}: the strength is {one_line(last)[:40]}; "
+            f"allowed is {-MOST_STRENGTH:g} to {MOST_STRENGTH:g}"
+        )
     return Lora(Path(file), strength)
 
 
@@ -79,7 +82,9 @@ def parse_cache(text: str | None) -> float:
     except ValueError:
         threshold = math.nan
     if name != EASY or not 0 < threshold <= 1:
-        raise InputError(f"--cache is {text!r}; it is easy or easy:THRESHOLD, above 0 to 1 (easy:{EASY_THRESHOLD:g})")
+        raise InputError(
+            f"--cache is {shown(text)}; it is easy or easy:THRESHOLD, above 0 to 1 (easy:{EASY_THRESHOLD:g})"
+        )
     return threshold
 
 
