@@ -189,7 +189,7 @@ def test_a_size_and_length_that_the_demo_models_do_not_know(unison, tmp_path):
 def test_an_edit_of_an_unresized_video_is_exact_and_keeps_its_sound(unison, tmp_path, received, draw):
     source, mask = draw("clip.mp4", width=96, height=64), draw("mask.mp4", mask=True, width=96, height=64)
     status, _, errors = unison("run", f"Paint the square in ###{source}### blue. Here is the mask ###{mask}###.",
-                               "--out", tmp_path / "out.mp4", *SMALL)  # fmt: skip
+                               "--out", tmp_path / "out.mp4", "--segment", 17, *SMALL)  # fmt: skip
     assert status == 0, errors
     pixels, kept = torch.from_numpy(load_video(source)), received[0].mask <= 0.5
     assert torch.equal(received[0].video[kept], pixels[kept])
