@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -236,7 +237,7 @@ def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = 
             "its words, and no mask is given. Give --mask FILE (white = change), or --mask-phrase with what to find, "
             f"as in 'red car' ({MAIN} is the instruction's main noun, '{WHOLE_FRAME}' has all of it made anew)"
         )
-    check_possible(plan, planned.media, annotators or NO_ANNOTATORS)
+    check_possible(plan, planned.media, annotators or NO_ANNOTATORS, spec)
     path = output_path(out, plan)
     for index, medium in enumerate(planned.media.media):
         if medium.path and path.exists() and planned.media.path(index).resolve() == path.resolve():
@@ -342,17 +343,28 @@ def run_stages(
             kept = slice(spec.kept_frames)
             contexts = texts.positive, texts.negative
             frames = generate(engine, sources, *contexts, settings, spec.segments, progress, cancel)[kept]
-            if planned.plan.source is not None and options.composite:
-                from .sources.composite import composite
-
-                source, mask = sources.video[kept], sources.mask[kept]
-                frames = composite(frames, source, mask, options.feather, progress, cancel)
+            frames = _with_kept(frames, planned, sources, options, progress, cancel)
     with _timed("write", seconds):
         path, notices = write(out, frames, planned, settings, progress, cancel, loras=stages.options.loras)
     if engine.options.cache:
         steps = settings.steps * max(1, len(spec.segments))
         notices = (*notices, f"--cache easy: {engine.steps_computed} of {steps} steps were computed")
     return Made(path, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
+
+
+def _with_kept(
+    frames: Tensor, planned: Planned, sources: Sources, options: SourceOptions, progress: Progress, cancel: Cancel
+) -> Tensor:
+    """What was made with what was not to change: an edit's source around its mask, or the clip that goes on."""
+    from .sources.composite import composite, put_back
+
+    kept = slice(planned.spec.kept_frames)
+    source, mask = sources.video[kept], sources.mask[kept]
+    if planned.spec.clips:
+        return put_back(frames, source, mask)
+    if planned.plan.source is not None and options.composite:
+        return composite(frames, source, mask, options.feather, progress, cancel)
+    return frames
 
 
 def read_texts(
@@ -448,21 +460,29 @@ def write(
     path, place = _place(out, plan)
     if plan.output == "image":
         return write_image(path, frames[0].numpy(), metadata=metadata, place=place), ()
-    sound = _sound_of(planned)
     if spec.fps is None:
         raise ValueError("a video needs a frame rate")
-    path = write_video(path, frames.numpy(), spec.fps, audio_from=sound if spec.keeps_length else None,
-                       metadata=metadata, progress=progress, cancel=cancel, place=place)  # fmt: skip
-    left_out = sound and not spec.keeps_length
-    return path, ("the sound of the source is left out: the length changed",) if left_out else ()
+    sound, start, notices = _sound_of(planned)
+    path = write_video(path, frames.numpy(), spec.fps, audio_from=sound, audio_start=start, metadata=metadata,
+                       progress=progress, cancel=cancel, place=place)  # fmt: skip
+    return path, notices
 
 
-def _sound_of(planned: Planned) -> Path | None:
-    """The file of the video that decides the length, if it has sound."""
-    index = planned.plan.source if planned.plan.source is not None else planned.plan.control_medium
-    if index is None or not planned.media.info(index).has_audio:
-        return None
-    return planned.media.path(index)
+def _sound_of(planned: Planned) -> tuple[Path | None, Fraction, tuple[str, ...]]:
+    """The file of the video whose sound is kept, when it sets in (in seconds), and what is left out."""
+    plan, spec, media = planned.plan, planned.spec, planned.media
+    if spec.clips:
+        heard = [clip for clip in spec.clips if media.info(clip.medium).has_audio]
+        left = tuple(f"the sound of {media.label(clip.medium)} is left out: it has one already" for clip in heard[1:])
+        if not heard:
+            return None, Fraction(0), ()
+        return media.path(heard[0].medium), heard[0].start / (spec.fps or Fraction(1)), left
+    index = plan.source if plan.source is not None else plan.control_medium
+    if index is None or not media.info(index).has_audio:
+        return None, Fraction(0), ()
+    if not spec.keeps_length:
+        return None, Fraction(0), ("the sound of the source is left out: the length changed",)
+    return media.path(index), Fraction(0), ()
 
 
 def _path(path: Path | None) -> Path:

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unison_backend.media import write
 from unison_backend.media.pictures import load_image
+from unison_backend.media.probe import probe
+from unison_backend.media.video import load_video
 
 STEPS = ("--steps", "2", "--seed", "3", "--quiet")
 
@@ -107,10 +110,24 @@ def test_a_new_look_takes_the_shapes_that_can_be_had(unison, tmp_path):
     assert (tmp_path / "o.png").is_file()
 
 
-def test_continuing_a_video_is_refused_by_name(unison, tmp_path, clip):
-    status, _, errors = unison("run", f"Continue ###{clip}### by 2 seconds.", "--out", tmp_path / "o.mp4", *STEPS)
-    assert status == 1 and "continuing a video cannot be made yet" in errors and str(clip) in errors
-    assert not (tmp_path / "o.mp4").exists()
+def test_a_video_goes_on_with_its_own_frames_in_their_places(unison, tmp_path, clip, monkeypatch):
+    written = []
+    real = write.write_video
+
+    def keep(path, frames, fps, **options):
+        written.append(frames)
+        real(path, frames, fps, **options)
+
+    monkeypatch.setattr(write, "write_video", keep)
+    order = f"Continue ###{clip}### by 4 frames."
+    status, _, errors = unison("run", order, "--out", tmp_path / "o.mp4", *STEPS, "--set", "width=32", "height=32")
+    assert status == 0, errors
+    assert f"the 9 frames of {clip}, then 4 new ones" in errors
+    assert (written[0][:9] == load_video(clip)).all()
+    new = written[0][9:]
+    assert new.shape == (4, 32, 32, 3) and new.std() > 0.01  # neither grey nor black
+    info = probe(tmp_path / "o.mp4", "video")
+    assert (info.num_frames, info.fps) == (13, 12)
 
 
 def test_the_embedded_models_say_when_nothing_they_know_is_asked_for(unison, tmp_path):

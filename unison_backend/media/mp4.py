@@ -44,15 +44,18 @@ AAC_BITS_PER_CHANNEL = 96_000
 
 
 class Sound:
-    """The sound of an open file as packets for another one, in time with the first frame of that file's video."""
+    """The sound of an open file as packets for another one, in time with the first frame of that file's video.
 
-    def __init__(self, path: Path, container: InputContainer, stream: AudioStream) -> None:
+    start: seconds after which it sets in.
+    """
+
+    def __init__(self, path: Path, container: InputContainer, stream: AudioStream, start: Fraction) -> None:
         self.path = path
         self._container = container
         self._stream = stream
         video = main_stream(container)
-        start = video.start_time if video is not None else None
-        self._shift = start * video.time_base if video and start and video.time_base else Fraction(0)
+        first = video.start_time if video is not None else None
+        self._shift = (first * video.time_base if video and first and video.time_base else Fraction(0)) - start
         self._packets: Iterator[Packet[AudioStream]] = iter(())
         self._next: Packet[AudioStream] | None = None
 
@@ -119,8 +122,8 @@ class Sound:
 
 
 @contextmanager
-def open_sound(path: Path) -> Iterator[Sound | None]:
-    """The first sound of a video or sound file, None when it has none; MediaError when the file cannot be read."""
+def open_sound(path: Path, start: Fraction = Fraction(0)) -> Iterator[Sound | None]:
+    """The first sound of a video or sound file, `start` seconds late; None when it has none. Raises MediaError."""
     check_file(path)
     from av.audio.stream import AudioStream
 
@@ -131,7 +134,7 @@ def open_sound(path: Path) -> Iterator[Sound | None]:
         elif stream.codec_context is None:
             raise MediaError(f"the sound of {path} is of an unknown kind: convert the file, or leave its sound out")
         else:
-            yield Sound(path, container, stream)
+            yield Sound(path, container, stream, start)
 
 
 class Mp4Writer:

@@ -111,6 +111,7 @@ def write_video(
     fps: Fraction,
     *,
     audio_from: Path | None = None,
+    audio_start: Fraction = Fraction(0),
     metadata: Mapping[str, str] | None = None,
     progress: Progress = silent,
     cancel: Cancel = never,
@@ -119,9 +120,9 @@ def write_video(
     """Write `[H, W, 3]` RGB frames (float in 0..1, or uint8; an array `[T, H, W, 3]` too) as H.264 in MP4.
 
     Every frame lasts exactly 1 / `fps` seconds (denominators up to a million), the first one starts at 0. Odd sides
-    get their last row or column twice. The sound of `audio_from` is copied where MP4 takes it, else made AAC, and
-    ends with the video; a file without sound is fine. `metadata` is readable by `read_metadata`; folders are made.
-    place: what `path` means. Returns where the file is.
+    get their last row or column twice. The sound of `audio_from` is copied where MP4 takes it, else made AAC, sets in
+    after `audio_start` seconds and ends with the video; a file without sound is fine. `metadata` is readable by
+    `read_metadata`; folders are made. place: what `path` means. Returns where the file is.
     Raises MediaError (another ending, no frames, unreadable sound, no permission), ResourceError (full disk),
     UnsupportedError (FFmpeg without x264), ValueError (frames of several sizes), Cancelled.
     """
@@ -134,7 +135,7 @@ def write_video(
     with ExitStack() as stack:
         # The sound is closed before the new file takes its place, which may be the sound's own.
         new = stack.enter_context(new_file(path, place))
-        sound = stack.enter_context(open_sound(audio_from)) if audio_from else None
+        sound = stack.enter_context(open_sound(audio_from, audio_start)) if audio_from else None
         writer = stack.enter_context(Mp4Writer(path, new.temporary, fps, _clean(metadata), sound))
         for done, pixels in enumerate(frames, 1):
             check(cancel, "writing video")

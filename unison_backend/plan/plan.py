@@ -76,7 +76,8 @@ class Plan:
     width, height: pixels, both or none, 16..4096. num_frames: at 24 a second, 1..2400, videos only.
     mask, source, references, frames[].medium: indices into `media`. target: the noun phrase to find and edit.
     control: "map" when the control medium already is one, else the kind of map to make from it.
-    frames[].medium may be a video, whose end the result goes on from. fps: of the result, above 0, at most 240.
+    frames[].medium may be a video: first, the result goes on from its end; last, it leads to its
+    beginning; num_frames is then what is new. fps: of the result, above 0, at most 240.
     borders: what the source grows by, which is made. mask_keeps: the mask marks what stays, not what changes.
     counted: num_frames was said as a number of frames, which keeps its number at any fps; else it is a time.
     answer: the text of an understanding task. prompt: the instruction with pads. raw: the planner's own text.

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from ..defaults import FPS, HEIGHT, NUM_FRAMES, WIDTH
 from . import geometry, length
+from .continuing import PlacedClip, clips_of, continuation
 from .geometry import MediaInfo
 from .length import Length, kept_of, seconds
 from .names import name_of
@@ -53,6 +54,8 @@ Reasons = tuple[Reason, ...]
 class GenerationSpec:
     """Final size in pixels (multiples of 16), length in frames (4 k + 1) and fps of what will be made.
 
+    `clips`: those that the result goes on from, and where they stand in it; then its length is any number of frames.
+
     A still has one frame and no fps, an answer has neither size nor frames. A value that a medium decides is None
     while that medium is not here. `source_frames`: which frames of the deciding video are used, in order.
     `keeps_length`: the output lasts as long as that video, so its sound still fits. `kept_frames`: how many of the
@@ -70,6 +73,7 @@ class GenerationSpec:
     reasons: tuple[Reason, ...] = ()
     kept_frames: int | None = None
     segments: tuple[Segment, ...] = ()
+    clips: tuple[PlacedClip, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -110,7 +114,8 @@ def resolve(
         made = _from_medium(said, decider, info)
     made = _in_segments(made, said)
     reasons = (*_of_roles(said), *said.conversions(), *made.reasons)
-    return _with_fps(replace(made, reasons=reasons, kept_frames=made.kept_frames or made.num_frames), said.fps)
+    made = replace(made, reasons=reasons, kept_frames=made.kept_frames or made.num_frames)
+    return made if made.clips else _with_fps(made, said.fps)
 
 
 @dataclass(frozen=True)
@@ -160,12 +165,12 @@ def _of_roles(said: _Said) -> Reasons:
 
 
 def deciding_medium(plan: Plan) -> int | None:
-    """The medium whose shape the output takes: edit source, control input, or frame picture."""
+    """The medium whose shape the output takes: edit source, control input, clip to go on from, or frame picture."""
     if plan.source is not None:
         return plan.source
     if plan.control is not None:
         return plan.control_medium
-    return plan.frames[0].medium if plan.frames else None
+    return next((frame.medium for frame in (*clips_of(plan), *plan.frames)), None)
 
 
 # Each of these gives its part of the specification with the reasons for it.
@@ -190,7 +195,9 @@ def _from_medium(said: _Said, index: int, info: MediaInfo) -> GenerationSpec:
         made = _from_video(said, index, info)
         return replace(made, reasons=(*reasons, *made.reasons))
     width, height, _ = geometry.fit_to_source(info.width, info.height, 1, said.area)
-    made = _with_length(GenerationSpec(said.plan.task, width, height), said)
+    made = GenerationSpec(said.plan.task, width, height)
+    continues = info.kind == "video" and said.segmenting is not None
+    made = _continued(made, said) if continues else _with_length(made, said)
     return replace(made, reasons=(*reasons, *made.reasons, _size_reason(said, index, info, (width, height))))
 
 
@@ -239,6 +246,33 @@ def _from_video(said: _Said, index: int, info: MediaInfo) -> GenerationSpec:
     )
 
 
+def _continued(made: GenerationSpec, said: _Said) -> GenerationSpec:
+    """A clip and what goes on from it, at the clip's own rate."""
+    plan, how = said.plan, said.segmenting or Segmenting()
+    clips = [frame.medium for frame in clips_of(plan)]
+    infos = {clip: info for clip in clips if (info := said.info(clip)) is not None}
+    if len(infos) < len(clips):
+        return _unknown(said, next(clip for clip in clips if clip not in infos))
+    found = continuation(plan, infos, {clip: said.name(clip) for clip in clips}, how)
+    reasons = [Reason("num_frames", text) for text in found.reasons]
+    if len(found.segments) > 1:
+        reasons.append(Reason("segments", told(found.new, found.segments, how)))
+    kept = f"as {said.name(clips[0])}"
+    if said.fps not in (None, found.fps):
+        reasons.append(Reason("fps", f"{kept}: a clip that goes on keeps its rate, whatever is said", is_warning=True))
+    else:
+        reasons.append(Reason("fps", kept))
+    return replace(
+        made,
+        num_frames=found.made,
+        kept_frames=found.count,
+        fps=found.fps,
+        segments=found.segments,
+        clips=found.clips,
+        reasons=(*made.reasons, *reasons),
+    )
+
+
 def _sampled(name: str, frames: int, made: int) -> tuple[str, ...]:
     """Why VACE's rule takes fewer frames than there are."""
     if made == frames:
@@ -268,7 +302,7 @@ def _with_length(made: GenerationSpec, said: _Said) -> GenerationSpec:
 
 def _in_segments(made: GenerationSpec, said: _Said) -> GenerationSpec:
     """A long video cut into segments, and what of its frames only the later ones see."""
-    if said.segmenting is None or made.num_frames is None:
+    if said.segmenting is None or made.num_frames is None or made.clips:
         return made
     segments = segments_of(made.num_frames, said.segmenting)
     if not segments:

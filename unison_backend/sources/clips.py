@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +18,7 @@ from ..progress import Cancel, Progress, check
 from .outpaint import Sides, on_canvas
 
 if TYPE_CHECKING:
+    from ..plan.continuing import PlacedClip
     from ..plan.plan import Plan
     from ..plan.spec import GenerationSpec
     from .prepare import Media
@@ -158,3 +160,20 @@ class Clips:
                 else:
                     shown = self.fitted(as_mask(frame, of_source), sides, 0.0, whole)
             yield shown
+
+    def lay(self, clip: PlacedClip, video: Tensor, mask: Tensor) -> None:
+        """Put a clip's frames in their places of `video`, kept (mask 0)."""
+        number = clip.start
+        for number, shown in enumerate(self._going_on(clip), clip.start):
+            video[number], mask[number] = shown, 0
+            self.progress("preparing sources", number + 1, len(video))
+        if clip.start:  # behind a clip at the end nothing is new: what fills a segment up is its last frame
+            video[number + 1 :], mask[number + 1 :] = video[number].clone(), 0
+
+    def _going_on(self, clip: PlacedClip) -> Iterator[Tensor]:
+        """The frames of a clip that goes on, at final size; each is decoded once."""
+        decoded = self.media.frames(clip.medium, sorted(set(clip.frames)), self.cancel)
+        for _, same in groupby(clip.frames):
+            check(self.cancel, "source preparation")
+            shown = self.fitted(next(decoded))
+            yield from (shown for _ in same)

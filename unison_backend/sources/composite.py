@@ -52,6 +52,12 @@ def composite(
     return made
 
 
+def put_back(frames: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+    """`frames` [T, H, W, 3] with those of `source` that the mask [T, H, W] keeps whole in their places, to the bit."""
+    is_kept = ~(mask > MASK_THRESHOLD).any(2).any(1)
+    return torch.where(is_kept[:, None, None, None], source, frames)
+
+
 def share(mask: Tensor, feather: int) -> Tensor:
     """How much of the generated picture each pixel takes: 1 in the mask [H, W], falling to 0 over `feather` pixels."""
     marked = mask > MASK_THRESHOLD

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError, UnsupportedError
 from ..media.resize import cover, letterbox_on_white
+from ..plan.continuing import clips_of
 from ..plan.geometry import MediaInfo, is_same_aspect
 from ..plan.names import name_of
 from ..plan.plan import WHOLE_FRAME, Plan, is_whole_frame
@@ -94,7 +95,7 @@ def prepare(
     Raises InputError for an empty mask, UnsupportedError for what takes annotators that are not here, and whatever
     `media` and the annotators raise.
     """
-    check_possible(plan, media, annotators)
+    check_possible(plan, media, annotators, spec)
     clips = Clips(plan, spec, media, progress, cancel)
     if mask_options.scale and plan.mask is None:
         clips.notices.append("mask_scale is not used: no mask is given here")
@@ -111,16 +112,31 @@ def prepare(
     return Sources(video, mask, references, tuple(clips.notices))
 
 
-def check_possible(plan: Plan, media: Media | None = None, annotators: Annotators = NO_ANNOTATORS) -> None:
-    """Raise UnsupportedError when the plan needs a step that is not there, before any work is done."""
+def check_possible(
+    plan: Plan,
+    media: Media | None = None,
+    annotators: Annotators = NO_ANNOTATORS,
+    spec: GenerationSpec | None = None,
+) -> None:
+    """Raise UnsupportedError when the plan needs a step that is not there, before any work is done.
+
+    spec: with the places of the clips that are to go on, where that can be made.
+    """
 
     def name(index: int) -> str:
         return media.label(index) if media else name_of(index, plan.media)
 
-    if clip := next((frame for frame in plan.frames if plan.media[frame.medium] == "video"), None):
+    clip = next(iter(clips_of(plan)), None)
+    if clip and (spec is None or not spec.clips):
         raise UnsupportedError(
-            f"the plan goes on from {name(clip.medium)}, and continuing a video cannot be made yet. Give a frame of it "
-            "as a picture and say how it goes on, as in 'Animate this picture: ...'."
+            f"the plan goes on from {name(clip.medium)}, and continuing a video is made by the command line only "
+            "(unison run). Here give a frame of it as a picture and say how it goes on, as in 'Animate this picture: "
+            "...'."
+        )
+    if clip and (plan.source is not None or plan.control is not None):
+        raise UnsupportedError(
+            f"{name(clip.medium)} is to go on, and beside that something is edited or followed: make the one, and the "
+            "other from its result"
         )
     if plan.source is not None and plan.mask is None and plan.borders is None and not plan.remakes_all:
         if plan.target is None:
@@ -244,12 +260,17 @@ class _Preparation:
         return self.clips.sides_of(source, medium)
 
     def with_frames(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Both with the plan's pictures at their places, kept as they are (reference: frameref, and composition)."""
+        """Both with the plan's pictures and clips at their places, as they are (reference: frameref, composition)."""
         video, mask = video.clone(), mask.clone()
-        count, height, width = self.shape
+        _, height, width = self.shape
         deciding = known(deciding_medium(self.plan))
+        for clip in self.clips.spec.clips:
+            self.clips.say_cut(clip.medium, self.clips.grown_size_of(deciding))
+            self.clips.lay(clip, video, mask)
         for frame in self.plan.frames:
-            index = place_index(frame.place, count)
+            if self.plan.media[frame.medium] == "video":
+                continue
+            index = place_index(frame.place, known(self.clips.spec.kept_frames))
             self.clips.say_cut(frame.medium, self.clips.grown_size_of(deciding))
             video[index] = cover(self.media.picture(frame.medium), width, height)
             mask[index] = 0

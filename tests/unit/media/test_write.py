@@ -451,6 +451,16 @@ def test_sound_stays_in_time_with_a_late_video(tmp_path: Path) -> None:
     assert float(first + Fraction(len(samples), rate)) == pytest.approx(0.5, abs=0.06)
 
 
+@pytest.mark.parametrize(("name", "codec", "sample"), [("a.mp4", "aac", "fltp"), ("a.mkv", "flac", "s16")])
+def test_sound_sets_in_later(tmp_path: Path, name: str, codec: str, sample: str) -> None:
+    source = with_sound(tmp_path / name, codec, sample=sample)
+    write_video(tmp_path / "b.mp4", greys(48, 4), Fraction(24), audio_from=source, audio_start=Fraction(1, 2))
+    samples, rate, first = heard(tmp_path / "b.mp4")
+    assert float(first) == pytest.approx(0.5, abs=0.03)
+    assert float(first + Fraction(len(samples), rate)) == pytest.approx(1.5, abs=0.06)
+    assert probe(tmp_path / "b.mp4", "video").starts[0] == 0
+
+
 def test_no_sound_there(tmp_path: Path) -> None:
     write_video(tmp_path / "mute.mp4", greys(2), Fraction(8))
     write_video(tmp_path / "a.mp4", greys(2), Fraction(8), audio_from=tmp_path / "mute.mp4")

@@ -17,10 +17,12 @@ from unison_backend.media.write import write_video
 from unison_backend.plan.borders import Borders
 from unison_backend.plan.plan import WHOLE_FRAME, Frame, Plan
 from unison_backend.plan.prompt import Medium
+from unison_backend.plan.segments import Segmenting
 from unison_backend.plan.spec import resolve
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import parse
 from unison_backend.sources.clips import GREY, aligned
+from unison_backend.sources.composite import put_back
 from unison_backend.sources.masks import MaskOptions
 from unison_backend.sources.prepare import Annotators, Sources, prepare
 
@@ -376,3 +378,53 @@ def test_a_map_of_the_source_grows_with_it_and_another_one_is_cut_aloud():
     assert torch.equal(sources.video[0, :, 64:], noise(64, 128, 3, seed=2)[:, 64:]) and sources.notices == ()
     sources = run(plan, source, noise(64, 256, 3, seed=2))
     assert "drawn 1 is 256x64 and the result 128x64, 50 % of its width is cut" in sources.notices[0]
+
+
+def continued(*pixels, places=("first",), fps=8, how=None, **said):
+    media = Drawn(*pixels, fps=fps)
+    frames = tuple(Frame(index, place) for index, place in enumerate(places))
+    plan = Plan(Task.IMAGE_TO_VIDEO, frames=frames, media=media.kinds, counted=True, **said)
+    spec = resolve(plan, media.infos, segmenting=how or Segmenting(9, 5))
+    return prepare(plan, spec, media), spec
+
+
+def test_a_clip_that_goes_on_stands_in_front_to_the_bit():
+    clip = noise(12, 32, 48, 3)
+    sources, spec = continued(clip, num_frames=6)
+    assert len(sources.video) == spec.num_frames == 20 and spec.kept_frames == 18
+    assert torch.equal(sources.video[:12], clip) and not sources.mask[:12].any()
+    assert (sources.video[12:] == GREY).all() and (sources.mask[12:] == 1).all()
+    made_up = torch.full_like(sources.video, 0.7)
+    result = put_back(made_up, sources.video, sources.mask)
+    assert torch.equal(result[:12], clip) and torch.equal(result[12:], made_up[12:])
+
+
+def test_before_and_between_clips():
+    clip, other = noise(12, 32, 48, 3), noise(5, 32, 48, 3, seed=1)
+    before, _ = continued(clip, places=("last",), num_frames=4)
+    assert torch.equal(before.video[4:], clip) and not before.mask[4:].any() and (before.mask[:4] == 1).all()
+    between, spec = continued(clip, other, places=("first", "last"), fps=[8, 4], num_frames=4)
+    assert torch.equal(between.video[:12], clip) and (between.mask[12:16] == 1).all()
+    # At half the rate each frame of the other one is shown twice.
+    assert torch.equal(between.video[16:26], other.repeat_interleave(2, 0)) and not between.mask[16:].any()
+    assert spec.kept_frames == 26
+
+
+def test_a_clip_that_is_shorter_than_a_segment_holds_its_last_frame():
+    clip = noise(2, 32, 48, 3)
+    sources, spec = continued(clip, places=("last",), num_frames=4)
+    assert spec.kept_frames == 6 and len(sources.video) == 9
+    assert torch.equal(sources.video[5:], clip[1:].expand(4, -1, -1, -1)) and not sources.mask[4:].any()
+
+
+def test_a_clip_goes_on_to_a_picture():
+    clip, end = noise(12, 32, 48, 3), noise(32, 48, 3, seed=1)
+    sources, spec = continued(clip, end, places=("first", "last"), num_frames=6)
+    assert torch.equal(sources.video[spec.kept_frames - 1], end) and not sources.mask[spec.kept_frames - 1].any()
+
+
+def test_where_clips_cannot_go_on_that_is_said():
+    media = Drawn(noise(5, 32, 32, 3))
+    plan = Plan(Task.IMAGE_TO_VIDEO, frames=(Frame(0, "first"),), media=(VIDEO,))
+    with pytest.raises(UnsupportedError, match=r"goes on from drawn 0, .* by the command line only"):
+        prepare(plan, resolve(plan, media.infos), media)

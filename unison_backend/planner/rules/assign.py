@@ -93,9 +93,11 @@ def _outpaint(text: Text, language: Language) -> Roles:
 
 
 def _extend(text: Text, language: Language) -> Roles:
-    """The clip that goes on is what the result begins with; between two clips the second is its end."""
+    """The clip that goes on is what the result begins with, or ends with; between two the second is its end."""
     clips = list(roles.media_of("video", text, set()))
-    return Roles("video", frames=tuple(Frame(clip, place) for clip, place in zip(clips, _ENDS, strict=False)))
+    leads_up = len(clips) == 1 and language.search("roles.earlier", text.value)
+    places: tuple[Place, ...] = ("last",) if leads_up else _ENDS
+    return Roles("video", frames=tuple(Frame(clip, place) for clip, place in zip(clips, places, strict=False)))
 
 
 def _control(text: Text, language: Language) -> Roles:
