@@ -4,8 +4,9 @@
     python scripts/fuzz.py --kind media --cases 5000 --part 2/10
     python scripts/fuzz.py --kind media --case 1234            # one case again, with its traceback
 
-A child process makes the cases of a kind; one that crashes, takes over 10 s or over 600 MB more than before ends it,
-and the next child goes on behind it. The numbers of finds say how to see them again; status 1 when there are any.
+A child process makes the cases of a kind; one that crashes, takes over 10 s of a processor or over 600 MB more than
+before ends it, and the next child goes on behind it. The numbers of finds say how to see them again; status 1 when
+there are any.
 """
 
 from __future__ import annotations
@@ -72,11 +73,14 @@ def child(kind: str, seed: int, numbers: Iterator[int]) -> None:
     faulthandler.disable()
     warnings.simplefilter("ignore")
     logging.disable()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    for name in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(name, signal.SIG_DFL)
     with tempfile.TemporaryDirectory() as folder:
         most = None
         for number in numbers:
-            signal.alarm(SECONDS if most is not None else 12 * SECONDS)  # the first one imports libraries, too
+            # Of this process's own work, whatever else the machine does; the first case imports libraries, too.
+            signal.setitimer(signal.ITIMER_PROF, SECONDS if most is not None else 6 * SECONDS)
+            signal.alarm(12 * SECONDS)
             sys.stdout.write(f"begin {number}\n")
             sys.stdout.flush()
             problem = attempt(kind, seed, number, Path(folder))
@@ -87,6 +91,7 @@ def child(kind: str, seed: int, numbers: Iterator[int]) -> None:
             if problem:
                 sys.stdout.write(f"find {number} {problem!a}\n")
         signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     sys.stdout.write("end\n")
 
 
@@ -106,7 +111,11 @@ def run(kind: str, seed: int, first: int, behind: int) -> Iterator[tuple[int, st
                 yield int(number), problem
         if ended:
             return
-        why = "took too long" if done.returncode == -signal.SIGALRM else f"ended with status {done.returncode}"
+        why = (
+            "took too long"
+            if -done.returncode in (signal.SIGALRM, signal.SIGPROF)
+            else f"ended with status {done.returncode}"
+        )
         yield last, why
         first = max(last, first) + 1
 

@@ -15,7 +15,9 @@ from unison_backend.errors import InputError, UnisonError
 from unison_backend.plan.as_json import from_json, to_json
 from unison_backend.plan.borders import borders_from_json, parse_borders
 from unison_backend.plan.plan import Plan, PlanError
+from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
+from unison_backend.planner.rules.reading import read
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,3 +70,9 @@ def test_messages_and_rows_can_be_written(tmp_path: Path) -> None:
     (row,) = log.read()
     assert row.prompt == "a\udc80 fox"
     assert json.loads((tmp_path / "results.jsonl").read_text(encoding="utf-8"))["line"] == 1
+
+
+def test_numbers_of_thousands_of_digits_are_read_no_further() -> None:
+    """Patterns of numbers took seconds over them; what is read of one is as absurd as the whole."""
+    text, _ = read(parse_pads("Draw a fox of " + "1" * 4000 + " pixels, 640x480."))
+    assert "1" * 20 in text.value and "1" * 21 not in text.value and "640x480" in text.value

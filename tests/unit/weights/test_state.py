@@ -272,3 +272,16 @@ def test_known_files_are_recognised(keys: list[str], kind: str) -> None:
 
 def test_unknown_files_are_not() -> None:
     assert recognise(["x", "y.weight"]) is None
+
+
+def test_a_pickle_that_torch_has_no_words_for(tmp_path: Path) -> None:
+    """A storage that is named by a number: torch asserts."""
+    import zipfile
+
+    path = tmp_path / "m.pth"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("m/data.pkl", b"\x80\x02K\x01Q.")
+        file.writestr("m/version", b"3\n")
+        file.writestr("m/byteorder", b"little")
+    with pytest.raises(WeightsError, match=r"m\.pth is damaged.*download it again"):
+        load_state_dict(path)

@@ -25,6 +25,8 @@ _QUOTATIONS = re.compile(
 )
 # The planner reads this much; orders stand near the ends of a text, and 100 kB of it must not take seconds.
 _MAX_READ = 4000
+# No number of more digits means anything, and patterns of numbers take seconds over thousands of them.
+_DIGITS = re.compile(r"(\d{20})\d+")
 MOST_MEDIA = 256
 """So many media stand in the text that rules read; further ones have a role by their kind alone."""
 
@@ -44,6 +46,7 @@ def read(prompt: Prompt) -> tuple[Text, Language]:
     raw = _QUOTATIONS.sub(QUOTE, _ends("".join(parts)))
     language = load(detect(raw))
     text = _ends(unicodedata.normalize("NFKC", raw)).lower().translate(_UNIFIED)
+    text = _DIGITS.sub(r"\1", text)
     text = _SPELLED_HALF.sub(" and a half", text)
     text = _TIMES.sub("x", text)
     text = _DASHES.sub(" - ", text)
