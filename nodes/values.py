@@ -48,6 +48,8 @@ def _is_written(kind: str, value: Any) -> bool:
         keys = [key for name, key in _TENSORS.items() if name in kinds]
         return not any(hasattr(value.get(key), "shape") for key in keys)
     if isinstance(value, list):
+        if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int):
+            return False  # the link itself, which nodes that expand ask for
         rows = "CONDITIONING" in kinds and all(isinstance(row, (list, tuple)) and row for row in value)
         return not (rows and all(hasattr(row[0], "shape") for row in value))
     return False
