@@ -363,7 +363,7 @@ def test_maps_with_weights(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "parts"),
     [
-        ("depth", ("depth-anything/Depth-Anything-V2-Small-hf", "0.1 GB")),
+        ("depth", ("depth-anything/Depth-Anything-V2-Small-hf", "99 MB")),
         (
             "pose",
             ("usyd-community/vitpose-base-simple", "PekingU/rtdetr_r50vd_coco_o365", "vitpose (", "detector ("),
