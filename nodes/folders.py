@@ -17,7 +17,7 @@ from ..unison_backend.annotators.maps.kinds import weighted
 from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
 from ..unison_backend.plan.controls import weighted_kinds
-from ..unison_backend.weights.find import files_below
+from ..unison_backend.weights.find import files_below, is_single_file, single_files
 from ..unison_backend.weights.folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
 from ..unison_backend.weights.needs import ANNOTATOR_NEEDS, NEEDS, describe, need_of
 
@@ -51,7 +51,13 @@ def adapter_folders() -> dict[str, Path]:
 
 def projector_files() -> dict[str, Path]:
     """Projector weights in the pack's own folders; weights inside a model's folder are not among them."""
-    return {name: path for name, path in _single_files().items() if FLOW_NAME not in path.name.lower()}
+    found = _single_files().items()
+    return {name: path for name, path in found if FLOW_NAME not in path.name.lower() and not _is_annotator(path)}
+
+
+def _is_annotator(file: Path) -> bool:
+    """Whether a file is another model in one file by its name."""
+    return any(is_single_file(file, need.key) for need in ANNOTATOR_NEEDS)
 
 
 def _single_files() -> dict[str, Path]:
@@ -71,8 +77,10 @@ def detector_folders() -> dict[str, Path]:
 
 
 def segmenter_folders() -> dict[str, Path]:
-    """SAM2 folders by the name shown."""
-    return {name: path for name, path in _folders(CONFIG, _ANNOTATOR_KEYS["segmenter"]) if is_segmenter_folder(path)}
+    """SAM2 folders and files by the name shown."""
+    keys = _ANNOTATOR_KEYS["segmenter"]
+    found = {name: path for name, path in _folders(CONFIG, keys) if is_segmenter_folder(path)}
+    return found | dict(_files("segmenter"))
 
 
 def control_models() -> dict[str, Path]:
@@ -119,6 +127,14 @@ def _folders(marker: str, keys: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
             if marker in names and (name := _shown(root, folder)) not in seen:
                 seen.add(name)
                 yield name, folder
+
+
+def _files(key: str) -> Iterator[tuple[str, Path]]:
+    """(name, path) of every file that is a whole model of a kind by its name."""
+    for root in _roots(_ANNOTATOR_KEYS[key]):
+        for folder, names in _walk(root):
+            for file in single_files([folder / name for name in sorted(names)], key):
+                yield _shown(root, file), file
 
 
 def _roots(keys: tuple[str, ...]) -> Iterator[Path]:

@@ -58,6 +58,22 @@ def test_models_are_found_where_people_keep_them(furnished):
         assert run.outputs[planner.id]["unison_notices"] == said
 
 
+def test_published_annotator_files_are_listed(host):
+    names = ("sam2/sam2.1_hiera_tiny.safetensors", "depthanything/depth_anything_v2_vits_fp32.safetensors")
+    files = [host.models_folder / name for name in (*names, "unison/sam2_hiera_small.pt", "unison/my_projector.pth")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"x")
+    try:
+        assert {names[0], "unison/sam2_hiera_small.pt"} <= set(options(host, "UnisonLoadSegmenter", "segmenter"))
+        assert names[1] in options(host, "UnisonLoadControlModel", "control")
+        projectors = options(host, "UnisonLoadProjector", "projector")
+        assert "unison/my_projector.pth" in projectors and "unison/sam2_hiera_small.pt" not in projectors
+    finally:
+        for file in files:
+            file.unlink()
+
+
 def test_without_a_folder_auto_means_the_rules(host):
     graph = Graph()
     planner = graph.node("UnisonLoadPlanner", planner="auto", lora="none")

@@ -17,7 +17,9 @@ from ..errors import InputError, UnsupportedError
 from ..memory import memory_errors
 from ..progress import Cancel, Progress, never, silent
 from ..progress import check as check_cancelled
+from ..weights.find import single_files
 from ..weights.folder import check_folder, configured, load_model, load_part, model_type, refuse_missing
+from . import sam2_file
 from .detector import to_uint8
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     Box = Sequence[float]
     Point = Sequence[float]
 
+KEY = "segmenter"  # in the table of models
 VIDEO_TYPE, IMAGE_TYPE = "sam2_video", "sam2"
 DTYPES = {"fp32": "float32", "bf16": "bfloat16"}  # transformers keeps memories in bf16, which fp16 does not mix with
 
@@ -283,13 +286,18 @@ def _painted(mask: Tensor, height: int, width: int) -> Tensor:
 
 
 def find(files: Sequence[Path]) -> Iterator[Path]:
-    """The SAM2 folders among files of a models folder, those that follow videos first."""
-    return configured(files, (VIDEO_TYPE, IMAGE_TYPE))
+    """The SAM2 among files of a models folder: folders that follow videos, published files, folders for pictures."""
+    yield from configured(files, (VIDEO_TYPE,))
+    yield from single_files(files, KEY)
+    yield from configured(files, (IMAGE_TYPE,))
 
 
 def check(path: Path) -> None:
-    """Raise WeightsError unless the folder is whole."""
-    check_folder(path, (VIDEO_TYPE, IMAGE_TYPE), "SAM2")
+    """Raise WeightsError unless the folder or file is whole."""
+    if Path(path).is_file():
+        sam2_file.check(Path(path))
+    else:
+        check_folder(path, (VIDEO_TYPE, IMAGE_TYPE), "SAM2")
 
 
 def is_segmenter_folder(folder: Path) -> bool:
@@ -298,7 +306,8 @@ def is_segmenter_folder(folder: Path) -> bool:
 
 
 def load_segmenter(folder: Path, *, device: Device = "cpu", dtype: str = "fp32") -> Segmenter:
-    """The SAM2 or SAM2.1 in `folder` (transformers' layout, of model type sam2_video, or sam2 for pictures only).
+    """The SAM2 or SAM2.1 in `folder` (transformers' layout, of model type sam2_video, or sam2 for pictures only), or in
+    one file as Meta and kijai publish it.
 
     dtype: fp32 or bf16. Raises WeightsError naming the file that is missing, damaged or wrong and what to do,
     InputError for an unknown dtype, UnsupportedError for a missing library, ResourceError for too little memory.
@@ -307,6 +316,8 @@ def load_segmenter(folder: Path, *, device: Device = "cpu", dtype: str = "fp32")
 
     if dtype not in DTYPES:
         raise InputError(f"dtype is {dtype!r}; it is one of {', '.join(DTYPES)}")
+    if Path(folder).is_file():
+        return Segmenter(*sam2_file.load(Path(folder), dtype=DTYPES[dtype])).to(device)
     path = check_folder(folder, (VIDEO_TYPE, IMAGE_TYPE), "SAM2")
     video = model_type(path) == VIDEO_TYPE
     processor = load_part(transformers.Sam2VideoProcessor if video else transformers.Sam2Processor, path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import InputError
 from .adapter import planning_adapter
 from .experts import left_out
-from .folder import PLANNER_TYPE, has_planning_weights, model_type
+from .folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
 from .needs import NEEDS, Need, need_of
 from .roots import MODELS_VARIABLE, named_folder, roots
 
@@ -93,6 +93,17 @@ def left_experts(folder: Path) -> list[Path]:
     """The VACE experts in a models folder (high and low noise of Wan2.2), which are found for no run."""
     files = [file for root in roots(folder, need_of("vace").folders) for file in sorted(files_below(root))]
     return left_out(file for file in files if file.suffix.lower() in _SUFFIXES)
+
+
+def single_files(files: Sequence[Path], key: str) -> Iterator[Path]:
+    """Weights files that are a whole model of this need by their names."""
+    return (file for file in files if is_single_file(file, key))
+
+
+def is_single_file(file: Path, key: str) -> bool:
+    """Whether a file, there or not, is called as a need's models in one file are, and belongs to no model's folder."""
+    name = file.name.lower()
+    return file.suffix.lower() in _SUFFIXES and _any(name, need_of(key).single) and not (file.parent / CONFIG).is_file()
 
 
 def _any(name: str, patterns: Sequence[str]) -> bool:

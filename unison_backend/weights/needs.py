@@ -21,6 +21,7 @@ class Need:
     """A model: where it lies in a models folder (`folders`, the first is where a download goes), and under which names.
 
     patterns: of file names in lower case, the best first. excluded: names that fit a pattern and are something else.
+    single: of files that are a whole model, for needs whose models are folders else.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Need:
     downloads: tuple[Download, ...]
     patterns: tuple[str, ...] = ("config.json",)
     excluded: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
     required: bool = True
 
     @property

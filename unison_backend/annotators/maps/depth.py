@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...memory import memory_errors
 from ...progress import Cancel, Progress, never, silent
 from ...progress import check as check_cancelled
+from ...weights.find import is_single_file, single_files
 from ...weights.folder import check_folder, configured, model_type
 from ..detector import to_uint8
+from . import depth_file
 from .frames import check_video
 from .model import CURE, ControlModel
 from .parts import load_network
@@ -27,35 +29,41 @@ if TYPE_CHECKING:
 
 
 DEPTH_TYPES = ("depth_anything", "dpt", "zoedepth")
-WHAT = "a folder with a Depth-Anything, DPT or ZoeDepth"
+WHAT = "a folder with a Depth-Anything, DPT or ZoeDepth, or a Depth-Anything file"
 
 
 def is_model(path: Path) -> bool:
-    """Whether a folder's config.json names one of `DEPTH_TYPES`."""
-    return model_type(path) in DEPTH_TYPES
+    """Whether a folder's config.json names one of `DEPTH_TYPES`, or a file is called Depth-Anything."""
+    return model_type(path) in DEPTH_TYPES or is_single_file(path, "depth")
 
 
 is_meant = is_model
 
 
 def find(files: Sequence[Path]) -> Iterator[Path]:
-    """The folders of depth models, in the order of `DEPTH_TYPES`."""
-    return configured(files, DEPTH_TYPES)
+    """The folders of depth models, in the order of `DEPTH_TYPES`, and behind them published files."""
+    yield from configured(files, DEPTH_TYPES)
+    yield from single_files(files, "depth")
 
 
 def check(path: Path) -> None:
-    """Raise WeightsError unless the folder is whole."""
-    check_folder(path, DEPTH_TYPES, "depth model")
+    """Raise WeightsError unless the folder or file is whole."""
+    if Path(path).is_file():
+        depth_file.check(Path(path))
+    else:
+        check_folder(path, DEPTH_TYPES, "depth model")
 
 
 def load(folder: Path, *, device: Device = "cpu") -> DepthModel:
-    """The Depth-Anything, DPT or ZoeDepth in `folder` (transformers' layout).
+    """The Depth-Anything, DPT or ZoeDepth in `folder` (transformers' layout), or a Depth-Anything in one file.
 
     Raises WeightsError naming the file that is missing, damaged or wrong and what to do, UnsupportedError for a
     library that is missing, ResourceError when the memory is too small. So do the loaders of pose and flow.
     """
     from transformers import AutoModelForDepthEstimation
 
+    if Path(folder).is_file():
+        return DepthModel(*depth_file.load(Path(folder))).to(device)
     return DepthModel(*load_network(folder, DEPTH_TYPES, "depth model", AutoModelForDepthEstimation)).to(device)
 
 

@@ -11,6 +11,7 @@ from ...errors import InputError, UnsupportedError, WeightsError
 from ...memory import memory_errors
 from ...progress import Cancel, Progress, never, silent
 from ...progress import check as check_cancelled
+from ...weights.find import is_single_file
 from ...weights.fit import assign, seems
 from ...weights.folder import CONFIG, first_line
 from ...weights.needs import describe, need_of
@@ -39,8 +40,8 @@ def is_model(path: Path) -> bool:
 
 
 def is_meant(path: Path) -> bool:
-    """Whether a file of weights is named, there or not."""
-    return not path.is_dir() and path.suffix.lower() in SAFETENSORS + PICKLES
+    """Whether a file of weights is named, there or not, and is called like no other kind's."""
+    return not path.is_dir() and path.suffix.lower() in SAFETENSORS + PICKLES and not is_single_file(path, "depth")
 
 
 def find(files: Sequence[Path]) -> Iterator[Path]:
