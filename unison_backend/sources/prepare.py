@@ -126,18 +126,8 @@ def check_possible(
     def name(index: int) -> str:
         return media.label(index) if media else name_of(index, plan.media)
 
-    clip = next(iter(clips_of(plan)), None)
-    if clip and (spec is None or not spec.clips):
-        raise UnsupportedError(
-            f"the plan goes on from {name(clip.medium)}, and continuing a video is made by the command line only "
-            "(unison run). Here give a frame of it as a picture and say how it goes on, as in 'Animate this picture: "
-            "...'."
-        )
-    if clip and (plan.source is not None or plan.control is not None):
-        raise UnsupportedError(
-            f"{name(clip.medium)} is to go on, and beside that something is edited or followed: make the one, and the "
-            "other from its result"
-        )
+    if clips := clips_of(plan):
+        _check_clips(plan, name(clips[0].medium), spec)
     if plan.source is not None and plan.mask is None and plan.borders is None and not plan.remakes_all:
         if plan.target is None:
             raise UnsupportedError(
@@ -154,6 +144,20 @@ def check_possible(
         raise UnsupportedError(
             f"the plan follows the {plan.control} of {name(plan.control_medium or 0)}; making that map from ordinary "
             "footage is not possible here. Give a ready map, and set control to map when it already is one."
+        )
+
+
+def _check_clips(plan: Plan, name: str, spec: GenerationSpec | None) -> None:
+    """Whether a plan's clips can go on here. name: of the first of them."""
+    if spec is None or not spec.clips:
+        raise UnsupportedError(
+            f"the plan goes on from {name}, and continuing a video is made by the command line only (unison run). Here "
+            "give a frame of it as a picture and say how it goes on, as in 'Animate this picture: ...'."
+        )
+    if plan.source is not None or plan.control is not None:
+        raise UnsupportedError(
+            f"{name} is to go on, and beside that something is edited or followed: make the one, and the other from "
+            "its result"
         )
 
 
