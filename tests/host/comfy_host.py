@@ -185,14 +185,16 @@ class ComfyHost:
     def startup_faults(self, pack: str = PACK) -> list[str]:
         """Lines printed during the start that tell of a pack that failed, or name this one.
 
-        The host says next to nothing of a pack that loads well: only its import time. A warning of any kind names the
+        The host says next to nothing of a pack that loads well: only its import time. Ours says on its first start that
+        it has put its samples into the input folder. A warning of any kind names the
         file or the pack. (Old hosts print no level, so the level cannot be asked for.)
         """
         failures = ("IMPORT FAILED", "Cannot import", "Error while calling comfy_entrypoint")
         name = pack.split("-")[-1].lower()
         lines = self.startup_log.replace(str(self.base), "BASE").splitlines()
         ours = [line for line in lines if name in line.lower() or any(failure in line for failure in failures)]
-        return [line for line in ours if not re.search(r"\d+\.\d seconds: BASE", line)]
+        told = (r"\d+\.\d seconds: BASE", r"\d+ sample files for the workflows were put into BASE")
+        return [line for line in ours if not any(re.search(pattern, line) for pattern in told)]
 
     # ------------------------------------------------------------------------------------------ HTTP
 

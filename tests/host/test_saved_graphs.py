@@ -3,9 +3,23 @@
 import graphs
 import pytest
 from test_auto import media  # noqa: F401
-from test_shipped_workflows import HERE, WANTING, prompt_of, shrink
+from test_shipped_workflows import HERE, prompt_of
 
 SAVED = sorted((HERE / "saved").glob("*/api/*.json"))
+# Their instructions name media, whose loaders were off until a person had some.
+WANTING = ("unison_editing", "unison_control", "unison_reference", "unison_image_to_video")
+
+
+def shrink(prompt):
+    """A plan of 64x48 and 5 frames behind every planner, as UnisonEditPlan would make it."""
+    for node, entry in list(prompt.items()):
+        if entry["class_type"] == "UnisonPlanner":
+            for other in prompt.values():
+                for field, value in other["inputs"].items():
+                    if value == [node, 0]:
+                        other["inputs"][field] = ["small", 0]
+            prompt["small"] = {"class_type": "UnisonEditPlan", "inputs": {"plan": [node, 0], "width": 64, "height": 48}}
+    return prompt
 
 
 def test_there_are_some():
