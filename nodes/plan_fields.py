@@ -58,13 +58,7 @@ class UnisonEditPlan(io.ComfyNode):
             description="Overrides any field of a plan; the task follows from the fields. Media go by the names of the "
             "planner's sockets, or are counted from 0 in the order in which they stand in the instruction.",
             search_aliases=[
-                "unison",
-                "override plan",
-                "set size",
-                "set frames",
-                "resolution",
-                "length",
-                "plan settings",
+                *("unison", "override plan", "set size", "set frames", "resolution", "length", "plan settings")
             ],
             inputs=[
                 PlanSocket.Input("plan", tooltip="From the planner."),

@@ -186,13 +186,7 @@ class UnisonVACESampler(io.ComfyNode):
             "LoRAs, previews, offloading and caches work as everywhere. Give sources, or a latent whose conditioning "
             "already holds VACE's (from VACE Conditioning or WanVaceToVideo).",
             search_aliases=[
-                "unison",
-                "ksampler",
-                "wan vace",
-                "text to video",
-                "image to video",
-                "video edit",
-                "inpaint",
+                *("unison", "ksampler", "wan vace", "text to video", "image to video", "video edit", "inpaint")
             ],
             inputs=[
                 io.Model.Input("model", raw_link=True, tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),

@@ -47,9 +47,13 @@ def _is_written(kind: str, value: Any) -> bool:
     if isinstance(value, dict):
         keys = [key for name, key in _TENSORS.items() if name in kinds]
         return not any(hasattr(value.get(key), "shape") for key in keys)
-    if isinstance(value, list):
-        if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int):
-            return False  # the link itself, which nodes that expand ask for
-        rows = "CONDITIONING" in kinds and all(isinstance(row, (list, tuple)) and row for row in value)
-        return not (rows and all(hasattr(row[0], "shape") for row in value))
-    return False
+    return isinstance(value, list) and not (_is_link(value) or ("CONDITIONING" in kinds and _is_conditioning(value)))
+
+
+def _is_link(value: list[Any]) -> bool:
+    """The link itself, which nodes that expand ask for."""
+    return len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
+
+
+def _is_conditioning(value: list[Any]) -> bool:
+    return all(isinstance(row, (list, tuple)) and row and hasattr(row[0], "shape") for row in value)

@@ -168,34 +168,27 @@ def make_plan(
     from .planner.by_pixels import with_seen_mask
     from .planner.rules.plan import RulesPlanner
 
-    settings, given = settings or {}, given or GivenSources()
-    if given.mask_phrase == MAIN:
-        from .planner.rules.main_noun import main_noun
-
-        given = replace(given, mask_phrase=main_noun(prompt))
+    settings, given = settings or {}, _with_main_noun(given or GivenSources(), prompt)
     media = FileMedia(prompt.media)
     # Files are looked at first: a planner that is a model must not run for an instruction that cannot be made.
     _ = media.infos
     planner = planner or RulesPlanner()
 
+    def ask(of: Prompt, make: Make = make) -> PlanResult:
+        return planner.plan(of, make=make, progress=progress, cancel=cancel)
+
     def drafted(of: Prompt) -> Plan:
-        return overrides.apply(planner.plan(of, make=make, progress=progress, cancel=cancel).plan, settings, limits)
+        return overrides.apply(ask(of).plan, settings, limits)
 
     # An edit's source moves, whatever the words alone would have made of it.
     edits = given.mask or given.mask_phrase or given.outpaint
-    moving = {i for i, m in enumerate(prompt.media) if m.kind == "image" and m.path and is_moving(Path(m.path))}
-    prompt = with_motion(prompt, moving, None if edits else drafted)
+    prompt = with_motion(prompt, _moving(prompt), None if edits else drafted)
     media = FileMedia(prompt.media, media)
-    result = planner.plan(prompt, make=make, progress=progress, cancel=cancel)
+    result = ask(prompt)
     if given.mask is None and given.mask_phrase is None and "mask" not in settings:
-        result = with_seen_mask(
-            result,
-            prompt,
-            lambda marked: planner.plan(marked, make=make, progress=progress, cancel=cancel),
-            lambda index: media.is_black_and_white(index, cancel),
-        )
+        result = with_seen_mask(result, prompt, ask, lambda index: media.is_black_and_white(index, cancel))
     if (wanted := _made_of_control(given, result)) and make == "auto" and "output" not in settings:
-        result = planner.plan(prompt, make=wanted, progress=progress, cancel=cancel)
+        result = ask(prompt, wanted)
         why = Reason("output", f"the control file is a {wanted}, so a {wanted} is made", is_warning=True)
         result = replace(result, notices=(why, *result.notices))
     # What is to be made is settled first: files beside words that ask for nothing would be media of a question.
@@ -214,6 +207,20 @@ def make_plan(
         features=result.features,
         reading=result.reading,
     )
+
+
+def _with_main_noun(given: GivenSources, prompt: Prompt) -> GivenSources:
+    """The word that is to be looked for, where the person leaves it to the instruction."""
+    if given.mask_phrase != MAIN:
+        return given
+    from .planner.rules.main_noun import main_noun
+
+    return replace(given, mask_phrase=main_noun(prompt))
+
+
+def _moving(prompt: Prompt) -> set[int]:
+    """The pictures that are several frames."""
+    return {i for i, m in enumerate(prompt.media) if m.kind == "image" and m.path and is_moving(Path(m.path))}
 
 
 def _made_of_control(given: GivenSources, result: PlanResult) -> Make | None:

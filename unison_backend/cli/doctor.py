@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import LibraryError, broken_library
 from ..weights.experts import refusal
 from ..weights.find import MODELS_VARIABLE, find, left_experts, named_folder
-from ..weights.needs import ANNOTATOR_NEEDS, NEEDS, describe
+from ..weights.needs import ANNOTATOR_NEEDS, NEEDS, Need, describe
 
 # What is imported of each: libraries that load their parts late break late.
 _PACKAGES = {
@@ -109,9 +109,7 @@ def _models(folder: Path | None, *, usable: bool) -> list[str]:
     lines = [f"models in {folder}:"]
     for need in NEEDS:
         path = getattr(found, need.key)
-        wrong = refusal(path) if path and need.key == "vace" else ""
-        mark = "REFUSED " if wrong else "found   " if path else "MISSING " if need.required else "optional"
-        lines.append(f"  {mark} {wrong or (f'{need.role}: {path}' if path else describe(need))}")
+        lines.append(_line(need, path, "REFUSED ", refusal(path) if path and need.key == "vace" else ""))
     if found.vace is None:
         lines += [f"    left: {refusal(file)}" for file in left_experts(folder)]
     if found.planner is not None and usable:
@@ -121,6 +119,12 @@ def _models(folder: Path | None, *, usable: bool) -> list[str]:
     return lines + _annotators(folder, usable=usable)
 
 
+def _line(need: Need, path: Path | None, bad: str, wrong: str) -> str:
+    """What is found of a need. wrong: why it cannot be used, marked as `bad`; empty where it can."""
+    mark = bad if wrong else "found   " if path else "MISSING " if need.required else "optional"
+    return f"  {mark} {wrong or (f'{need.role}: {path}' if path else describe(need))}"
+
+
 def _annotators(folder: Path, *, usable: bool) -> list[str]:
     """A line for each annotator; what is found but cannot be loaded is said, and what comes of one that is missing."""
     from ..annotators.places import damage, find_annotators
@@ -128,9 +132,7 @@ def _annotators(folder: Path, *, usable: bool) -> list[str]:
     found, lines = find_annotators(folder), [_ANNOTATORS]
     for need in ANNOTATOR_NEEDS:
         path = found.get(need.key)
-        wrong = damage(need.key, path) if path and usable else ""
-        mark = "DAMAGED " if wrong else "found   " if path else "optional"
-        lines.append(f"  {mark} {wrong or (f'{need.role}: {path}' if path else describe(need))}")
+        lines.append(_line(need, path, "DAMAGED ", damage(need.key, path) if path and usable else ""))
     if ("detector" in found) != ("segmenter" in found):
         lines.append("    words find nothing yet: that takes both, a GroundingDINO and a SAM2")
     return lines

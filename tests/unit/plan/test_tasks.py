@@ -25,7 +25,11 @@ def _generation() -> set[str]:
 
 def _card_names() -> set[str]:
     text = (ROOT / "js" / "unison_words.js").read_text(encoding="utf-8")
-    return set(re.findall(r"\b([a-z]+_[a-z_]+): \"", text[text.index("NAMES_ZH = {") : text.index("export function isChinese")]))
+    return set(
+        re.findall(
+            r"\b([a-z]+_[a-z_]+): \"", text[text.index("NAMES_ZH = {") : text.index("export function isChinese")]
+        )
+    )
 
 
 def _locale(language: str) -> Callable[[], set[str]]:

@@ -8,7 +8,7 @@ rank, so that they are put in the patterns' place; alpha_pattern, which no weigh
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,31 +33,41 @@ _REFUSED = ("layer_replication", "auto_map", "arrow_config", "monteclora_config"
 
 def check_adapter_config(path: Path, config: Mapping[str, Any]) -> None:
     """WeightsError for a field of an adapter_config.json (at `path`) that is of another type or beyond its limits."""
-
-    def refuse(name: str, allowed: str) -> None:
+    for name, allowed in (*_odd_numbers(config), *_odd_others(config)):
         raise WeightsError(f"{path}: {name} is {short_repr(config[name])}; it is {allowed}. Download it again")
 
+
+def _odd_numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Numbers that are none or too large: the field, and what it is."""
     for name, (low, high) in _NUMBERS.items():
         value = config.get(name)
         if value is not None and not (_is_number(value) and low <= value <= high):
-            refuse(name, f"a number from {low} to {high:g}")
-    for name in ("rank_pattern", "alpha_pattern"):
-        value = config.get(name)
-        high = _NUMBERS["r" if name == "rank_pattern" else "lora_alpha"][1]
-        if value is not None and not (isinstance(value, dict) and all(_is_number(n) and 0 <= n <= high
-                                                                      for n in value.values())):  # fmt: skip
-            refuse(name, "an object of numbers by module")
+            yield name, f"a number from {low} to {high:g}"
+    for name, like in (("rank_pattern", "r"), ("alpha_pattern", "lora_alpha")):
+        if not _are_numbers(config.get(name), _NUMBERS[like][1]):
+            yield name, "an object of numbers by module"
+
+
+def _odd_others(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same of lists, words and what is not taken."""
     for name in _LISTS:
         if config.get(name) is not None and not _are_names(config[name]):
-            refuse(name, "a list of module names")
+            yield name, "a list of module names"
     if not _are_token_indices(config.get("trainable_token_indices")):
-        refuse("trainable_token_indices", "a list of token ids, or such lists by module")
+        yield "trainable_token_indices", "a list of token ids, or such lists by module"
     initial = config.get("init_lora_weights")
     if isinstance(initial, str) and initial.startswith("pissa_niter_") and not _PISSA.fullmatch(initial):
-        refuse("init_lora_weights", "pissa_niter_ and at most 99")
+        yield "init_lora_weights", "pissa_niter_ and at most 99"
     for name in _REFUSED:
         if config.get(name):
-            refuse(name, "not taken here")
+            yield name, "not taken here"
+
+
+def _are_numbers(value: object, high: float) -> bool:
+    """Whether a value is absent or an object of numbers from 0 to `high`."""
+    return value is None or (
+        isinstance(value, dict) and all(_is_number(number) and 0 <= number <= high for number in value.values())
+    )
 
 
 def _is_number(value: object) -> bool:
