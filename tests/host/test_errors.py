@@ -46,9 +46,24 @@ def test_a_question_without_a_model_says_which_to_get(host):
     graph.node("PreviewAny", source=planner[2])
     text = failed(host.run(graph))["exception_message"]
     assert "set output to picture" in text and "models/unison/" in text and "7.5 GB" in text
-    assert "https://huggingface.co/ali-vilab/Unison" in text
+    assert "https://huggingface.co/Qwen/Qwen2.5-VL-3B-Instruct" in text
 
 
+@pytest.fixture
+def no_models(host):
+    """What other tests put into the models folder is not there for a while."""
+    aside = host.base / "models aside"
+    aside.mkdir()
+    there = list(host.models_folder.iterdir())
+    for path in there:
+        path.rename(aside / path.name)
+    yield
+    for path in there:
+        (aside / path.name).rename(path)
+    aside.rmdir()
+
+
+@pytest.mark.usefixtures("no_models")
 @pytest.mark.parametrize(
     ("node", "name", "folder", "link"),
     [

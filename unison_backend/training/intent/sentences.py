@@ -23,12 +23,13 @@ KEPT_APART = Path(__file__).with_name("kept_apart.json")
 class Sentence:
     """An instruction with pads, and what kind of order it is.
 
-    is_regression: its whole plan is known and tested.
+    is_regression: its whole plan is known and tested. only_masks: it teaches what masks are, and not the kind of order.
     """
 
     prompt: str
     intent: str
     is_regression: bool = False
+    only_masks: bool = False
 
 
 def read_sentences(places: Sequence[Path] = (SENTENCES,)) -> list[Sentence]:
@@ -59,7 +60,7 @@ def _lines(file: Path) -> list[Sentence]:
             continue
         try:
             row = json.loads(line)
-            sentence = Sentence(str(row["prompt"]), row["intent"], "tokens" in row)
+            sentence = Sentence(str(row["prompt"]), row["intent"], "tokens" in row, row.get("teaches") == "masks")
         except (ValueError, TypeError, KeyError):
             raise InputError(f'{file}, line {number}: not of the form {{"prompt": "...", "intent": "..."}}') from None
         if sentence.intent not in INTENTS:

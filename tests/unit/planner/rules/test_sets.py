@@ -20,7 +20,7 @@ LEAST = {
     "imperatives": {"intent": 0.96, "target": 0.93},
     "prompts": {"intent": 0.94, "size": 0.97},
     "questions": {"intent": 0.98},
-    "masks": {"intent": 0.98, "mask_source": 0.91, "keeps": 0.95},
+    "masks": {"intent": 0.98, "mask_source": 0.90, "keeps": 0.95},
     "lengths": {"intent": 0.94, "size": 0.96, "num_frames": 0.95, "fps": 0.97},
     "targets": {"intent": 0.97, "target": 0.90},
     "captions": {"intent": 0.91, "target": 0.84},
