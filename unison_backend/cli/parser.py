@@ -217,9 +217,6 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
 def _add_given(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files beside the instruction (they win over what it says)")
     group.add_argument("--mask", type=Path, metavar="FILE", help="white = change; a picture, or a video for a video")
-    group.add_argument(
-        "--mask-scale", action="store_true", help="the mask's brightest value is white (masks of 0 and 1)"
-    )
     group.add_argument("--mask-invert", action="store_true", help="the mask, given or found, marks what stays")
     group.add_argument(
         "--mask-phrase",
@@ -238,6 +235,9 @@ def _add_given(parser: argparse.ArgumentParser) -> None:
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sources and edits")
+    group.add_argument(
+        "--mask-scale", action="store_true", help="the mask's brightest value is white (masks of 0 and 1)"
+    )
     group.add_argument("--mask-fill", choices=FILLS, default="none", help="close holes, or take hull or box")
     group.add_argument("--mask-grow", type=whole, default=0, metavar="PIXELS", help="below 0 shrinks")
     group.add_argument("--mask-blur", type=number, default=0.0, metavar="PIXELS")

@@ -54,10 +54,14 @@ except KeyboardInterrupt:
 
 def play(folder: Path, what: str, number: int, patience: str = "") -> tuple[int, str]:
     """Send the signal to a process that is busy with `what`; its status and what it said."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", PLAY, str(folder / "a.png"), what, patience],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup a child would be started deaf to SIGHUP
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PLAY, str(folder / "a.png"), what, patience],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(number, before)
     assert process.stdout is not None and process.stdout.readline() == "begun\n"
     process.send_signal(number)
     said, _ = process.communicate(timeout=60)

@@ -22,12 +22,12 @@ BEHIND, BEFORE, BETWEEN = (((0, "first"),), ((0, "last"),), ((0, "first"), (1, "
         ("<VIDPAD> add 2 seconds at the beginning", BEFORE, 48),
         ("extend <VIDPAD> backwards by 1 second", BEFORE, 24),
         ("Fill the gap between <VIDPAD> and <VIDPAD>, 2 seconds", BETWEEN, 48),
-        ("续写<VIDPAD>三秒", BEHIND, 72),
-        ("把<VIDPAD>延长3秒", BEHIND, 72),
-        ("在<VIDPAD>前面加2秒", BEFORE, 48),
-        ("生成<VIDPAD>之前的3秒", BEFORE, 72),
-        ("<VIDPAD>开头往前延长两秒", BEFORE, 48),
-        ("在<VIDPAD>和<VIDPAD>之间生成过渡视频", BETWEEN, None),
+        ("\u7eed\u5199<VIDPAD>\u4e09\u79d2", BEHIND, 72),
+        ("\u628a<VIDPAD>\u5ef6\u957f3\u79d2", BEHIND, 72),
+        ("\u5728<VIDPAD>\u524d\u9762\u52a02\u79d2", BEFORE, 48),
+        ("\u751f\u6210<VIDPAD>\u4e4b\u524d\u76843\u79d2", BEFORE, 72),
+        ("<VIDPAD>\u5f00\u5934\u5f80\u524d\u5ef6\u957f\u4e24\u79d2", BEFORE, 48),
+        ("\u5728<VIDPAD>\u548c<VIDPAD>\u4e4b\u95f4\u751f\u6210\u8fc7\u6e21\u89c6\u9891", BETWEEN, None),
     ],
 )
 def test_where_the_clip_stands(text, frames, new):
