@@ -331,7 +331,7 @@ def test_an_input_whose_node_is_muted_is_named(seen_in_chinese):
 def test_missing_weights_are_told_on_their_loader_with_a_link(seen_in_chinese):
     assert seen_in_chinese["missing run"][0] == "refused"
     card = seen_in_chinese["missing"]["Detector"]
-    assert "models/unison/" in card["text"] and "0.7 GB" in card["text"]
+    assert "models/unison/" in card["text"] and "0.69 GB" in card["text"]
     assert card["links"] == ["https://huggingface.co/IDEA-Research/grounding-dino-tiny"]
     assert list(seen_in_chinese["missing"]) == ["Detector"]
 
