@@ -23,8 +23,11 @@ _KEPT = (
     "control_after_generate",
     "template",
 )
-# These list what is installed.
+# These list what is installed, and what lies in the input folder.
 _INSTALLED = (
+    "LoadImage.image",
+    "LoadImageMask.image",
+    "LoadVideo.file",
     "UnisonLoadPlanner.planner",
     "UnisonLoadPlanner.lora",
     "UnisonLoadProjector.projector",
