@@ -39,7 +39,10 @@ const answer = await withFrontend(task, async (page) => {
     /** Look at another place of the canvas, or at the graph again. */
     look: (x, y, scale) => page.evaluate(lookAt, [x, y, scale]),
     select: (title) => page.evaluate((name) => window.app.canvas.selectNode(byTitle(name)), title),
-    cards: () => page.evaluate(cards),
+    cards: async () => {
+      await page.waitForFunction(() => [...document.images].every((picture) => picture.complete))
+      return page.evaluate(cards)
+    },
     sizes: () => page.evaluate(() => Object.fromEntries(window.app.canvas.graph.nodes.map((n) => [n.title, [...n.size]]))),
     widgets: (title) => page.evaluate((name) => byTitle(name).widgets.map((widget) => widget.name), title),
     saved: () => page.evaluate(() => window.app.graph.serialize()),
