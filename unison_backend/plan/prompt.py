@@ -114,6 +114,10 @@ class Prompt:
         return Prompt(tuple(next(left) if isinstance(s, Medium) else s for s in self.segments))
 
 
+# What file systems take at most.
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255
+
+
 def parse_paths(text: str, folder: Path | str = "") -> Prompt:
     """An instruction whose media are written `###path###`; a path used twice is two media.
 
@@ -125,6 +129,10 @@ def parse_paths(text: str, folder: Path | str = "") -> Prompt:
         path = as_path(match.group(1))
         if not path:
             raise PromptError("'######' names no file: write the path between the hashes, as in ###photo.png###")
+        if len(path) > _LONGEST_PATH or max(map(len, path.replace("\\", "/").split("/"))) > _LONGEST_NAME:
+            raise PromptError(
+                f"between hashes stand {len(path)} characters that begin with {path[:40]!r}: no file has so long a name"
+            )
         return (Medium(kind_of(path), path=str(Path(folder) / path) if folder else path),)
 
     return Prompt(_split(_PATH, text, medium))

@@ -197,3 +197,11 @@ def test_every_medium_is_there_as_often_as_its_socket_is_said(counts, parts):
         times = max(parts.count(f"<{name}>"), 1)
         assert [m for m in prompt.media if m in given_media] == given_media * times
     assert parse_pads(prompt.text).kinds == prompt.kinds
+
+
+@pytest.mark.parametrize("path", ["a" * 6000, "a" * 256 + ".png", "b/" * 3000 + "c.png"])
+def test_what_is_too_long_for_a_file_is_not_told_whole(path):
+    with pytest.raises(PromptError, match=f"stand {len(path)} characters .* no file has so long a name") as told:
+        parse_paths(f"Make ###{path}### red")
+    assert len(str(told.value)) < 200
+    assert parse_paths(f"Make ###{'a' * 251}.png### red").media[0].kind == "image"
