@@ -1,14 +1,12 @@
 """js/unison_chinese.js, which needs no frontend: the sentences that nodes say most, in Chinese."""
 
 import ast
-import json
 import re
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
+from js_module import called
 
 from unison_backend.errors import UnisonError
 from unison_backend.plan.plan import Plan
@@ -35,18 +33,7 @@ PARTS = (
 
 def in_chinese(*texts):
     """What the module makes of them."""
-    if (node := shutil.which("node")) is None:
-        pytest.skip("node is not on the path")
-    script = (
-        "import fs from 'node:fs'\n"
-        f"const text = fs.readFileSync({json.dumps(str(MODULE))}, 'utf-8')\n"
-        "const { inChinese } = await import('data:text/javascript,' + encodeURIComponent(text))\n"
-        "console.log(JSON.stringify(JSON.parse(fs.readFileSync(0, 'utf-8')).map(inChinese)))\n"
-    )
-    command = [node, "--input-type=module", "-e", script]
-    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return called(MODULE.name, "inChinese", [[text] for text in texts])
 
 
 @cache

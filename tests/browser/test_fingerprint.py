@@ -1,14 +1,10 @@
 """js/unison_fingerprint.js, which needs no frontend: which saved graphs a node's result is true for."""
 
-import json
-import shutil
-import subprocess
 from copy import deepcopy
-from pathlib import Path
 
 import pytest
+from js_module import called
 
-MODULE = Path(__file__).resolve().parents[2] / "js" / "unison_fingerprint.js"
 SUBGRAPH = "11111111-2222-4333-8444-555555555555"
 PICTURE = {"id": 1, "type": "LoadImage", "widgets_values": ["a.png"], "outputs": [{"links": [1]}]}
 SEED = {"id": 2, "type": "SeedMaker", "widgets_values": [7], "outputs": [{"links": [2]}]}
@@ -52,19 +48,7 @@ FLAT = {
 
 def fingerprints(*asked):
     """The texts for (workflow, execution id) pairs."""
-    if (node := shutil.which("node")) is None:
-        pytest.skip("node is not on the path")
-    script = (
-        "import fs from 'node:fs'\n"
-        f"const text = fs.readFileSync({json.dumps(str(MODULE))}, 'utf-8')\n"
-        "const { fingerprint } = await import('data:text/javascript,' + encodeURIComponent(text))\n"
-        "const asked = JSON.parse(fs.readFileSync(0, 'utf-8'))\n"
-        "console.log(JSON.stringify(asked.map(([workflow, id]) => fingerprint(workflow, id))))\n"
-    )
-    command = [node, "--input-type=module", "-e", script]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return called("unison_fingerprint.js", "fingerprint", asked)
 
 
 def changed(workflow, *path):

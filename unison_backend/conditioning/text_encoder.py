@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError
 from ..weights import wan_layouts as layouts
 from ..weights.fit import seems
-from ..weights.kinds import SPIECE_KEY
 from ..weights.small_json import read_json
+from ..weights.state import SPIECE_KEY
 from ..weights.wan import Source, filled, locate, model_config, read_source
 from .sentencepiece import literal_pieces
 

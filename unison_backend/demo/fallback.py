@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
-from ..plan.spec import Limits
+from ..plan.spec import DEFAULTS, Limits
 from ..progress import Progress, silent
-from ..weights.experts import refusal, refuse_expert
+from ..weights.experts import refusal
 from ..weights.find import ModelPaths, find, left_experts, named_folder
 from ..weights.kinds import check_models
 from ..weights.needs import NEEDS, describe
@@ -25,28 +25,23 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
     WeightsError for files that a run cannot use, by their headers. The person's own folder may hold none of what makes
     pictures (planners, annotators): then the demo set makes them.
     """
-    named = folder is not None
-    folder = folder or named_folder()
     chosen = {key: path for key, path in given.items() if path is not None}
     for key, path in chosen.items():
         if not path.exists():
             raise InputError(f"--{key.replace('_', '-')}: {path} does not exist")
-    if folder is None and not chosen:
+    if is_embedded(folder, given):
         return demo_models(progress)
+    named, folder = folder is not None, folder or named_folder()
     models = replace(find(folder) if folder else ModelPaths(), **chosen)  # type: ignore[arg-type]
-    if not chosen and not named and _makes_nothing(folder, models):
-        return demo_models(progress)
     if models.missing:
         raise InputError(_missing(models, folder, named=named))
-    if models.vace is not None:
-        refuse_expert(models.vace)
     check_models(models)
     return _without_projector(models)
 
 
 def limits_of(*, embedded: bool) -> Limits:
     """The size and length of what models make where nothing is said: what they were trained on."""
-    return Limits(demo.SIDE, demo.SIDE, demo.FRAMES, of="the embedded models") if embedded else Limits()
+    return Limits(demo.SIDE, demo.SIDE, demo.FRAMES, of="the embedded models") if embedded else DEFAULTS
 
 
 def is_embedded(folder: Path | None, given: dict[str, Path | None]) -> bool:
@@ -67,9 +62,9 @@ def _missing(models: ModelPaths, folder: Path | None, *, named: bool) -> str:
     return "\n".join([f"models are missing in {folder or 'the options given'}:", *lines, fetch + demo])
 
 
-def _makes_nothing(folder: Path | None, models: ModelPaths) -> bool:
+def _makes_nothing(folder: Path, models: ModelPaths) -> bool:
     """Whether this is the person's own folder, with nothing in it that makes pictures."""
-    return folder is not None and is_own(folder) and set(models.missing) == set(_REQUIRED)
+    return is_own(folder) and set(models.missing) == set(_REQUIRED)
 
 
 def _without_projector(models: ModelPaths) -> ModelPaths:

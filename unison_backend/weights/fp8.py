@@ -7,12 +7,13 @@ others do, are given their weights at once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .lora import delta
 
 SCALE = "_scale"  # behind the key of a weight: one float32 value, or one for each row
 
@@ -62,14 +63,9 @@ class Fp8Linear(nn.Module):
         """[out, in] in `dtype`."""
         weight = _product(self.stored, self.get_buffer("scale"))
         for number, strength in enumerate(self._strengths):
-            weight += strength * self._difference(number).reshape(weight.shape)
+            parts = tuple(part for name, part in self.named_buffers() if name.startswith(f"change{number}_"))
+            weight += strength * delta(parts, weight)
         return weight.to(self.dtype)
-
-    def _difference(self, number: int) -> Tensor:
-        first, *rest = (b.float() for name, b in self.named_buffers() if name.startswith(f"change{number}_"))
-        for part in rest:
-            first = first.flatten(1) @ part.flatten(1)
-        return first
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self.weight, self.bias)
@@ -111,11 +107,3 @@ def install(model: nn.Module, scales: Mapping[str, Tensor], dtype: torch.dtype) 
 def layers(model: nn.Module) -> dict[str, Fp8Linear]:
     """The layers of `model` that hold fp8, by the key of their weight ("blocks.0.attn1.to_q.weight")."""
     return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, Fp8Linear)}
-
-
-def saved_bytes(model: nn.Module) -> int:
-    """How many bytes more the model would take with these weights in what they compute in."""
-    return sum(
-        math.prod(layer.stored.shape) * (layer.dtype.itemsize - layer.stored.element_size())
-        for layer in layers(model).values()
-    )

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import WeightsError
 from . import wan_layouts as layouts
 from .needs import describe, need_of
+from .state import FILE_KEYS, without_prefixes
 
 if TYPE_CHECKING:
     from .find import ModelPaths
 
 TEXT_WIDTH = 4096  # UMT5-XXL's rows, which projected tokens stand beside
-SPIECE_KEY = "spiece_model"  # where ComfyUI keeps the sentencepiece file inside a text encoder's safetensors
-_FILE_KEYS = (SPIECE_KEY, "scaled_fp8")  # of a file as a whole: nothing stands before them
 
 Value = TypeVar("Value")
 
@@ -49,16 +48,9 @@ def own_part(state: Mapping[str, Value], component: str) -> dict[str, Value]:
     for prefix in _PARTS[component]:
         part = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
         if part:
-            found = part | {key: found[key] for key in _FILE_KEYS if key in found}
+            found = part | {key: found[key] for key in FILE_KEYS if key in found}
             break
-    return _without_wrappers(found)
-
-
-def _without_wrappers(state: dict[str, Value]) -> dict[str, Value]:
-    for prefix in _WRAPPERS:
-        if all(key.startswith(prefix) or key in _FILE_KEYS for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+    return without_prefixes(found, _WRAPPERS)
 
 
 def check_kind(component: str, shapes: layouts.Shapes, what: str) -> None:

@@ -54,7 +54,7 @@ def merge_lora(model: Any, path: Path | str, strength: float = 1.0) -> int:
                 held[name].change(given, strength * scale)
                 continue
             # A new tensor: the old one may be the mapped file itself.
-            weight.data = (weight.float() + strength * scale * _delta(given, weight)).to(weight.dtype)
+            weight.data = (weight.float() + strength * scale * delta(given, weight)).to(weight.dtype)
     return len(changes)
 
 
@@ -126,7 +126,7 @@ def _changes(
     return found
 
 
-def _delta(parts: tuple[Tensor, ...], weight: Tensor) -> Tensor:
+def delta(parts: tuple[Tensor, ...], weight: Tensor) -> Tensor:
     """up down, or the stored difference, in float32 in the weight's shape and place."""
     first, *rest = (part.to(weight.device).float() for part in parts)
     for part in rest:

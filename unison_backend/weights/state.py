@@ -11,10 +11,12 @@ import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ResourceError, UnisonError, WeightsError, one_line
 from .small_json import parse_json
+
+Value = TypeVar("Value")
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +42,8 @@ _DTYPES = {
 }
 
 # Keys that belong to a file as a whole: they carry no model prefix.
-_FILE_KEYS = ("scaled_fp8", "spiece_model")
+SPIECE_KEY = "spiece_model"  # where ComfyUI keeps the sentencepiece file inside a text encoder's safetensors
+FILE_KEYS = ("scaled_fp8", SPIECE_KEY)
 
 # How ComfyUI marks fp8 layers: `X.scale_weight` / `X.scale_input` with one `scaled_fp8` tensor a file (first form),
 # `X.weight_scale` / `X.input_scale` with `X.comfy_quant`, a JSON text as bytes (second form).
@@ -73,9 +76,14 @@ def load_state_dict(path: Path | str, *, device: Device = "cpu", prefixes: Seque
     path = Path(path)
     kind = _check(path)
     state = _read_safetensors(path, device) if kind in SAFETENSORS else _read_pickle(path, device)
+    return without_prefixes(state, prefixes)
+
+
+def without_prefixes(state: dict[str, Value], prefixes: Sequence[str]) -> dict[str, Value]:
+    """`state` without each of `prefixes` that every key but those of the file as a whole carries, in this order."""
     for prefix in prefixes:
-        if all(key.startswith(prefix) for key in state if key not in _FILE_KEYS):
-            state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+        if all(key.startswith(prefix) for key in state if key not in FILE_KEYS):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
 
 

@@ -22,9 +22,9 @@ from . import wan_layouts as layouts
 from .experts import refuse_expert
 from .fit import assign, seems
 from .folder import CONFIG, weight_map
-from .kinds import SPIECE_KEY, check_kind, own_part
+from .kinds import check_kind, own_part
 from .small_json import read_json
-from .state import PICKLES, SAFETENSORS, dequantize, load_state_dict
+from .state import PICKLES, SAFETENSORS, SPIECE_KEY, dequantize, load_state_dict
 
 if TYPE_CHECKING:
     import torch

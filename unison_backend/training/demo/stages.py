@@ -135,7 +135,7 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
 def text(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     """The text encoder with its tokenizer inside."""
     from ...conditioning.text_encoder import load_text_encoder
-    from ...weights.kinds import SPIECE_KEY
+    from ...weights.state import SPIECE_KEY
 
     out = work.set / "umt5.safetensors"
     if out.is_file():
