@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 from comfy_api.latest import io
 
+from ..unison_backend.annotators.areas import detect_in
 from ..unison_backend.defaults import DETECTION_THRESHOLD, NMS_IOU, TEXT_THRESHOLD
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.to_bytes import to_bytes
 from ..unison_backend.plan.controls import made_kinds
 from ..unison_backend.sources.masks import of_frame
-from . import host
+from . import boxes_socket, host
 from .annotator_socket import AnnotatorModel, map_maker
 from .schema import ADVANCED, ControlModelSocket, DetectorSocket, SegmenterSocket, schema
 
@@ -45,11 +45,15 @@ class UnisonDetect(io.ComfyNode):
                             optional=True, extra_dict=ADVANCED),
                 score_input("nms", NMS_IOU, "Of boxes that overlap more than this only the best stays.",
                             optional=True, extra_dict=ADVANCED),
+                boxes_socket.boxes_input("bboxes", "Looks only inside of these boxes."),
             ],
             outputs=[
                 io.String.Output(display_name="boxes", tooltip="JSON, best first: frame, box in pixels, label, score."),
                 io.Mask.Output(display_name="mask", tooltip="[1, H, W]; white in the boxes."),
                 io.Int.Output(display_name="count", tooltip="How many boxes."),
+                boxes_socket.BoxesSocket.Output(
+                    display_name="bboxes", tooltip="The same boxes, as ComfyUI's own nodes take them; for each frame."
+                ),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )  # fmt: skip
@@ -64,22 +68,27 @@ class UnisonDetect(io.ComfyNode):
         threshold: float = DETECTION_THRESHOLD,
         text_threshold: float = TEXT_THRESHOLD,
         nms: float = NMS_IOU,
+        bboxes: Any = None,
     ) -> io.NodeOutput:
+        areas: list[Any] = []
+        if bboxes is not None:
+            frame, areas = boxes_socket.boxes_in(bboxes, frame, images.shape[0])
         if frame >= images.shape[0]:
             raise InputError(f"frame is {frame}, but images holds {images.shape[0]}")
         picture = images[frame, ..., :3].float().cpu()
         phrases = [part for part in phrase.split(",") if part.strip()]
+        areas, told = boxes_socket.clipped(areas, picture.shape[1], picture.shape[0])
         with host.interruptible(), detector.loaded() as tool:
-            (found,) = tool.detect([picture], phrases, threshold=0.0, text_threshold=text_threshold, nms=nms,
-                                   progress=host.progress_bar(), cancel=host.cancelled)  # fmt: skip
+            found = detect_in(tool, picture, areas, phrases, threshold=0.0, text_threshold=text_threshold, nms=nms,
+                              progress=host.progress_bar(), cancel=host.cancelled)  # fmt: skip
         kept = [detection for detection in found if detection.score > threshold]
         if not kept:
             # Rounded down, so that the sentence stays true.
             best = math.floor(max((detection.score for detection in found), default=0.0) * 100) / 100
             raise InputError(f"nothing fits {phrase!r}: the best score is {best:.2f}, the threshold {threshold:g}")
-        boxes = [{"frame": frame, "box": list(d.box), "label": d.label, "score": round(d.score, 4)} for d in kept]
-        shown = host.pictures(drawn(picture, kept), cls)
-        return io.NodeOutput(json.dumps(boxes), filled(picture, kept), len(kept), ui=shown)
+        shown = host.pictures(drawn(picture, kept), cls) | {"unison_notices": told}
+        bounding = boxes_socket.as_boxes(kept, frame, images.shape[0])
+        return io.NodeOutput(boxes_socket.as_json(kept, frame), filled(picture, kept), len(kept), bounding, ui=shown)
 
 
 def drawn(picture: Any, detections: list[Any]) -> Any:
@@ -126,18 +135,39 @@ class UnisonSegment(io.ComfyNode):
                 io.String.Input(
                     "points", default="", optional=True, tooltip="x,y in pixels; -x,y is outside. As in 120,80; -10,5."
                 ),
-                io.Int.Input("frame", default=0, min=0, max=99999, optional=True, tooltip="Of points or mask, from 0."),
+                io.Int.Input(
+                    "frame", default=0, min=0, max=99999, optional=True, tooltip="Of points, mask or bboxes, from 0."
+                ),
+                boxes_socket.boxes_input("bboxes", "Boxes from ComfyUI's own nodes, in place of boxes."),
             ],
-            outputs=[io.Mask.Output(display_name="mask", tooltip="[T, H, W]; white is the object.")],
+            outputs=[
+                io.Mask.Output(display_name="mask", tooltip="[T, H, W]; white is the object."),
+                boxes_socket.BoxesSocket.Output(
+                    display_name="bboxes", tooltip="The box around the object in each frame; none where it is not seen."
+                ),
+            ],
         )
 
     @classmethod
     def execute(
-        cls, segmenter: AnnotatorModel, images: Any, boxes: str = "", mask: Any = None, points: str = "", frame: int = 0
+        cls,
+        segmenter: AnnotatorModel,
+        images: Any,
+        boxes: str = "",
+        mask: Any = None,
+        points: str = "",
+        frame: int = 0,
+        bboxes: Any = None,
     ) -> io.NodeOutput:
         prompts: dict[str, Any] = {}
+        told: list[str] = []
+        if boxes.strip() and bboxes is not None:
+            raise InputError("boxes and bboxes are both connected: take one of them")
         if boxes.strip():
-            frame, prompts["boxes"] = parse_boxes(boxes)
+            frame, prompts["boxes"] = boxes_socket.from_json(boxes)
+        if bboxes is not None:
+            frame, given = boxes_socket.boxes_in(bboxes, frame, images.shape[0])
+            prompts["boxes"], told = boxes_socket.clipped(given, images.shape[2], images.shape[1])
         if points.strip():
             prompts["points"], prompts["labels"] = parse_points(points)
         if mask is not None:
@@ -145,20 +175,8 @@ class UnisonSegment(io.ComfyNode):
         video = images[..., :3].float().cpu()
         with host.interruptible(), segmenter.loaded() as tool:
             found = tool.track(video, frame, **prompts, progress=host.progress_bar(), cancel=host.cancelled)
-        return io.NodeOutput(host.to_results(found.float()))
-
-
-def parse_boxes(text: str) -> tuple[int, list[list[float]]]:
-    """(frame, boxes) of what Detect writes; raises InputError."""
-    try:
-        entries = json.loads(text)
-        boxes = [[float(value) for value in entry["box"]] for entry in entries]
-        frames = {int(entry["frame"]) for entry in entries}
-    except (ValueError, TypeError, KeyError):
-        raise InputError("boxes is not what Detect (Unison) writes: connect its boxes") from None
-    if len(frames) != 1:
-        raise InputError(f"boxes must be of one frame, these are of {len(frames)}")
-    return frames.pop(), boxes
+        result = host.to_results(found.float())
+        return io.NodeOutput(result, boxes_socket.around(found), ui={"unison_notices": told})
 
 
 def parse_points(text: str) -> tuple[list[tuple[float, float]], list[int]]:

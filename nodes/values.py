@@ -11,7 +11,7 @@ from ..unison_backend.errors import InputError
 from ..unison_backend.plan.prompt import check_characters
 
 # Inputs whose values the host reads from the prompt itself, and sockets that take anything.
-_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "BOUNDING_BOX"}
 _ANY = {"*", "COMFY_MATCHTYPE_V3", "COMFY_AUTOGROW_V3", "COMFY_DYNAMICCOMBO_V3"}
 # Of these sockets the host's own values are plain lists and objects, with a tensor in a place of its own.
 _TENSORS = {"LATENT": "samples", "AUDIO": "waveform"}

@@ -39,7 +39,8 @@ SPAN = re.compile(r"`([^`\n]+)`")
 WORD = re.compile(r"[A-Za-z_][\w.-]*")
 # What may stand in backticks besides ids, options and types of the pack's own nodes.
 ALLOWED = {
-    "stock nodes": "BasicScheduler CLIPLoader CLIPTextEncode ConditioningCombine ConditioningConcat ConditioningSetMask "
+    "stock nodes": "BasicScheduler CLIPLoader CLIPTextEncode CropByBBoxes DrawBBoxes "
+    "PrimitiveBoundingBox RTDETR_detect ConditioningCombine ConditioningConcat ConditioningSetMask "
     "ConditioningSetTimestepRange CreateVideo EasyCache GetImageSize GetVideoComponents ImageFromBatch KSampler "
     "KSamplerSelect LoadImage LoadImageMask LoadVideo LoraLoaderModelOnly MaskPreview ModelSamplingSD3 PreviewAny "
     "PreviewImage PrimitiveBoolean SAM3_Detect SamplerCustom SamplerCustomAdvanced SaveImage SaveVideo SplitSigmas "
