@@ -23,7 +23,12 @@ class UnisonLoadDetector(Loader):
             display_name="Load Detector (Unison)",
             description="A GroundingDINO folder as Hugging Face has it: finds what a phrase names.",
             search_aliases=["unison", "grounding dino", "groundingdino"],
-            inputs=[cls.combo("A folder with config.json, in models/unison, detection or grounding-dino.")],
+            inputs=[
+                cls.combo(
+                    "A folder with config.json as Hugging Face has it, in models/unison, detection or "
+                    "grounding-dino. The original project's single files are not read."
+                )
+            ],
             outputs=[DetectorSocket.Output(display_name="detector", tooltip="For Prepare Sources and Detect.")],
         )
 
@@ -53,9 +58,14 @@ class UnisonLoadSegmenter(Loader):
             "UnisonLoadSegmenter",
             "Loaders",
             display_name="Load Segmenter (Unison)",
-            description="A SAM2 or SAM2.1 folder as Hugging Face has it: cuts things out, and follows them in videos.",
+            description="SAM2 or SAM2.1, as a folder or as one file: cuts things out, and follows them in videos.",
             search_aliases=["unison", "sam2", "segment anything"],
-            inputs=[cls.combo("A folder with config.json, in models/unison, sam2 or sams.")],
+            inputs=[
+                cls.combo(
+                    "A file with sam2 in its name (.safetensors or .pt), or a folder with config.json as "
+                    "Hugging Face has it; in models/unison, sam2 or sams."
+                )
+            ],
             outputs=[SegmenterSocket.Output(display_name="segmenter", tooltip="For Prepare Sources and Segment.")],
         )
 
@@ -85,13 +95,14 @@ class UnisonLoadControlModel(Loader):
             "UnisonLoadControlModel",
             "Loaders",
             display_name="Load Control Model (Unison)",
-            description="A depth model (Depth-Anything, DPT or ZoeDepth), a pose model (ViTPose with a person "
-            "detector) or an optical flow model (RAFT); which one it is, its files say.",
+            description="A depth model (Depth-Anything as one file or a folder; DPT, ZoeDepth), a pose model (ViTPose "
+            "with a person detector) or an optical flow model (RAFT, one file); which one it is, its files say.",
             search_aliases=["unison", "depth anything", "vitpose", "raft", "preprocessor"],
             inputs=[
                 cls.combo(
-                    "A depth or pose folder in models/unison, depth_anything or controlnet_aux, or a raft file in "
-                    "models/unison."
+                    "Depth: a file with depth_anything in its name, or a folder. Pose: a folder with two in "
+                    "it. Flow: a file with raft in its name. In models/unison; depth and pose also in "
+                    "depth_anything or controlnet_aux, flow in optical_flow."
                 )
             ],
             outputs=[

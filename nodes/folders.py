@@ -27,6 +27,9 @@ _ANNOTATOR_KEYS = {need.key: need.folders for need in ANNOTATOR_NEEDS}
 _PLANNER_KEYS, _ADAPTER_KEYS = need_of("planner").folders, need_of("lora").folders
 _WEIGHTS = (".safetensors", ".sft", ".pth", ".pt")
 _DEPTH = 3
+# What the example workflows offer in ComfyUI's dialog of missing models: it stores such a file in models/unison, and
+# looks for its bare name in the list.
+OFFERED = ("projector.pth", "sam2.1_hiera_large.safetensors", "depth_anything_v2_vits_fp32.safetensors")
 _INSTALLED = {need.key: (need,) for need in (*NEEDS, *ANNOTATOR_NEEDS)}
 _INSTALLED["control"] = tuple(need for need in ANNOTATOR_NEEDS if need.key in weighted_kinds())
 
@@ -52,7 +55,15 @@ def adapter_folders() -> dict[str, Path]:
 def projector_files() -> dict[str, Path]:
     """Projector weights in the pack's own folders; weights inside a model's folder are not among them."""
     found = _single_files().items()
-    return {name: path for name, path in found if FLOW_NAME not in path.name.lower() and not _is_annotator(path)}
+    return _with_offered(
+        {name: path for name, path in found if FLOW_NAME not in path.name.lower() and not _is_annotator(path)}
+    )
+
+
+def _with_offered(found: dict[str, Path]) -> dict[str, Path]:
+    """The listing, and behind it the bare names of offered files that lie at the top of the pack's folder."""
+    bare = {file: found[f"{KEY}/{file}"] for file in OFFERED if f"{KEY}/{file}" in found}
+    return found | bare
 
 
 def _is_annotator(file: Path) -> bool:
@@ -80,7 +91,7 @@ def segmenter_folders() -> dict[str, Path]:
     """SAM2 folders and files by the name shown."""
     keys = _ANNOTATOR_KEYS["segmenter"]
     found = {name: path for name, path in _folders(CONFIG, keys) if is_segmenter_folder(path)}
-    return found | dict(_files("segmenter"))
+    return _with_offered(found | dict(_files("segmenter")))
 
 
 def control_models() -> dict[str, Path]:
@@ -93,7 +104,7 @@ def control_models() -> dict[str, Path]:
             whole = models.find([folder / name for folder, names in folders for name in names])
             for path in (*whole, *(folder for folder, _ in folders if models.is_meant(folder))):
                 found.setdefault(_shown(root, path), path)
-    return found
+    return _with_offered(found)
 
 
 def choose(name: str, listing: Callable[[], dict[str, Path]], key: str) -> Path:

@@ -136,8 +136,9 @@ class UnisonPlanDetails(io.ComfyNode):
             "UnisonPlanDetails",
             "Planning",
             display_name="Plan Details (Unison)",
-            description="Unpacks a plan. Fields that the plan does not have are empty, or -1 for media numbers.",
-            search_aliases=["unison", "unpack plan", "plan to json", "signal tokens"],
+            description="Unpacks a plan: every field on a socket of its own. Media stand there by name, as Edit Plan "
+            "takes them, and by number. Fields that the plan does not have are empty, or -1 for media numbers.",
+            search_aliases=["unison", "unpack plan", "plan to json", "signal tokens", "target", "plan info"],
             inputs=[PlanSocket.Input("plan", tooltip="From the planner.")],
             outputs=[
                 *plan_outputs(),
@@ -153,6 +154,10 @@ class UnisonPlanDetails(io.ComfyNode):
                 io.String.Output(display_name="target", tooltip="What to find and edit."),
                 io.String.Output(display_name="reasons", tooltip="Why each value is what it is, one a line."),
                 io.String.Output(display_name="json", tooltip="All of it, as `unison plan --json` prints."),
+                io.String.Output(display_name="source_name", tooltip="The medium that is edited, as in video1."),
+                io.String.Output(display_name="mask_name", tooltip="The medium that is the mask, as in mask1."),
+                io.String.Output(display_name="reference_names", tooltip="The references, as in image1,image2."),
+                io.String.Output(display_name="frame_names", tooltip="medium:place, as in image1:first."),
             ],
         )
 
@@ -173,7 +178,19 @@ class UnisonPlanDetails(io.ComfyNode):
             said.target or "",
             "\n".join(f"{reason.field}: {reason.text}" for reason in spec.reasons),
             json.dumps(report.as_json(said, spec), ensure_ascii=False, indent=2),
+            *names_told(plan),
         )
+
+
+def names_told(bound: BoundPlan) -> tuple[str, str, str, str]:
+    """Source, mask, references and frames by the names of their sockets, as Edit Plan takes them."""
+    said, name = bound.plan, bound.media.label
+    return (
+        "" if said.source is None else name(said.source),
+        "" if said.mask is None else name(said.mask),
+        ",".join(map(name, said.references)),
+        ",".join(f"{name(frame.medium)}:{frame.place}" for frame in said.frames),
+    )
 
 
 NODES = (UnisonEditPlan, UnisonPlanDetails)

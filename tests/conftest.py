@@ -61,7 +61,7 @@ def pytest_terminal_summary(terminalreporter):
 
     install = find_host()
     if isinstance(install, str):
-        count = len({report.nodeid for report in mine if report.outcome == "skipped"})
+        count = len({report.nodeid for report in mine if getattr(report, "outcome", "") == "skipped"})
         terminalreporter.write_line(f"host tests: {count} skipped: {install}", yellow=True)
     else:
         terminalreporter.write_line(f"host tests: ComfyUI {install.version} at {install.folder} with {install.python}")

@@ -157,3 +157,33 @@ def test_the_demo_set_comes_with_the_pack(fresh_host):
     run = graphs.succeeded(host.run(graph.prompt))
     assert "coloured shapes" in run.outputs[models.id]["unison_notices"][0]
     assert [path.name for path in host.user_folder.glob("unison/*")] == ["sample_media.json"]
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "file"),
+    [
+        ("UnisonLoadProjector", "projector", "projector.pth"),
+        ("UnisonLoadSegmenter", "segmenter", "sam2.1_hiera_large.safetensors"),
+        ("UnisonLoadControlModel", "control", "depth_anything_v2_vits_fp32.safetensors"),
+    ],
+)
+def test_a_file_of_the_dialog_of_missing_models_is_listed_by_its_bare_name(host, node, name, file):
+    """That is what a template holds and ComfyUI looks for; names with the folder, of graphs saved before, stay."""
+    places = [host.models_folder / "unison" / file, host.models_folder / "unison" / "deeper" / file]
+    places[1].parent.mkdir(parents=True, exist_ok=True)
+    for place in places:
+        place.write_bytes(b"x")
+    try:
+        listed = options(host, node, name)
+        assert {file, f"unison/{file}", f"unison/deeper/{file}"} <= set(listed)
+        assert listed.index(f"unison/{file}") < listed.index(file)
+        graph = Graph()
+        graph.node("PreviewAny", source=graph.node(node, **{name: file}))
+        run = host.run(graph.prompt)
+        assert run.status == "error" and file in run.why  # it was found, and holds no weights
+    finally:
+        for place in places:
+            place.unlink()
+    graph = Graph()
+    graph.node("PreviewAny", source=graph.node(node, **{name: file}))
+    assert host.run(graph.prompt).status == "rejected"

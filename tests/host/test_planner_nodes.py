@@ -145,6 +145,33 @@ def test_details_unpack_everything(host):
     assert json.loads(values[16])["plan"]["num_frames"] == 24
 
 
+def test_details_name_media_as_edit_plan_takes_them(host):
+    """What Plan Details says of one plan goes into Edit Plan as it is, whatever numbers the media have."""
+    graph = Graph()
+    words = "Make the car in <image2> red. <mask1>"
+    planner = graph.node("UnisonPlanner", instruction=words, image1=image(graph, 0x804020), image2=image(graph),
+                         mask1=mask(graph))  # fmt: skip
+    details = graph.node("UnisonPlanDetails", plan=planner)
+    cleared = graph.node("UnisonEditPlan", plan=planner, source="none", mask="none", references="image1,image2")
+    other = graph.node("UnisonPlanDetails", plan=cleared)
+    back = graph.node("UnisonEditPlan", plan=cleared, source=details[17], mask=details[18], references="none")
+    framed = graph.node("UnisonEditPlan", plan=cleared, output="video", frames="image2:first", references="image1")
+    last = graph.node("UnisonPlanDetails", plan=framed)
+    shown = [graph.node("PreviewAny", source=node[slot])
+             for node in (details, other, last) for slot in range(17, 21)]  # fmt: skip
+    for node in (back, framed):
+        graph.node("PreviewAny", source=node[1])
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert [run.outputs[node.id]["text"][0] for node in shown] == [
+        *("image2", "mask1", "image1", ""),
+        *("", "", "image1,image2", ""),
+        *("", "", "image1", "image2:first"),
+    ]
+    planned = run.outputs[planner.id]["unison_plan"][0]
+    again = run.outputs[back.id]["unison_plan"][0]
+    assert (again["task"], again["source"], again["mask"]) == ("image_editing", planned["source"], planned["mask"])
+
+
 def test_sizes_of_a_question_are_blocked_silently(host):
     graph = Graph()
     _, planner = graphs.planned(graph, "What is a kite?")

@@ -70,3 +70,12 @@ def test_every_node_has_its_pages(nodes):
     assert {(page.parent.name, page.stem) for page in PAGES} == {
         (node, lang) for node in nodes for lang in ("en", "zh")
     }
+
+
+def test_the_host_serves_the_pictures_of_the_pages(host):
+    """The frontend looks for a page's picture beside the nodes' folders, in the pack's web folder."""
+    pictures = sorted((ROOT / "js" / "docs").glob("*.png"))
+    assert pictures
+    for picture in pictures:
+        status, body = host.request(f"/extensions/{PACK}/docs/{picture.name}")
+        assert (status, body) == (200, picture.read_bytes())

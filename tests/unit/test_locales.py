@@ -37,6 +37,11 @@ WORDS = {
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 SPAN = re.compile(r"`([^`\n]+)`")
 WORD = re.compile(r"[A-Za-z_][\w.-]*")
+# A picture lies beside the nodes' folders: ComfyUI serves it from there, without a network.
+DOCS = ROOT / "js" / "docs"
+PICTURE = re.compile(r"^!\[([^\]\n]+)\]\(([\w-]+\.png)\)$", re.MULTILINE)
+TITLES = json.loads((ROOT / "tests" / "host" / "api" / "titles.json").read_text(encoding="utf-8"))
+TITLE = re.compile(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)")
 # What may stand in backticks besides ids, options and types of the pack's own nodes.
 ALLOWED = {
     "stock nodes": "BasicScheduler CLIPLoader CLIPTextEncode CropByBBoxes DrawBBoxes "
@@ -48,7 +53,8 @@ ALLOWED = {
     "their inputs and options": "reference_image wan uni_pc_bh2",
     "files and folders": "models unison my-planner loras LLM VLM prompt_generator text_encoders config.json "
     "adapter_config.json projector.pth detection grounding-dino groundingdino grounding-dino-tiny sam2 sams "
-    "unison_square.png UNISON_SAMPLE_MEDIA Unison.SampleMedia "
+    "optical_flow sam2.1_hiera_large.safetensors depth_anything_v2_vits_fp32.safetensors facebook Kijai sam2-safetensors "
+    "DepthAnythingV2-safetensors unison_square.png UNISON_SAMPLE_MEDIA Unison.SampleMedia "
     "sam2.1-hiera-large vitpose depth_anything depthanything controlnet_aux Depth-Anything-V2-Small-hf",
     "options that the snapshot leaves out": "auto rules none found",
     "places and pads": "first last IMGPAD VIDPAD",
@@ -128,15 +134,16 @@ def page_problems(node, language, text):
     if parts[1::2] != HEADINGS[language]:
         return [f"the headings are {parts[1::2]}"]
     purpose, input_part, output_part, behaviour, partners, example = parts[::2]
-    problems = [] if 25 <= text.count("\n") <= 70 else [f"{text.count(chr(10))} lines"]
-    if purpose.strip().count("\n") or purpose.startswith(("#", "|", "-")):
+    problems = [] if 20 <= text.count("\n") <= 70 else [f"{text.count(chr(10))} lines"]
+    if PICTURE.sub("", purpose).strip().count("\n") or purpose.startswith(("#", "|", "-")):
         problems.append("it does not begin with one paragraph")
-    problems += table_problems(node, language, input_part, inputs_told(node, language), with_default=True)
-    problems += table_problems(node, language, output_part, outputs_told(node, language), with_default=False)
+    problems += list_problems(node, language, input_part, inputs_told(node, language), with_default=True)
+    problems += list_problems(node, language, output_part, outputs_told(node, language), with_default=False)
+    problems += picture_problems(text) + table_problems(text) + template_problems(node, text)
     for name, part in zip(("behaviour", "partners"), (behaviour, partners), strict=True):
         if not re.search(r"^- \S", part, re.MULTILINE):
             problems.append(f"{name} is no list")
-    bare = SPAN.sub("", text)
+    bare = SPAN.sub("", PICTURE.sub(r"\1", text))
     problems += [f"{sign!r} outside of backticks" for sign in ("<", "`", "](", "http", "![") if sign in bare]
     unknown = {word for span in SPAN.findall(text) for word in WORD.findall(span)} - known_words()
     problems += [f"`{word}` is no id and no name on the list" for word in sorted(unknown)]
@@ -167,27 +174,76 @@ def types_told(kind, language):
     return {WORDS[language]["any"]} if kind == "COMFY_MATCHTYPE_V3" else set(kind.split(","))
 
 
-def table_problems(node, language, part, told, with_default):
-    """A row names one id or several that are alike; all ids stand in the order of the schema."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line[:1] == "|"]
-    wrong = [row for row in rows if len(row) != (4 if with_default else 3) or not all(row)]
-    if wrong or len(rows) < 3:
-        return [f"a row of {len(row)} or empty cells: {row[0]}" for row in wrong] or ["a table without rows"]
-    problems, names = [], [SPAN.findall(row[0]) for row in rows[2:]]
+# A line about one id or several that are alike: name, types and default, meaning.
+ENTRY = {
+    "en": re.compile(r"- \*\*(?P<names>.+?)\*\* \((?P<types>[^,()]+)(?:, (?P<default>[^()]+))?\): (?P<meaning>.+)"),
+    "zh": re.compile(
+        r"- \*\*(?P<names>.+?)\*\*\uff08(?P<types>[^\uff0c\uff08\uff09]+)(?:\uff0c(?P<default>[^\uff08\uff09]+))?"
+        r"\uff09\uff1a(?P<meaning>.+)"
+    ),
+}
+
+
+def list_problems(node, language, part, told, with_default):
+    """Inputs or outputs, one line each, or one for several that are alike, in the order of the schema."""
+    lines = [line for line in part.splitlines() if line]
+    found = [ENTRY[language].fullmatch(line) for line in lines]
+    if not all(found):
+        return [f"a line that is no entry: {line}" for line, match in zip(lines, found, strict=True) if not match]
+    problems, names = [], [SPAN.findall(match["names"]) for match in found]
     if (said := [name for group in names for name in group]) != list(told):
-        return [f"the table has {said}, the node {list(told)}"]
+        return [f"the list has {said}, the node {list(told)}"]
     titles = locale(language)[node]["inputs" if with_default else "outputs"]
-    for row, group in zip(rows[2:], names, strict=True):
+    for match, group in zip(found, names, strict=True):
+        if (match["default"] is not None) != with_default:
+            problems.append(f"{match['names']} has the default {match['default']}")
         for name in group:
             types, default = told[name]
-            if not all(re.search(rf"(?<![A-Z_]){kind}(?![A-Z_])", row[1]) for kind in types):
-                problems.append(f"{name} is {' or '.join(types)}, not {row[1]}")
-            if with_default and default not in (None, row[2]):
-                problems.append(f"the default of {name} is {default}, not {row[2]}")
+            if not all(re.search(rf"(?<![A-Z_]){kind}(?![A-Z_])", match["types"]) for kind in types):
+                problems.append(f"{name} is {' or '.join(types)}, not {match['types']}")
+            if with_default and default not in (None, match["default"]):
+                problems.append(f"the default of {name} is {default}, not {match['default']}")
             entry = titles[name if with_default else str(list(told).index(name))]
-            if entry["name"] not in row[0]:
-                problems.append(f"the row of {name} does not call it {entry['name']}, as the node does")
+            if entry["name"] not in match["names"]:
+                problems.append(f"the line of {name} does not call it {entry['name']}, as the node does")
     return problems
+
+
+def picture_problems(text):
+    """A page shows one picture at most, behind its first paragraph, small enough for the panel and the published zip."""
+    shown = PICTURE.findall(text)
+    if len(shown) > 1 or (shown and not text.split("\n")[2].startswith("![")):
+        return [f"pictures: {shown}"]
+    missing = [name for _, name in shown if not (DOCS / name).is_file()]
+    return [f"there is no {name}" for name in missing] or [
+        f"{name} has {(DOCS / name).stat().st_size} bytes" for _, name in shown if (DOCS / name).stat().st_size > 40_000
+    ]
+
+
+def table_problems(text):
+    """The panel is narrow: it holds two columns, no more."""
+    return [f"a table too wide for the panel: {line}" for line in text.splitlines() if line.count("|") > 3]
+
+
+@cache
+def templates_of(node):
+    """The titles of the example workflows that the node stands in, at the top or inside of Unison."""
+    return {title for title in TITLES.values() if node in kinds_in(title)}
+
+
+@cache
+def kinds_in(title):
+    made = json.loads((ROOT / "workflows" / f"{title}.json").read_text(encoding="utf-8"))
+    inner = [entry for nested in made.get("definitions", {}).get("subgraphs", ()) for entry in nested["nodes"]]
+    return {entry["type"] for entry in (*made["nodes"], *inner)}
+
+
+def template_problems(node, text):
+    """A page names a template that shows the node, where there is one, and none that does not exist."""
+    said = {title.replace("\\", "") for title in TITLE.findall(text)}
+    if wrong := said - templates_of(node):
+        return [f"the node is in no template {name}" for name in wrong]
+    return [] if said or not templates_of(node) else ["it names no template, and stands in some"]
 
 
 def language_problems(language, bare, parts):
@@ -227,13 +283,18 @@ def test_help_pages_are_true(node, language):
 
 
 def test_there_are_pages_for_nothing_else():
-    found = {path.relative_to(ROOT / "js" / "docs").as_posix() for path in (ROOT / "js" / "docs").rglob("*.*")}
-    assert found == {f"{node}/{language}.md" for node in NODES for language in LANGUAGES}
+    found = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.*")}
+    shown = {name for node in NODES for language in LANGUAGES for _, name in PICTURE.findall(page(node, language))}
+    assert found == {f"{node}/{language}.md" for node in NODES for language in LANGUAGES} | shown
+    for node in NODES:
+        assert [[name for _, name in PICTURE.findall(page(node, language))] for language in LANGUAGES] == [
+            [name for _, name in PICTURE.findall(page(node, "en"))]
+        ] * len(LANGUAGES)
 
 
 def line_kinds(text):
-    """Table row, list item, heading, quotation, blank, or text, for every line."""
-    return [line[:1] if line[:1] in ("|", "-", "#", ">", "") else "text" for line in text.splitlines()]
+    """Table row, list item, heading, quotation, picture, blank, or text, for every line."""
+    return [line[:1] if line[:1] in ("|", "-", "#", ">", "!", "") else "text" for line in text.splitlines()]
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -252,12 +313,17 @@ def test_the_allowed_words_are_all_in_use():
     ("damage", "about"),
     [
         (lambda text: text.replace("`force_plan`", "`forced_plan`"), "`forced_plan` is no id"),
-        (lambda text: re.sub(r"\| `temperature`.*\n", "", text), "the table has"),
-        (lambda text: text.replace("| `512` |", "| `256` |"), "the default of max_new_tokens"),
-        (lambda text: text.replace("| empty |", "| required |"), "the default of instruction"),
+        (lambda text: re.sub(r"- \*\*`temperature`.*\n", "", text), "the list has"),
+        (lambda text: text.replace(", `512`)", ", `256`)"), "the default of max_new_tokens"),
+        (lambda text: text.replace(", `512`)", ")"), "has the default None"),
+        (lambda text: text.replace(", empty)", ", required)"), "the default of instruction"),
+        (lambda text: text.replace("## Outputs", "| a | b | c |\n\n## Outputs"), "a table too wide"),
+        (lambda text: text.replace("(planner.png)", "(no.png)"), "there is no no.png"),
+        (lambda text: text.replace("*One Sentence", "*Two Sentences"), "the node is in no template"),
+        (lambda text: re.sub(r"\*One Sentence.*?\*", "it", text), "it names no template"),
         (lambda text: text.replace("VIDEO or IMAGE", "IMAGE"), "video1 is"),
-        (lambda text: text.replace("UNISON_PLAN |", "PLAN |"), "plan is UNISON_PLAN"),
-        (lambda text: text.replace("| `answer` |", "| `reply` |"), "the table has"),
+        (lambda text: text.replace("(UNISON_PLAN)", "(PLAN)"), "plan is UNISON_PLAN"),
+        (lambda text: text.replace("**`answer`**", "**`reply`**"), "the list has"),
         (lambda text: text.replace("`LoadVideo`", "`LoadMovie`"), "`LoadMovie` is no id"),
         (lambda text: text.replace("`<image1>`,", "<image1>,"), "'<' outside"),
         (lambda text: text.replace("## Works with", "## Partners"), "the headings"),
