@@ -61,8 +61,9 @@ class Definition:
 
 @cache
 def _shapes() -> dict[str, Any]:
-    core = json.loads((DATA / "core_nodes.json").read_text(encoding="utf-8"))[OLDEST_HOST]
-    return {**core, **json.loads((DATA / "nodes.json").read_text(encoding="utf-8"))}
+    core = json.loads((DATA / "core_nodes.json").read_text(encoding="utf-8"))
+    newer = {name: shape for shapes in core.values() for name, shape in shapes.items()}
+    return {**newer, **core[OLDEST_HOST], **json.loads((DATA / "nodes.json").read_text(encoding="utf-8"))}
 
 
 def definition(node_type: str) -> Definition:
@@ -84,6 +85,13 @@ def _of_a_node(node_type: str) -> Definition:
         for name, (kind, options) in shape["inputs"][group].items()
     )
     return Definition(inputs, tuple((name, kind) for name, kind in shape["outputs"]))
+
+
+@cache
+def first_host(node_type: str) -> str:
+    """The oldest of the committed hosts that has a core node."""
+    core = json.loads((DATA / "core_nodes.json").read_text(encoding="utf-8"))
+    return str(next(host for host, shapes in core.items() if node_type in shapes))
 
 
 @dataclass(frozen=True)
@@ -247,6 +255,8 @@ def ui_node(node: Node, order: int, links: Links, packs: dict[str, tuple[str, st
         return {**made, "properties": {}, "widgets_values": [node.inputs["text"]], "color": "#222", "bgcolor": "#000"}
     nested = node.type in NESTED
     pack, version = packs["ours" if nested or node.type.startswith("Unison") else "core"]
+    if pack == packs["core"][0]:
+        version = first_host(node.type)
     named = {} if nested else {"Node name for S&R": node.type}
     properties = {"cnr_id": pack, "ver": version, **named, **node.properties}
     return {**made, "properties": properties, "widgets_values": widget_values(node)}

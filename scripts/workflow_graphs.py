@@ -20,9 +20,11 @@ from workflow_parts import (
     map_maker,
     mask_finders,
     planner,
+    sam3,
     sampled,
     save_image,
     save_video,
+    saved,
     start,
     text,
 )
@@ -197,4 +199,28 @@ def fast() -> Workflow:
     return made
 
 
-WORKFLOWS: tuple[Callable[[], Workflow], ...] = (demo, *INTENTS, mixed, fast, routed)
+def by_sam3() -> Workflow:
+    """An edit whose mask ComfyUI's own SAM3 finds, by the words that the plan names."""
+    made = start("unison_sam3")
+    plan = planner(made, "Make the circle in <video1> yellow.", {"video1": None})["plan"]
+    text(made, plan)
+    mask = sam3(made, plan, Link(made.nodes["video1"], 0))
+    sampled(made, plan, {"mask": mask}, steps=20, cfg=0.0)
+    saved(made, plan, is_edit=True)
+    layout = row(
+        left_side(),
+        box("Instruction and media", BLUE, ["video1"], ["planner"]),
+        column(
+            box(
+                "Mask by SAM3", YELLOW, ["details", "sam3"], ["sam3_words", "sam3_frames"], ["sam3_track", "sam3_mask"]
+            ),
+            box("Text", CYAN, ["projector"], ["text"]),
+        ),
+        column(box("Sources", GREEN, ["sources"]), box("Sampling", PURPLE, ["sampler", "composite"])),
+        box("Results", RED, ["route_modality", "create_video"], ["save_image", "save_video"]),
+    )
+    arrange(made, layout)
+    return made
+
+
+WORKFLOWS: tuple[Callable[[], Workflow], ...] = (demo, *INTENTS, by_sam3, mixed, fast, routed)

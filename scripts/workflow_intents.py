@@ -8,12 +8,26 @@ from typing import Any
 
 from workflow_builder import Workflow
 from workflow_layout import arrange, box, column, row
-from workflow_parts import BLUE, GREY, PURPLE, RED, YELLOW, media, own_models, save_image, save_video, start
+from workflow_parts import (
+    BLUE,
+    GREY,
+    PURPLE,
+    RED,
+    YELLOW,
+    map_maker,
+    mask_finders,
+    media,
+    own_models,
+    save_image,
+    save_video,
+    start,
+)
 from workflow_unison import unison_node
 
 RED_CIRCLE = "Create a 64x64 image of a red circle on a blue background."
 ALL = ("image", "video", "answer")
 OWN = ("unet", "clip", "vae", "planner_loader", "projector_loader")
+ANNOTATORS = ("detector_loader", "segmenter_loader", "control_loader")
 
 
 @dataclass(frozen=True)
@@ -25,11 +39,17 @@ class Intent:
     files: dict[str, str | None] = field(default_factory=dict)
     results: tuple[str, ...] = ALL
     own_models: bool = False
+    annotators: str = ""
+    """"off": loaders of all of them that are off; "depth": one for depth maps that is on."""
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> Workflow:
         made = start(self.name, yours=False)
         models = own_models(made, bypassed=False) if self.own_models else {}
+        if self.annotators == "off":
+            models |= mask_finders(made)
+        if self.annotators:
+            models |= map_maker(made, bypassed=self.annotators == "off")
         unison = unison_node(made, self.instruction, **models, **media(made, **self.files), **self.settings)
         if "image" in self.results:
             save_image(made, unison["image"])
@@ -52,10 +72,15 @@ class Intent:
             row(
                 column(box("Start here", GREY, ["note"]), *([media_box] if loaders else [])),
                 *([box("Your models", YELLOW, [*OWN])] if self.own_models else []),
+                *([box(*self._annotators_box(made))] if self.annotators else []),
                 box("One sentence", PURPLE, ["unison"]),
                 box("Result", RED, *self._result_columns(saving)),
             ),
         )
+
+    def _annotators_box(self, made: Workflow) -> tuple[str, str, list[str]]:
+        title = "Finding masks, making maps (off)" if self.annotators == "off" else "Making depth maps"
+        return title, YELLOW, [key for key in ANNOTATORS if key in made.nodes]
 
     def _result_columns(self, saving: dict[str, str]) -> list[list[str]]:
         """The video beside the rest, so that the whole graph opens large."""
@@ -126,6 +151,16 @@ INTENTS: tuple[Callable[[], Workflow], ...] = (
         "Create a 480p horizontal video of a red kite over the sea, 3 seconds long.",
         {"image1": None},
         own_models=True,
+        annotators="off",
+        settings={"steps": 50},
+    ),
+    Intent(
+        "unison_your_depth",
+        "Use the depth of <video1> to make a video of a ship in a storm.",
+        {"video1": None},
+        results=("video",),
+        own_models=True,
+        annotators="depth",
         settings={"steps": 50},
     ),
 )

@@ -52,6 +52,7 @@ WIDTHS = {
     "UnisonLoadDetector": 320,
     "UnisonLoadSegmenter": 320,
     "UnisonLoadControlModel": 320,
+    "CheckpointLoaderSimple": 320,
     "UnisonPlanner": 420,
     "UnisonAnswer": 360,
     "UnisonTextContext": 400,

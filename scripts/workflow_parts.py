@@ -28,6 +28,12 @@ IDS = {
     "mask_frames": 16,
     "mask_of_frames": 17,
     "edit_plan": 20,
+    "details": 21,
+    "sam3": 22,
+    "sam3_words": 23,
+    "sam3_frames": 24,
+    "sam3_track": 25,
+    "sam3_mask": 26,
     "projector": 30,
     "text": 31,
     "sources": 40,
@@ -64,7 +70,7 @@ IDS = {
     "unison": 100,
 }
 
-# What the loaders of annotators show on a machine that has none.
+# What a loader shows whose model is a folder: ComfyUI's dialog of missing models offers files only.
 NONE_FOUND = "none found"
 
 GREY, BLUE, CYAN, GREEN, YELLOW = "#888", "#3f789e", "#8AA", "#8A8", "#b58b2a"
@@ -167,14 +173,29 @@ def text(workflow: Workflow, plan: Link) -> Node:
 def mask_finders(workflow: Workflow) -> dict[str, Link]:
     """Detector and segmenter, off until the person has them, as inputs of Prepare Sources."""
     detector = workflow.node("detector_loader", "UnisonLoadDetector", bypassed=True, detector=NONE_FOUND)
-    segmenter = workflow.node("segmenter_loader", "UnisonLoadSegmenter", bypassed=True, segmenter=NONE_FOUND)
+    segmenter = workflow.node("segmenter_loader", "UnisonLoadSegmenter", bypassed=True, models=_files("segmenter"),
+                              segmenter=MODEL_FILES["segmenter"][1])  # fmt: skip
     return {"detector": detector["detector"], "segmenter": segmenter["segmenter"]}
 
 
-def map_maker(workflow: Workflow) -> dict[str, Link]:
+def map_maker(workflow: Workflow, *, bypassed: bool = True) -> dict[str, Link]:
     """A control model, off until the person has one, as an input of Prepare Sources."""
-    loader = workflow.node("control_loader", "UnisonLoadControlModel", bypassed=True, control=NONE_FOUND)
+    loader = workflow.node("control_loader", "UnisonLoadControlModel", bypassed=bypassed, models=_files("depth"),
+                           control=MODEL_FILES["depth"][1])  # fmt: skip
     return {"control_model": loader["control_model"]}
+
+
+def sam3(workflow: Workflow, plan: Link, video: Link) -> Link:
+    """The mask [T, H, W] of a plan's target by ComfyUI's own SAM3, which follows it through the video."""
+    details = workflow.node("details", "UnisonPlanDetails", plan=plan)
+    loaded = workflow.node("sam3", "CheckpointLoaderSimple", title="Load SAM3", models=_files("sam3"),
+                           ckpt_name=MODEL_FILES["sam3"][1])  # fmt: skip
+    words = workflow.node("sam3_words", "CLIPTextEncode", title="What SAM3 looks for: the plan's target",
+                          clip=loaded["CLIP"], text=details["target"])  # fmt: skip
+    frames = workflow.node("sam3_frames", "GetVideoComponents", video=video)
+    track = workflow.node("sam3_track", "SAM3_VideoTrack", images=frames["images"], model=loaded["MODEL"],
+                          conditioning=words["CONDITIONING"])  # fmt: skip
+    return workflow.node("sam3_mask", "SAM3_TrackToMask", track_data=track["track_data"])["masks"]
 
 
 def sampled(workflow: Workflow, plan: Link, annotators: dict[str, Link] | None = None, **settings: Any) -> Node:

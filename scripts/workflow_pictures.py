@@ -31,6 +31,8 @@ SHOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unison_control": (("made_controlled.png",), ("edges.png",)),
     "unison_understanding": (("first.png",), ()),
     "unison_your_models": (("made_rising.gif", "made_followed.gif", "made_controlled.png", "made_reference.png"), ()),
+    "unison_your_depth": (("made_followed.gif",), ("edges.gif",)),
+    "unison_sam3": (("made_recoloured.gif",), ("circle.gif",)),
     "unison_mixed_nodes": (("made_followed.gif",), ("edges.gif",)),
     "unison_fast": (("made_rising.gif",), ("star.png",)),
     "unison_route": (("made_circle.png", "made_recoloured.gif", "made_controlled.png", "made_reference.png"), ()),

@@ -10,17 +10,33 @@ VACE_FILE = "wan2.1_vace_1.3B_fp16.safetensors"
 CLIP_FILE = "umt5_xxl_fp8_e4m3fn_scaled.safetensors"
 VAE_FILE = "wan_2.1_vae.safetensors"
 PROJECTOR_FILE = "projector.pth"
+# Annotators that load from one file, as kijai publishes them; and what ComfyUI's own SAM3 nodes load.
+SAM2_FILE, SAM2_PAGE = "sam2.1_hiera_large.safetensors", "https://huggingface.co/Kijai/sam2-safetensors"
+DEPTH_FILE, DEPTH_PAGE = (
+    "depth_anything_v2_vits_fp32.safetensors", "https://huggingface.co/Kijai/DepthAnythingV2-safetensors"
+)  # fmt: skip
+SAM3_FILE, SAM3_PAGE = "sam3.1_multiplex_fp16.safetensors", "https://huggingface.co/Comfy-Org/sam3.1"
 # A distilled LoRA and how it is sampled: as ComfyUI's own template video_wan_vace_14B_t2v does it, which takes 4 steps.
 FAST_LORA = "Wan21_CausVid_bidirect2_T2V_1_3B_lora_rank32.safetensors"
 FAST_LORAS = "https://huggingface.co/Kijai/WanVideo_comfy"
 FAST = {"strength_model": 0.7, "shift": 8.0, "steps": 8}
 
-# (folder of `models`, file): where each lies in a models folder, and in the repository under split_files.
+# (folder of `models`, file): where each lies in a models folder.
 MODEL_FILES = {
     "unet": ("diffusion_models", VACE_FILE),
     "clip": ("text_encoders", CLIP_FILE),
     "vae": ("vae", VAE_FILE),
     "projector": ("unison", PROJECTOR_FILE),
+    "segmenter": ("unison", SAM2_FILE),
+    "depth": ("unison", DEPTH_FILE),
+    "sam3": ("checkpoints", SAM3_FILE),
+}
+# Where each lies on the hub, but for those that lie there as in a models folder, under split_files.
+_PLACES = {
+    "projector": f"{UNISON}/resolve/main",
+    "segmenter": f"{SAM2_PAGE}/resolve/main",
+    "depth": f"{DEPTH_PAGE}/resolve/main",
+    "sam3": f"{SAM3_PAGE}/resolve/main/checkpoints",
 }
 
 # The file name is the title in ComfyUI's template browser, and all that its search looks at.
@@ -36,6 +52,8 @@ TITLES = {
     "unison_control": "ControlNet - Follow an Edge or Depth map",
     "unison_understanding": "Ask about an Image or Video - Caption",
     "unison_your_models": "Your models - Wan 2.1 VACE",
+    "unison_your_depth": "Your models - ControlNet depth of a video",
+    "unison_sam3": "Video Edit with SAM3 - mask by words",
     "unison_mixed_nodes": "With stock nodes - LoRA, Cache, Upscale",
     "unison_fast": "Fast - 8 steps with a LoRA",
     "unison_route": "Route by Task - every node by itself",
@@ -45,9 +63,8 @@ _NOTES = Path(__file__).resolve().parent / "workflow_notes"
 
 def model_url(key: str) -> str:
     """The download link of a model file."""
-    if key == "projector":
-        return f"{UNISON}/resolve/main/{PROJECTOR_FILE}"
-    return f"{REPACKAGED}/resolve/main/split_files/{'/'.join(MODEL_FILES[key])}"
+    folder, file = MODEL_FILES[key]
+    return f"{_PLACES.get(key, f'{REPACKAGED}/resolve/main/split_files/{folder}')}/{file}"
 
 
 def fast_lora_url() -> str:

@@ -1,5 +1,6 @@
 """The example workflows as files: made by scripts/build_workflows.py, true to both hosts' nodes, and tidy."""
 
+import ast
 import itertools
 import json
 import os
@@ -28,8 +29,15 @@ SUBGRAPHS = ROOT / "subgraphs"
 TITLES = json.loads((API / "titles.json").read_text("utf-8"))
 """File name by the name that a workflow has in tests: the title in the template browser, changed only on purpose."""
 NAMES = tuple(sorted(TITLES))
-WIRED = ("unison_demo", "unison_fast", "unison_mixed_nodes", "unison_route")
+WIRED = ("unison_demo", "unison_fast", "unison_mixed_nodes", "unison_route", "unison_sam3")
 """Those of single nodes; the others are built around one node, the subgraph Unison."""
+OWN = {
+    "unison_your_models": ("vace", "text_encoder", "vae", "projector", "segmenter", "depth"),
+    "unison_your_depth": ("vace", "text_encoder", "vae", "projector", "depth"),
+}
+"""Those for a person's own models, whose loaders are on, with the models that they offer for download."""
+NEWER = {"unison_sam3"}
+"""Those with nodes that the oldest host does not have."""
 BLUEPRINTS = tuple(sorted(path.stem for path in SUBGRAPHS.glob("*.json")))
 OURS = json.loads((DATA / "nodes.json").read_text("utf-8"))
 CORE = json.loads((DATA / "core_nodes.json").read_text("utf-8"))
@@ -45,6 +53,12 @@ ANNOTATOR_LOADERS = ("UnisonLoadDetector", "UnisonLoadSegmenter", "UnisonLoadCon
 MEDIA_LOADERS = ("LoadImage", "LoadVideo", "LoadImageMask")
 FAST_LORA = "Wan21_CausVid_bidirect2_T2V_1_3B_lora_rank32.safetensors"
 FAST_LORAS = "https://huggingface.co/Kijai/WanVideo_comfy"
+# What annotators and ComfyUI's own SAM3 load from one file: (folder of `models`, link).
+SINGLE = {
+    "sam2.1_hiera_large.safetensors": ("unison", "https://huggingface.co/Kijai/sam2-safetensors"),
+    "depth_anything_v2_vits_fp32.safetensors": ("unison", "https://huggingface.co/Kijai/DepthAnythingV2-safetensors"),
+    "sam3.1_multiplex_fp16.safetensors": ("checkpoints", "https://huggingface.co/Comfy-Org/sam3.1"),
+}
 # Combos that list what is installed: any of the files that the notes speak of.
 INSTALLED = {
     "UNETLoader.unet_name": {"wan2.1_vace_1.3B_fp16.safetensors"},
@@ -54,8 +68,9 @@ INSTALLED = {
     "UnisonLoadPlanner.lora": {"none"},
     "UnisonLoadProjector.projector": {"projector.pth"},
     "UnisonLoadDetector.detector": {"none found"},
-    "UnisonLoadSegmenter.segmenter": {"none found"},
-    "UnisonLoadControlModel.control": {"none found"},
+    "UnisonLoadSegmenter.segmenter": {"sam2.1_hiera_large.safetensors"},
+    "UnisonLoadControlModel.control": {"depth_anything_v2_vits_fp32.safetensors"},
+    "CheckpointLoaderSimple.ckpt_name": {"sam3.1_multiplex_fp16.safetensors"},
     "LoraLoaderModelOnly.lora_name": {"your_lora.safetensors", FAST_LORA},
     "LoadImage.image": set(samples.PICTURES.values()),
     "LoadVideo.file": set(samples.CLIPS.values()),
@@ -109,6 +124,11 @@ def graph(request):
         for link in nested["links"]
     ]
     return {"name": nested["name"], "nodes": nested["nodes"], "groups": nested["groups"], "links": links}
+
+
+def skip_where_it_cannot_be(name, host):
+    if name in NEWER and host == HOSTS[0]:
+        pytest.skip(f"{name} takes nodes that ComfyUI {host} does not have")
 
 
 def inputs_of(host, node_type):
@@ -215,6 +235,7 @@ def test_scripts_and_workflows_are_ascii():
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_slots_are_those_of_the_host(graph, host):
+    skip_where_it_cannot_be(graph["name"], host)
     for node in own(graph):
         known = inputs_of(host, node["type"])
         slots = [name for name, kind, options, _ in known if not is_widget(kind, options)]
@@ -243,6 +264,7 @@ def fits(kind, wanted):
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_links_fit(workflow, host):
+    skip_where_it_cannot_be(workflow["name"], host)
     nodes = {node["id"]: node for node in workflow["nodes"]}
     numbers = [link[0] for link in workflow["links"]]
     assert len(set(numbers)) == len(numbers) and workflow["last_link_id"] == max(numbers)
@@ -261,6 +283,7 @@ def test_links_fit(workflow, host):
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_widget_values_are_allowed(graph, host):
+    skip_where_it_cannot_be(graph["name"], host)
     for node in own(graph):
         for name, kind, options, value in widgets_of(node, host):
             key = f"{node['type']}.{name}"
@@ -278,14 +301,18 @@ def test_widget_values_are_allowed(graph, host):
 
 
 def test_every_widget_of_the_oldest_host_has_a_value(graph):
+    host = HOSTS[-1] if graph["name"] in NEWER else HOSTS[0]
     for node in own(graph):
-        known = inputs_of(HOSTS[0], node["type"])
+        known = inputs_of(host, node["type"])
         wanted = [name for name, kind, options, _ in known if is_widget(kind, options)]
-        assert [name for name, *_ in widgets_of(node, HOSTS[0])] == wanted, node["type"]
+        if graph["name"] in NEWER and node["type"] in CORE[HOSTS[0]]:
+            wanted = wanted[: len(list(widgets_of(node, host)))]
+        assert [name for name, *_ in widgets_of(node, host)] == wanted, node["type"]
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_required_inputs_are_given(workflow, host):
+    skip_where_it_cannot_be(workflow["name"], host)
     for node in own(workflow):
         linked = {entry["name"] for entry in node["inputs"] if entry["link"] is not None}
         valued = {name for name, *_ in widgets_of(node, host)}
@@ -296,6 +323,7 @@ def test_required_inputs_are_given(workflow, host):
 @pytest.mark.parametrize("path", sorted(API.glob("unison_*.json")), ids=lambda path: path.stem)
 @pytest.mark.parametrize("host", HOSTS)
 def test_prompts_are_complete_on_the_host(path, host):
+    skip_where_it_cannot_be(path.stem, host)
     prompt = read(path)
     for node, entry in prompt.items():
         known = inputs_of(host, entry["class_type"])
@@ -314,8 +342,10 @@ def test_media_are_on_and_models_of_ones_own_are_off(workflow):
     """So that each runs on the first Run; but for the workflow that is there for models of one's own."""
     for node in own(workflow):
         off = {*MODEL_LOADERS, *ANNOTATOR_LOADERS, "LoraLoaderModelOnly", "EasyCache"}
-        if workflow["name"] == "unison_your_models":
-            off = {"UnisonLoadProjector"}
+        if workflow["name"] in OWN:
+            off = {"UnisonLoadProjector"} | (
+                set(ANNOTATOR_LOADERS) if workflow["name"] == "unison_your_models" else set()
+            )
         assert node["mode"] == (BYPASSED if node["type"] in off else 0), node["type"]
 
 
@@ -328,7 +358,7 @@ def test_the_prompt_is_the_graph_without_what_is_off(workflow):
         wanted |= {f"{node['id']}:{one['id']}" for one in inner}
         wanted |= {str(node["id"])} if node["mode"] == 0 and node["type"] not in nested else set()
     assert set(prompt) == wanted
-    assert workflow["name"] == "unison_your_models" or all(
+    assert workflow["name"] in OWN or all(
         entry["class_type"] not in (*MODEL_LOADERS, *ANNOTATOR_LOADERS) for entry in prompt.values()
     )
 
@@ -348,7 +378,7 @@ def test_roles_name_every_node(workflow):
     assert all(number == roles[key].rpartition(":")[2] for key, number in everywhere if key in roles)
 
 
-@pytest.mark.parametrize("name", [*WIRED, "unison_your_models"])
+@pytest.mark.parametrize("name", [*WIRED, *OWN])
 def test_your_models_go_into_the_models_node(name):
     made = workflow_of(name)
     nodes = {node["id"]: node for node in made["nodes"]}
@@ -362,19 +392,68 @@ def test_model_links_are_those_of_the_backend(workflow):
     needs = {need.file: need for need in NEEDS}
     loaders = [node for node in own(workflow) if node["type"] != "LoraLoaderModelOnly"]
     linked = [model for node in loaders for model in node["properties"].get("models", [])]
-    loads = workflow["name"] in (*WIRED, "unison_your_models")
-    assert [needs[model["name"]].key for model in linked] == ["vace", "text_encoder", "vae", "projector"] * loads
+    annotators = {"unison_route": ("segmenter", "depth"), "unison_sam3": ("sam3",)}
+    usual = ("vace", "text_encoder", "vae", "projector") if workflow["name"] in WIRED else ()
+    wanted = OWN.get(workflow["name"], (*usual, *annotators.get(workflow["name"], ())))
+    single = dict(zip(SINGLE, ("segmenter", "depth", "sam3"), strict=True))
+    assert [single.get(model["name"]) or needs[model["name"]].key for model in linked] == list(wanted)
     for model in linked:
+        if model["name"] in single:
+            (folder, page), name = SINGLE[model["name"]], model["name"]
+            path = f"{folder}/{name}" if folder == "checkpoints" else name
+            assert model == {"name": name, "url": f"{page}/resolve/main/{path}", "directory": folder}
+            continue
         need = needs[model["name"]]
         path = need.file if need.key == "projector" else f"split_files/{need.folders[0]}/{need.file}"
         assert model == {"name": need.file, "url": f"{need.link}/resolve/main/{path}", "directory": need.folders[0]}
+
+
+def test_a_loader_holds_the_name_that_comfyui_offers(workflow):
+    """ComfyUI's dialog matches a file by the widget's value, and looks for just that in the list when it has come."""
+    for node in own(workflow):
+        for model in node["properties"].get("models", []):
+            assert node["widgets_values"][0] == model["name"], node["type"]
+
+
+def test_our_loaders_list_offered_files_by_that_name():
+    tree = ast.parse((ROOT / "nodes" / "folders.py").read_text("utf-8"))
+    (offered,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "OFFERED"
+    ]
+    held = [
+        model["name"]
+        for name in NAMES
+        for node in own(workflow_of(name))
+        if node["type"].startswith("Unison")
+        for model in node["properties"].get("models", [])
+    ]
+    assert set(offered) == set(held)
+
+
+def test_sam3_is_asked_for_what_the_plan_names():
+    made = workflow_of("unison_sam3")
+    nodes, roles = {node["id"]: node for node in made["nodes"]}, ROLES["unison_sam3"]
+    feeds = {
+        (nodes[link[3]]["id"], nodes[link[3]]["inputs"][link[4]]["name"]): (nodes[link[1]], link[2])
+        for link in made["links"]
+    }
+    words, slot = feeds[int(roles["sam3_words"]), "text"]
+    assert words["type"] == "UnisonPlanDetails" and words["outputs"][slot]["name"] == "target"
+    mask, _ = feeds[int(roles["sources"]), "mask"]
+    assert mask["type"] == "SAM3_TrackToMask"
+    note = notes_of(made)[TITLES["unison_sam3"]]
+    assert "Needs a ComfyUI that has SAM3" in note and "0.8 has none" in note
 
 
 VALUES_WITH_SLASHES = {"unison/image", "unison/video", "unison/answer"}
 
 
 def test_no_other_files_and_no_paths(workflow):
-    listed = {name for names in INSTALLED.values() for name in names} | {need.file for need in NEEDS}
+    listed = (
+        {name for names in INSTALLED.values() for name in names} | {need.file for need in NEEDS} | {"docs/models.md"}
+    )
     for node in workflow["nodes"]:
         for value in node["widgets_values"]:
             if not isinstance(value, str) or value in VALUES_WITH_SLASHES:
@@ -384,7 +463,8 @@ def test_no_other_files_and_no_paths(workflow):
             assert not re.search(r"(?:^|[\s\"'])(?:/|~|[A-Za-z]:)", text), value
             assert set(FILE_NAME.findall(text)) <= listed, value
     for address in re.findall(r"https?://[^)\"\s]+", json.dumps(workflow)):
-        assert address.startswith((FAST_LORAS, *(need.link for need in NEEDS))), address
+        pages = (FAST_LORAS, *(need.link for need in NEEDS), *(page for _, page in SINGLE.values()))
+        assert address.startswith(pages), address
 
 
 def test_nodes_carry_what_the_manager_needs(graph):
@@ -445,7 +525,7 @@ def test_groups_and_notes_are_there(workflow):
 def test_workflows_around_unison_are_small_and_open_large(workflow):
     if workflow["name"] in WIRED:
         return
-    limit, scale = (11, 0.65) if workflow["name"] == "unison_your_models" else (8, 0.7)
+    limit, scale = (14, 0.55) if workflow["name"] in OWN else (8, 0.7)
     assert len(workflow["nodes"]) <= limit
     assert workflow["extra"]["ds"]["scale"] >= scale
 
@@ -600,6 +680,8 @@ TASKS = {
     "unison_fast": "text_to_image",
     "unison_route": "text_to_image",
     "unison_your_models": "text_to_video",
+    "unison_your_depth": "video_control",
+    "unison_sam3": "video_editing",
 }
 
 
