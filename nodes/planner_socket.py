@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from ..unison_backend.demo.world.known import unknown_notice
+from ..unison_backend.demo.world.seen import foreign_notice
 from ..unison_backend.media.from_tensors import TensorMedia
 from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.prompt import Prompt
@@ -88,12 +89,12 @@ class PlannerModel:
         with self.loaded(_PLANNING_SHARE) as planner:
             return replace(result, features=planner.features(prompt, cancel=cancel))
 
-    def notices(self, plan: Plan) -> tuple[str, ...]:
-        """What to tell of a plan that the embedded models know nothing of."""
+    def notices(self, plan: Plan, media: TensorMedia) -> tuple[str, ...]:
+        """What to tell of a plan whose words or media the embedded models know nothing of."""
         if not self.embedded:
             return ()
-        told = unknown_notice(plan.prompt, plan.task.is_generation, REAL)
-        return () if told is None else (told,)
+        words = unknown_notice(plan.prompt, plan.task.is_generation, REAL)
+        return tuple(told for told in (words, foreign_notice(plan, media, media.labels, REAL)) if told is not None)
 
     def answering(self) -> Any:
         """A context with the QwenPlanner to ask."""

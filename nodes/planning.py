@@ -188,7 +188,7 @@ class UnisonPlanner(io.ComfyNode):
         with host.interruptible():
             with recording() as trace:
                 result = planner.plan_with(prompt, items, make, host.progress_bar(), host.cancelled)
-            notices = (*found.notices, *planner.notices(result.plan))
+            notices = (*found.notices, *planner.notices(result.plan, items))
             bound = BoundPlan.of(result.told(why), items, planner.name, notices)
             settings = AnswerSettings(max_new_tokens, temperature, answer_seed)
             answer = "" if bound.plan.task.is_generation else cls._answer(planner, prompt, bound, settings)

@@ -3,8 +3,10 @@
 import json
 
 import graphs
+import numpy as np
 import pytest
 from host_prompts import Graph
+from PIL import Image
 
 
 def image(graph, color=0x808080, count=1, width=64, height=64):
@@ -250,6 +252,29 @@ def test_the_embedded_models_say_in_the_graph_what_they_do_not_know(host):
     (told,) = notices("What is the capital of France?")
     assert "never saw: capital, France" in told
     assert notices("a red circle, 64x64") == [] == notices("What is a circle?")
+
+
+def test_the_embedded_models_say_of_a_photograph_that_they_know_none(host):
+    """The pack's own samples are never one; which socket holds it is said."""
+    light = np.linspace(0, 255, 96)[None, :, None] * np.array([1, 0.7, 0.4])
+    photo = light + np.linspace(0, 90, 64)[:, None, None] * np.array([0.2, 0.9, 1])
+    noise = np.random.default_rng(0).normal(0, 8, photo.shape)
+    Image.fromarray(np.clip(photo + noise, 0, 255).astype(np.uint8)).save(host.input_folder / "seen_photo.png")
+
+    def notices(instruction, embedded=True, **sockets):
+        graph = Graph()
+        models = {"planner": graph.node("UnisonDemoModels")[3]} if embedded else {}
+        loaded = {name: graphs.load(graph, name, file)[0] for name, file in sockets.items()}
+        planner = graph.node("UnisonPlanner", instruction=instruction, media="named", **models, **loaded)
+        graph.node("PreviewAny", source=planner[3])
+        return graphs.succeeded(host.run(graph.prompt)).outputs[planner.id]["unison_plan"][0]["notices"]
+
+    words, samples = "Make the star in <image2> red.", {"image1": "unison_square.png"}
+    (told,) = notices(words, image2="seen_photo.png", **samples)
+    assert told.startswith("image2: more colours than flat drawings have") and "wan_2.1_vae.safetensors" in told
+    assert notices(words, image2="unison_star.png", **samples) == []
+    assert notices(words, embedded=False, image2="seen_photo.png") == []
+    assert notices("Make the circle in <video1> yellow.", video1="unison_circle.mp4") == []
 
 
 def test_it_is_found_by_what_people_search(host):

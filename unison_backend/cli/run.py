@@ -128,14 +128,19 @@ def _load_libraries(progress: Progress) -> None:
 def _say_what_is_unknown(planned: Planned) -> None:
     """The embedded models make or say something of every instruction; of most it is nothing that was asked for."""
     from ..demo.world.known import unknown_notice
+    from ..demo.world.seen import foreign_notice
     from ..weights.needs import NEEDS, describe, need_of
 
     makes = planned.plan.task.is_generation
     needs = [need for need in NEEDS if need.required] if makes else [need_of("planner")]
     lines = "\n".join(f"  {describe(need)}" for need in needs)
-    told = unknown_notice(planned.prompt.text, makes, f"Real {'pictures' if makes else 'answers'} take:\n{lines}")
-    if told is not None:
-        note(f"note: {told}")
+    real = f"Real {'pictures' if makes else 'answers'} take:\n{lines}"
+    labels = [planned.media.label(index) for index in range(len(planned.plan.media))]
+    for told in (
+        unknown_notice(planned.prompt.text, makes, real), foreign_notice(planned.plan, planned.media, labels, real),
+    ):  # fmt: skip
+        if told is not None:
+            note(f"note: {told}")
 
 
 def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, progress: Progress, cancel: Cancel) -> int:
