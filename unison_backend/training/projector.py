@@ -147,7 +147,7 @@ def train_from_manifest(
     """
     from ..conditioning.projector import load_projector
     from ..conditioning.text_encoder import load_text_encoder
-    from ..demo.fallback import resolve_models
+    from ..demo.fallback import limits_of, resolve_models
     from ..engine.device import pick_device
     from ..engine.engine import Engine
     from ..planner.qwen.loading import load_qwen
@@ -162,8 +162,11 @@ def train_from_manifest(
     engine = Engine.load(models.vace, models.vae, device)
     encoder = load_text_encoder(models.text_encoder, dtype=torch.float32 if models.demo else None, device=device)
     weights = [models.vae, models.text_encoder, models.planner, *([models.lora] if models.lora else [])]
-    files = encode_pairs(pairs, run.out / "samples", engine=engine, text_encoder=encoder, planner=QwenPlanner(qwen),
-                         models_key=key_of(map(file_key, weights)), progress=progress, cancel=cancel)  # fmt: skip
+    dtypes = (engine.vae.dtype, next(encoder.model.parameters()).dtype, next(qwen.base.parameters()).dtype)
+    encoded = encode_pairs(pairs, run.out / "samples", engine=engine, text_encoder=encoder, planner=QwenPlanner(qwen),
+                           models_key=key_of([*map(file_key, weights), *map(str, dtypes)]),
+                           limits=limits_of(embedded=models.demo), progress=progress, cancel=cancel)  # fmt: skip
+    files = encoded.files
     width, transformer = qwen.base.config.get_text_config().hidden_size, engine.transformer
     del qwen, encoder
     if run.start is not None:
@@ -178,7 +181,8 @@ def train_from_manifest(
           progress=progress, cancel=cancel)  # fmt: skip
     path = run.out / "projector.safetensors"
     save_projector(projector, path)
-    lines = [str(path)]
+    new = len(files) - encoded.reused
+    lines = [str(path), f"{new} samples were encoded, {encoded.reused} were there already and used again"]
     if held_out:
         losses = [evaluate(p, transformer, held_out, device=device, progress=progress, cancel=cancel)
                   for p in (None, projector)]  # fmt: skip

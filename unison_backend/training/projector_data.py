@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import InputError, WeightsError
+from ..plan.spec import DEFAULTS, Limits
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
 from .sample_keys import file_key, key_of
 
+if TYPE_CHECKING:
+    from ..pipeline import Planned
+
 KEYS = ("clean", "context", "rows", "features")
+SAMPLE_VERSION = "2"  # raise it when the same pair makes another sample
 
 
 @dataclass(frozen=True)
@@ -71,47 +76,65 @@ def read_manifest(path: Path) -> list[Pair]:
     return pairs
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """The samples' files in the order of their pairs, and how many of them were there already."""
+
+    files: list[Path]
+    reused: int
+
+
 def encode_pairs(
     pairs: Sequence[Pair], out: Path, *, engine: Any, text_encoder: Any, planner: Any, models_key: str = "",
-    progress: Progress = silent, cancel: Cancel = never,
-) -> list[Path]:  # fmt: skip
-    """Encode every pair into a file of `out`, skipping those that are there; returns the files.
+    limits: Limits = DEFAULTS, progress: Progress = silent, cancel: Cancel = never,
+) -> Encoded:  # fmt: skip
+    """Encode every pair into a file of `out`; one whose sample is there already is used again.
 
-    A file's name says what its sample was made from: the words, the content of all files, and `models_key`.
-    engine: `Engine`; text_encoder: `TextEncoder`; planner: `QwenPlanner`, whose features the projector reads.
+    A file's name says what its sample was made from: the words, their plan and what it makes, the content of all
+    files, and `models_key`, which stands for the models and their dtypes. limits: what the models make where nothing
+    is said. engine: `Engine`; text_encoder: `TextEncoder`; planner: `QwenPlanner`, whose features the projector reads.
     Raises InputError naming the pair when its instruction makes nothing or its target does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
+    there = {path.name for path in out.glob("*.safetensors")}
     files = []
     for number, pair in enumerate(pairs):
         check(cancel, "encoding samples")
-        path = out / f"{pair_key(pair, models_key)}.safetensors"
+        planned = plan_pair(pair, limits, cancel)
+        path = out / f"{pair_key(pair, planned, models_key)}.safetensors"
         if not path.is_file():
-            save_sample(encode_pair(pair, engine, text_encoder, planner, cancel), path)
+            save_sample(encode_pair(pair, planned, engine, text_encoder, planner, cancel), path)
         files.append(path)
         progress("encoding samples", number + 1, len(pairs))
-    return files
+    return Encoded(files, sum(path.name in there for path in files))
 
 
-def pair_key(pair: Pair, models_key: str) -> str:
-    """The key of a pair's sample. A file that is not there counts by its name alone: encoding says what is wrong."""
+def plan_pair(pair: Pair, limits: Limits = DEFAULTS, cancel: Cancel = never) -> Planned:
+    """What a pair's instruction makes, by the rules. Raises InputError where it is a question or cannot be made."""
+    from ..pipeline import make_plan
     from ..plan.prompt import parse_paths
 
-    prompt = parse_paths(pair.prompt, pair.folder)
-    paths = [pair.target, *(Path(medium.path) for medium in prompt.media if medium.path)]
-    return key_of([models_key, prompt.text, *(file_key(path) if path.is_file() else str(path) for path in paths)])
-
-
-def encode_pair(pair: Pair, engine: Any, text_encoder: Any, planner: Any, cancel: Cancel = never) -> Sample:
-    """One pair through the pipeline's own steps: plan by the rules, sources, latents, text rows, features."""
-    from ..conditioning.text_context import clean_text
-    from ..pipeline import SourceOptions, make_plan, prepare_sources
-    from ..plan.prompt import parse_paths
-    from .latents import encode_example
-
-    planned = make_plan(parse_paths(pair.prompt, pair.folder), cancel=cancel)
+    planned = make_plan(parse_paths(pair.prompt, pair.folder), limits=limits, cancel=cancel)
     if not planned.plan.task.is_generation:
         raise InputError(f"the instruction {pair.prompt[:80]!r} makes no picture or video ({planned.plan.task})")
+    return planned
+
+
+def pair_key(pair: Pair, planned: Planned, models_key: str) -> str:
+    """The key of a pair's sample: all that it is made from."""
+    made = repr((replace(planned.plan, prompt="", raw=""), replace(planned.spec, reasons=())))
+    paths = [pair.target, *(Path(medium.path) for medium in planned.prompt.media if medium.path)]
+    return key_of([SAMPLE_VERSION, models_key, planned.prompt.text, made, *map(file_key, paths)])
+
+
+def encode_pair(
+    pair: Pair, planned: Planned, engine: Any, text_encoder: Any, planner: Any, cancel: Cancel = never
+) -> Sample:
+    """One pair through the pipeline's own steps: sources, latents, text rows, features."""
+    from ..conditioning.text_context import clean_text
+    from ..pipeline import SourceOptions, prepare_sources
+    from .latents import encode_example
+
     sources = prepare_sources(planned, SourceOptions(), silent, cancel)
     target = read_target(pair.target, sources.video.shape, planned.spec.fps)
     clean, context = encode_example(sources, target, engine.encode, cancel)

@@ -20,6 +20,7 @@ from unison_backend.engine.vace_context import to_signed
 from unison_backend.errors import Cancelled, InputError, MediaError, WeightsError
 from unison_backend.media.write import write_image, write_video
 from unison_backend.plan.prompt import parse_paths
+from unison_backend.plan.spec import DEFAULTS, Limits
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.training.loop import Schedule
@@ -30,6 +31,7 @@ from unison_backend.training.projector_data import (
     encode_pairs,
     load_sample,
     pair_key,
+    plan_pair,
     read_manifest,
     save_sample,
 )
@@ -81,7 +83,7 @@ def files(models, media, tmp_path_factory):
     """Encoded samples: a picture from text, an edit with a mask, a video from its first frame."""
     rows = [{"prompt": TEXT, "target": "target.png"}, {"prompt": EDIT, "target": "target.png"}]
     pairs = read_manifest(manifest(media, *rows, {"prompt": FIRST, "target": "nine.mp4"}))
-    return encode_pairs(pairs, tmp_path_factory.mktemp("samples") / "deep", **models)
+    return encode_pairs(pairs, tmp_path_factory.mktemp("samples") / "deep", **models).files
 
 
 # Manifests
@@ -158,31 +160,53 @@ def test_the_target_is_encoded_by_the_engine(models, media, files):
     assert torch.equal(load_sample(files[0]).clean, expected.half().float())
 
 
+def key(pair, models_key="models", limits=DEFAULTS):
+    return pair_key(pair, plan_pair(pair, limits), models_key)
+
+
 def test_what_is_there_is_not_encoded_again(models, media, files, tmp_path):
     folder = tmp_path / "samples"
     folder.mkdir()
     pairs = [Pair(TEXT, media / "target.png"), Pair(TEXT, media / "source.png")]
-    known = folder / f"{pair_key(pairs[0], 'models')}.safetensors"
+    known = folder / f"{key(pairs[0])}.safetensors"
     known.write_bytes(files[1].read_bytes())
     seen = []
     made = encode_pairs(pairs, folder, **models, models_key="models", progress=lambda *step: seen.append(step))
-    assert made[0] == known and known.read_bytes() == files[1].read_bytes() and made[1].is_file()
+    assert made.files[0] == known and known.read_bytes() == files[1].read_bytes() and made.files[1].is_file()
+    assert made.reused == 1 and encode_pairs(pairs, folder, **models, models_key="models").reused == 2
     assert seen == [("encoding samples", 1, 2), ("encoding samples", 2, 2)]
     with pytest.raises(Cancelled, match="encoding"):
         encode_pairs(pairs, tmp_path, **models, cancel=lambda: True)
 
 
-def test_a_sample_of_other_words_files_or_models_is_not_used_again(media, tmp_path):
+def test_another_manifest_of_as_many_lines_uses_none_of_the_first_ones_samples(models, media, tmp_path):
+    first = encode_pairs([Pair(TEXT, media / "target.png")], tmp_path, **models)
+    other = encode_pairs([Pair(TEXT, media / "mask.png")], tmp_path, **models)
+    assert (first.reused, other.reused) == (0, 0)
+    assert not torch.equal(load_sample(first.files[0]).clean, load_sample(other.files[0]).clean)
+
+
+def test_a_sample_of_other_words_files_models_or_settings_is_not_used_again(media, tmp_path):
     for name in ("source.png", "mask.png", "target.png"):
         shutil.copy(media / name, tmp_path / name)
     pair = Pair(EDIT, tmp_path / "target.png", tmp_path)
-    first = pair_key(pair, "models")
-    assert pair_key(pair, "models") == first and pair_key(Pair(EDIT, media / "target.png", media), "models") == first
-    keys = {first, pair_key(pair, "other models"), pair_key(replace(pair, prompt=EDIT + " Now."), "models")}
+    first = key(pair)
+    assert key(pair) == first == key(Pair(EDIT, media / "target.png", media))
+    keys = {first, key(pair, "other models"), key(replace(pair, prompt=EDIT + " Now."))}
     for name in ("mask.png", "target.png"):
         shutil.copy(media / "source.png", tmp_path / name)
-        keys.add(pair_key(pair, "models"))
+        keys.add(key(pair))
     assert len(keys) == 5
+    fox = Pair("Draw a fox.", media / "target.png")
+    assert key(fox) != key(fox, limits=Limits(64, 64, 9))  # it would be of another size
+
+
+def test_the_same_words_that_are_planned_otherwise_are_another_sample(media):
+    pair = Pair(TEXT, media / "target.png")
+    planned = plan_pair(pair)
+    turned = replace(planned, plan=replace(planned.plan, width=SIDE, height=2 * SIDE))
+    assert pair_key(pair, turned, "models") != pair_key(pair, planned, "models")
+    assert pair_key(pair, replace(planned, spec=replace(planned.spec, reasons=())), "models") == key(pair)
 
 
 @pytest.mark.parametrize(
