@@ -24,7 +24,7 @@ from unison_backend.conditioning.projector import Projector
 from unison_backend.demo import set as demo
 from unison_backend.training import planning_lora as planner
 from unison_backend.training import projector
-from unison_backend.training.loop import LOG_EVERY, LOG_FILE
+from unison_backend.training.log import LOG_EVERY, LOG_FILE
 from unison_backend.training.planning_data import draw
 from unison_backend.weights.wan import load_transformer
 

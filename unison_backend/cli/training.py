@@ -15,7 +15,7 @@ from .common import say
 from .values import number, whole
 
 if TYPE_CHECKING:
-    from ..training.loop import Schedule
+    from ..training.schedule import Schedule
 
 DONE = 0
 STAGES = ("vae", "text", "vace", "qwen", "planner", "projector")  # a test holds that these are training's own
@@ -87,16 +87,26 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch", type=whole, help="samples of one step and process")
     group.add_argument("--accumulate", type=whole, help="batches whose gradients make one step")
     group.add_argument("--save-every", type=whole, metavar="STEPS")
-    group.add_argument("--seed", type=whole)
+    group.add_argument("--warmup", type=whole, metavar="STEPS", help="in which the rate rises to its peak")
+    group.add_argument("--weight-decay", type=number)
+    group.add_argument("--ema", type=number, metavar="DECAY",
+                       help="of the averaged weights, which become the result; 0 averages none")  # fmt: skip
+    group.add_argument("--seed", type=whole, help="of weights, batches and noise: the same seed, the same result")
+    group.add_argument("--allow-change", action="store_true",
+                       help="go on from a state of other data, seed, rate or batch; what differs is said")  # fmt: skip
 
 
 def _schedule(options: argparse.Namespace, recipe: Schedule) -> Schedule:
     import dataclasses
 
-    names = ("steps", "lr", "accumulate", "save_every", "seed")
-    return dataclasses.replace(
-        recipe, **{name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    )
+    if options.steps is not None and options.warmup is None:
+        scaled = recipe.of_steps(options.steps)
+        if scaled.warmup < recipe.warmup:
+            say(f"the warm-up is {scaled.warmup} steps, a tenth of --steps; the recipe's is {recipe.warmup} (--warmup)")
+        recipe = scaled
+    names = ("steps", "lr", "accumulate", "save_every", "warmup", "weight_decay", "ema", "seed", "allow_change")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return dataclasses.replace(recipe, **given)
 
 
 def _add_planner(parser: argparse.ArgumentParser) -> None:
@@ -134,6 +144,7 @@ def _train_planner(options: argparse.Namespace) -> int:
             settings,
             start=options.start,
             dtype=options.dtype,
+            say=say,
             progress=progress,
             cancel=cancel,
         )
@@ -175,7 +186,7 @@ def _train_projector(options: argparse.Namespace) -> int:
     )
     with Bar() as progress, stop_signal(patient=True) as cancel:
         lines = train_from_manifest(
-            run, _schedule(options, SCHEDULE), batch=options.batch or 1, progress=progress, cancel=cancel
+            run, _schedule(options, SCHEDULE), batch=options.batch or 1, say=say, progress=progress, cancel=cancel
         )
     say("\n".join(lines))
     return DONE

@@ -1,18 +1,16 @@
 """One training loop for every recipe here: seeded by step, resumable to the bit, stoppable at any step.
 
 A batch is a function of the seed and the step's number, so a resumed run draws exactly the batches that an unbroken
-one would; what is saved is the step, the weights, the optimizer and the averaged weights. On several GPUs each process
-draws its own batches (accelerate shares the gradients), and the first one writes.
+one would; what is saved is the step, the weights, the optimizer, the averaged weights, the losses that no line of the
+log has yet, and what all of it was made with: a state that was made otherwise is not gone on from. On several
+GPUs each process draws its own batches (accelerate shares the gradients), and the first one writes.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +20,21 @@ from torch import Tensor, nn
 from ..errors import InputError, ResourceError, WeightsError
 from ..files import replacing
 from ..progress import Cancel, Progress, check, never, silent
+from .log import LOG_EVERY, Log
 from .muon import WithMuon
+from .schedule import MadeWith, Schedule, differences
 
 STATE_FILE = "state.pt"
-LOG_FILE = "log.jsonl"
-LOG_EVERY = 20  # steps whose losses are averaged into one line of the log
 SEED_STEP = 0x9E3779B1  # odd, so that every seed begins elsewhere; neighbours are far apart
 
 Scale = Callable[[str], float]
 Matrices = Callable[[str, Tensor], bool]
 Loss = Callable[[torch.Generator, int], Mapping[str, Tensor]]
+Say = Callable[[str], None]
+
+
+def unsaid(text: str) -> None:
+    """A `Say` that nobody hears."""
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
@@ -43,42 +46,12 @@ def mixed_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=computes)
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Steps and learning rate: a linear warm-up, then half a cosine down to `floor` of the peak."""
-
-    steps: int
-    lr: float
-    warmup: int = 100
-    floor: float = 0.02
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.99)
-    clip: float = 1.0
-    ema: float = 0.0  # decay of the averaged weights; 0 keeps none
-    seed: int = 0
-    save_every: int = 500
-    accumulate: int = 1  # batches whose gradients make one step
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.lr <= 0:
-            raise InputError(f"training takes at least 1 step and a learning rate above 0, not {self.steps}, {self.lr}")
-        if self.accumulate < 1:
-            raise InputError(f"accumulate is {self.accumulate}; a step takes at least 1 batch")
-
-    def rate(self, step: int) -> float:
-        """The learning rate at `step` (from 0)."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        way = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr * (self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, way))))
-
-
 def generator_at(seed: int, batch: int) -> torch.Generator:
     """The source of everything random in one batch. torch reads the low 32 bits of a seed alone: both go in there."""
     return torch.Generator().manual_seed((seed * SEED_STEP + batch) % 2**32)
 
 
-def _own_randomness() -> AbstractContextManager[None]:
+def own_randomness() -> AbstractContextManager[None]:
     """Inside, torch's own generators, which dropout draws from, may be seeded; outside they stay as they were."""
     return torch.random.fork_rng(range(torch.cuda.device_count()))
 
@@ -93,29 +66,24 @@ def _by_scale(parameters: Mapping[str, nn.Parameter], scale: Scale) -> dict[floa
 class Fit:
     """Trains `module`'s parameters that need gradients; `averaged` holds their moving average (or them, without ema).
 
-    folder: where the state and the log are kept; a state in it is resumed. accelerator: accelerate's, for several
-    processes and mixed precision; then the loss has to call `self.module`. scale: what a parameter's learning rate is
-    multiplied with, by its name. matrices: which parameters Muon trains instead of AdamW (one process only).
+    folder: where the state and the log are kept; a state in it is resumed, unless it was made with another schedule or
+    another `made_with` (keys of data and models, sizes of batches): then InputError says what differs, or with
+    `schedule.allow_change` it is `say` that does. accelerator: accelerate's, for several processes and mixed
+    precision; then the loss has to call `self.module`. scale: what a parameter's learning rate is multiplied with, by
+    its name. matrices: which parameters Muon trains instead of AdamW (one process only).
     """
 
     def __init__(
         self, module: nn.Module, schedule: Schedule, folder: Path, accelerator: Any = None,
-        scale: Scale = lambda _: 1.0, matrices: Matrices | None = None,
+        scale: Scale = lambda _: 1.0, matrices: Matrices | None = None, made_with: MadeWith | None = None,
+        say: Say = unsaid,
     ) -> None:  # fmt: skip
         self.schedule, self.folder, self.accelerator = schedule, folder, accelerator
+        processes = 1 if accelerator is None else int(accelerator.num_processes)
+        self.made_with = {**schedule.made_with, "processes": processes, **(made_with or {})}
+        self.say, self.log = say, Log(folder)
         self.parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
-        by_muon = {name for name, value in self.parameters.items() if matrices and matrices(name, value)}
-        rest = {name: value for name, value in self.parameters.items() if name not in by_muon}
-        self.optimizer: Any = torch.optim.AdamW(
-            [{"params": list(group), "scale": factor} for factor, group in _by_scale(rest, scale).items()],
-            lr=schedule.lr,
-            betas=schedule.betas,
-            weight_decay=schedule.weight_decay,
-        )
-        if by_muon:
-            self.optimizer = WithMuon(
-                [self.parameters[name] for name in sorted(by_muon)], self.optimizer, schedule.lr, schedule.weight_decay
-            )
+        self.optimizer: Any = self._make_optimizer(scale, matrices or (lambda name, value: False))
         self.module = module
         if accelerator is not None:
             self.module, self.optimizer = accelerator.prepare(module, self.optimizer)
@@ -123,6 +91,21 @@ class Fit:
         self.averaged = {name: value.detach().clone() for name, value in self.parameters.items()}
         if (folder / STATE_FILE).is_file():
             self._resume(folder / STATE_FILE)
+        if self._is_first:
+            self.log.cut(self.step)
+
+    def _make_optimizer(self, scale: Scale, matrices: Matrices) -> Any:
+        """AdamW, in groups by their scale; with Muon beside it where that trains something."""
+        by_muon = {name for name, value in self.parameters.items() if matrices(name, value)}
+        rest = {name: value for name, value in self.parameters.items() if name not in by_muon}
+        lr, decay = self.schedule.lr, self.schedule.weight_decay
+        adamw = torch.optim.AdamW(
+            [{"params": list(group), "scale": factor} for factor, group in _by_scale(rest, scale).items()],
+            lr=lr,
+            betas=self.schedule.betas,
+            weight_decay=decay,
+        )
+        return WithMuon([self.parameters[name] for name in sorted(by_muon)], adamw, lr, decay) if by_muon else adamw
 
     def run(
         self, loss: Loss, *, stage: str, progress: Progress = silent, cancel: Cancel = never, until: int | None = None
@@ -134,20 +117,19 @@ class Fit:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         end = min(self.schedule.steps, until or self.schedule.steps)
-        seen: dict[str, list[float]] = {}  # by term: not every step has each
         first, start = self.step, time.monotonic()
         while self.step < end:
             if cancel():
                 self.save()
                 check(cancel, stage)
-            with _own_randomness():
+            with own_randomness():
                 terms = self._one(loss)
-            for name, value in terms.items():
-                seen.setdefault(name, []).append(value)
-            if self.step % LOG_EVERY == 0 or self.step == end:
-                means = {name: sum(values) / len(values) for name, values in seen.items()}
-                self._log(means, (time.monotonic() - start) / (self.step - first))
-                seen, first, start = {}, self.step, time.monotonic()
+            self.log.add(terms)
+            if self.step % LOG_EVERY == 0 or self.step == self.schedule.steps:
+                if self._is_first:
+                    rate = self.schedule.rate(self.step - 1)
+                    self.log.write(self.step, rate, (time.monotonic() - start) / (self.step - first))
+                first, start = self.step, time.monotonic()
             if self.step % self.schedule.save_every == 0:
                 self.save()
             progress(stage, self.step, self.schedule.steps)
@@ -218,6 +200,8 @@ class Fit:
             "weights": {name: value.detach() for name, value in self.parameters.items()},
             "averaged": self.averaged,
             "optimizer": self.optimizer.state_dict(),
+            "waiting": self.log.waiting,
+            "made_with": self.made_with,
         }
         try:
             with replacing(self.folder / STATE_FILE) as temporary:
@@ -236,15 +220,29 @@ class Fit:
                     self.averaged[name].copy_(state["averaged"][name])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = int(state["step"])
+            self.log.waiting = dict(state.get("waiting", {}))
+            then = state.get("made_with")
         except Exception as error:  # torch's reader raises many kinds
             why = next(iter(str(error).splitlines()), type(error).__name__).split(". ")[0][:200]
             raise WeightsError(
                 f"{path} is no state of this training ({why}); give another folder, or remove it to start anew"
             ) from error
+        self._compare(path, then)
 
-    def _log(self, terms: Mapping[str, float], seconds: float) -> None:
-        if not self._is_first:
+    def _compare(self, path: Path, then: Any) -> None:
+        """Refuse a state that was made otherwise, or say what differs."""
+        if not isinstance(then, Mapping):
+            self.say(f"{path} does not say what it was trained with (an older version wrote it); it is gone on from")
             return
-        line = {"step": self.step, "lr": self.schedule.rate(self.step - 1), "seconds_per_step": round(seconds, 4)}
-        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line | {name: round(value, 6) for name, value in terms.items()}) + "\n")
+        changed = "; ".join(differences(then, self.made_with))
+        if not changed:
+            return
+        if not self.schedule.allow_change:
+            raise InputError(
+                f"{path} was trained otherwise ({changed}); give what it was trained with, another --out, or "
+                "--allow-change to go on all the same"
+            )
+        self.say(f"going on from step {self.step}, which was trained otherwise: {changed}")
+        for group in self.optimizer.param_groups:  # the state brought the older ones
+            group |= {"weight_decay": self.schedule.weight_decay}
+            group |= {"betas": self.schedule.betas} if "betas" in group else {}

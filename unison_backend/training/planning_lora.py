@@ -23,7 +23,9 @@ from ..planner.qwen.loading import Qwen, load_qwen
 from ..progress import Cancel, Progress, never, silent
 from ..weights.state import load_state_dict
 from ..weights.write import WRITE_ERRORS
-from .loop import Fit, Schedule
+from .loop import Fit, Say, own_randomness, unsaid
+from .sample_keys import file_key, key_of
+from .schedule import Schedule
 
 # Every linear layer of the language model, none of the vision tower's (whose MLPs have the same names).
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -113,13 +115,14 @@ def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
 
 def train(
     base: Path, pairs: Sequence[tuple[str, str]], out: Path, schedule: Schedule = SCHEDULE,
-    settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto",
+    settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto", say: Say = unsaid,
     progress: Progress = silent, cancel: Cancel = never,
 ) -> Path:  # fmt: skip
     """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
 
     pairs: instructions with pads, and what the planner is to write (signal tokens, or a plain answer of the person's
-    own understanding data). start: an adapter of the same rank to go on from. A state in `out` is resumed.
+    own understanding data). start: an adapter of the same rank to go on from. A state in `out` is resumed; `say` hears
+    what is said of it. With the schedule's seed two runs end with the same bits on a CPU, wherever they were killed.
     Raises InputError for records that cannot be used, WeightsError for `base` and `start`, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
@@ -130,12 +133,20 @@ def train(
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
     samples = Samples(qwen.tokenizer, pairs, end)
-    torch.manual_seed(schedule.seed)
-    model = add_lora(qwen, settings)
+    with own_randomness():
+        torch.manual_seed(schedule.seed)
+        model = add_lora(qwen, settings)
     if start is not None:
         go_on_from(model, start)
     model.train()
-    fit = Fit(model, schedule, out, accelerator)
+    made_with = {
+        "data": key_of(text for pair in pairs for text in pair),
+        "base": file_key(base),
+        "start": file_key(start) if start else "",
+        "dtype of the base": dtype,
+        **{name: getattr(settings, name) for name in ("rank", "alpha", "dropout", "batch")},
+    }
+    fit = Fit(model, schedule, out, accelerator, made_with=made_with, say=say)
     # What is trained is float32: over a base in half precision the layers in between compute in bfloat16.
     mixed = next(parameter for parameter in model.parameters() if not parameter.requires_grad).dtype != torch.float32
 
@@ -149,6 +160,8 @@ def train(
         return {"loss": functional.cross_entropy(logits.flatten(0, 1).float(), wanted[:, read].flatten())}
 
     fit.run(loss, stage="training the planner", progress=progress, cancel=cancel)
+    if schedule.ema:
+        fit.use_averaged()
     if accelerator.is_main_process:
         _save(model, qwen.tokenizer, out / "adapter")
     return out / "adapter"

@@ -21,9 +21,10 @@ from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
 from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
-from .loop import Fit, Schedule, generator_at
+from .loop import Fit, Say, generator_at, own_randomness, unsaid
 from .projector_data import Sample, encode_pairs, load_sample, read_manifest
 from .sample_keys import file_key, key_of
+from .schedule import MadeWith, Schedule
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)
 EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
@@ -31,12 +32,14 @@ EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
 
 def train(
     projector: Projector, transformer: Any, files: Sequence[Path], out: Path, schedule: Schedule = SCHEDULE,
-    *, batch: int = 1, mixed_precision: str = "no", progress: Progress = silent, cancel: Cancel = never,
+    *, batch: int = 1, mixed_precision: str = "no", start_key: str = "", say: Say = unsaid,
+    progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
     """Train `projector` in place with `transformer` frozen; resumes from `out` and ends with the averaged weights.
 
     batch: samples of one step and process; those of unequal size are done one after the other. mixed_precision: of
-    accelerate ("no", "bf16"). Raises InputError without samples, ResourceError, Cancelled.
+    accelerate ("no", "bf16"). start_key: of what `projector` and `transformer` are; a state of others is not gone on
+    from. say hears what is said of a state. Raises InputError without samples, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
 
@@ -45,7 +48,13 @@ def train(
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed_precision)
     freeze(transformer.to(accelerator.device))
     projector.to(accelerator.device).train().requires_grad_(True)
-    fit = Fit(projector, schedule, out, accelerator)
+    made_with: MadeWith = {
+        "samples": key_of(file.name for file in files),
+        "projector or video model to begin with": start_key,
+        "batch": batch,
+        "mixed precision": mixed_precision,
+    }
+    fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(files), (batch,), generator=generator).tolist()
@@ -71,6 +80,15 @@ def start_silent(projector: Projector) -> None:
     """
     projector.seq_adjust.weight.zero_()
     projector.seq_adjust.bias.zero_()
+
+
+def new_projector(width: int, hidden: int, seed: int) -> Projector:
+    """A projector for a planner of `width`, silent, with the weights that `seed` draws."""
+    with own_randomness():
+        torch.manual_seed(seed)
+        projector = Projector(width, hidden)
+    start_silent(projector)
+    return projector
 
 
 def freeze(transformer: Any) -> None:
@@ -139,8 +157,9 @@ class ProjectorRun:
 
 
 def train_from_manifest(
-    run: ProjectorRun, schedule: Schedule, *, batch: int = 1, progress: Progress = silent, cancel: Cancel = never
-) -> list[str]:
+    run: ProjectorRun, schedule: Schedule, *, batch: int = 1, say: Say = unsaid, progress: Progress = silent,
+    cancel: Cancel = never,
+) -> list[str]:  # fmt: skip
     """Encode the manifest's pairs, train, evaluate and write `out`/projector.safetensors; returns what to say.
 
     Raises InputError, WeightsError, ResourceError, Cancelled.
@@ -169,16 +188,13 @@ def train_from_manifest(
     files = encoded.files
     width, transformer = qwen.base.config.get_text_config().hidden_size, engine.transformer
     del qwen, encoder
-    if run.start is not None:
-        projector = load_projector(run.start)
-    else:
-        projector = Projector(width, run.hidden)
-        start_silent(projector)
+    projector = load_projector(run.start) if run.start else new_projector(width, run.hidden, schedule.seed)
     count = min(len(files) - 1, round(len(files) * run.held_out))
     held_out, used = files[:count], files[count:]
     precision = "bf16" if device.type == "cuda" else "no"
+    start_key = key_of([file_key(models.vace), file_key(run.start) if run.start else f"{width} {run.hidden}"])
     train(projector, transformer, used, run.out, schedule, batch=batch, mixed_precision=precision,
-          progress=progress, cancel=cancel)  # fmt: skip
+          start_key=start_key, say=say, progress=progress, cancel=cancel)  # fmt: skip
     path = run.out / "projector.safetensors"
     save_projector(projector, path)
     new = len(files) - encoded.reused

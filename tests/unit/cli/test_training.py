@@ -1,5 +1,6 @@
 """`unison data`, `train` and `eval` from the command line; the recipes themselves have tests of their own."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import pytest
 from unison_backend.cli import main
 from unison_backend.cli import training as cli_training
 from unison_backend.demo import set as demo
+from unison_backend.errors import InputError
 from unison_backend.training.demo.stages import STAGES
+from unison_backend.training.projector import SCHEDULE
 
 
 def test_the_stages_offered_are_trainings_own():
@@ -76,6 +79,24 @@ def test_a_lora_from_data_to_plans(tmp_path, capsys):
     assert main(["eval", "planner", "--base", base, "--lora", f"{out}/adapter", "--count", "12", "--wrong", "2"]) == 0
     table = capsys.readouterr().out
     assert "| **all** | " in table and " of 12 | " in table and "| field width | " in table
+
+
+def schedule_of(*arguments):
+    parser = argparse.ArgumentParser()
+    cli_training.add(parser.add_subparsers())
+    options = parser.parse_args(["train", "projector", "--data", "x", "--out", "y", *arguments])
+    return cli_training._schedule(options, SCHEDULE)
+
+
+def test_schedule_options_say_what_they_change(capsys):
+    assert schedule_of() == SCHEDULE and capsys.readouterr().out == ""
+    assert schedule_of("--steps", "100").warmup == 10
+    assert "the warm-up is 10 steps, a tenth of --steps; the recipe's is 200" in capsys.readouterr().out
+    given = schedule_of("--steps", "100", "--warmup", "3", "--ema", "0.5", "--weight-decay", "0", "--allow-change")
+    assert (given.warmup, given.ema, given.weight_decay, given.allow_change) == (3, 0.5, 0, True)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(InputError, match="warmup is 200 of 100 steps"):
+        schedule_of("--steps", "100", "--warmup", "200")
 
 
 def test_the_rules_are_measured_the_same_way(capsys):

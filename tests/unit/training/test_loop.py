@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from unison_backend.errors import Cancelled, InputError, ResourceError, WeightsError
-from unison_backend.training.loop import LOG_EVERY, LOG_FILE, STATE_FILE, Fit, Schedule, generator_at
+from unison_backend.training.log import LOG_EVERY, LOG_FILE
+from unison_backend.training.loop import STATE_FILE, Fit, generator_at
+from unison_backend.training.schedule import Schedule
 
 SCHEDULE = Schedule(steps=40, lr=0.05, warmup=4, weight_decay=0.0, save_every=1000, seed=3)
 HALF = 17
@@ -282,6 +284,77 @@ def test_the_state_is_written_on_the_way(tmp_path):
     assert_equal_states(fitted(tmp_path), fitted(tmp_path / "whole"))
 
 
+def killed_at(folder, step, schedule):
+    module = network()
+    fit = Fit(module, schedule, folder)
+    real = regression(module)
+
+    def loss(generator, number):
+        if number == step:
+            raise KeyboardInterrupt
+        return real(generator, number)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit.run(loss, stage="fitting")
+
+
+@pytest.mark.parametrize("save_every", [1000, 15])
+def test_no_step_is_logged_twice_after_a_kill_and_each_line_is_the_unbroken_runs(tmp_path, save_every):
+    """Killed at step 25: after the line of step 20, before any state, or with a state of step 15."""
+    schedule = Schedule(**vars(SCHEDULE) | {"save_every": save_every})
+    killed_at(tmp_path / "parts", 25, schedule)
+    assert [line["step"] for line in lines(tmp_path / "parts")] == [20]
+    assert (tmp_path / "parts" / STATE_FILE).is_file() == (save_every == 15)
+    assert_equal_states(fitted(tmp_path / "parts", schedule), fitted(tmp_path / "whole", schedule))
+    whole, parts = ([line | {"seconds_per_step": 0} for line in lines(tmp_path / name)] for name in ("whole", "parts"))
+    assert parts == whole and len(parts) == 2
+
+
+def test_a_log_line_that_was_cut_short_is_dropped(tmp_path):
+    fitted(tmp_path, until=HALF)
+    (tmp_path / LOG_FILE).write_text('{"step": 1, "lr": 0.1}\n{"step": 2, "l')
+    fitted(tmp_path)
+    assert [line["step"] for line in lines(tmp_path)] == [1, 20, 40]
+
+
+CHANGES = {
+    "seed": ({"seed": 4}, {}, "seed 3, now 4"),
+    "rate": ({"lr": 0.1}, {}, "lr 0.05, now 0.1"),
+    "steps": ({"steps": 80}, {}, "steps 40, now 80"),
+    "decay": ({"weight_decay": 0.1}, {}, "weight decay 0.0, now 0.1"),
+    "batch": ({}, {"batch": 2}, "batch 1, now 2"),
+    "data": ({}, {"data": "b"}, "other data"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_state_of_another_training_is_refused_or_what_differs_is_said(tmp_path, name):
+    schedule, made_with, said = CHANGES[name]
+    first = Fit(network(), SCHEDULE, tmp_path, made_with={"batch": 1, "data": "a"})
+    first.run(regression(first.module), stage="fitting", until=HALF)
+    changed = Schedule(**vars(SCHEDULE) | schedule)
+    made = {"batch": 1, "data": "a"} | made_with
+    with pytest.raises(InputError, match=rf"trained otherwise \({said}\).*--allow-change"):
+        Fit(network(), changed, tmp_path, made_with=made)
+    heard = []
+    allowed = Schedule(**vars(changed) | {"allow_change": True})
+    fit = Fit(network(), allowed, tmp_path, made_with=made, say=heard.append)
+    assert heard == [f"going on from step {HALF}, which was trained otherwise: {said}"] and fit.step == HALF
+    assert fit.optimizer.param_groups[0]["weight_decay"] == changed.weight_decay
+
+
+def test_how_often_is_saved_is_no_other_training_and_a_state_of_before_is_said(tmp_path):
+    fitted(tmp_path, until=HALF)
+    heard = []
+    assert Fit(network(), Schedule(**vars(SCHEDULE) | {"save_every": 1}), tmp_path, say=heard.append).step == HALF
+    assert heard == []
+    state = torch.load(tmp_path / STATE_FILE)
+    del state["made_with"], state["waiting"]
+    torch.save(state, tmp_path / STATE_FILE)
+    assert Fit(network(), SCHEDULE, tmp_path, say=heard.append).step == HALF
+    assert "does not say what it was trained with" in heard[0]
+
+
 def foreign(path):
     torch.save({"step": 3, "weights": {"other": torch.zeros(1)}, "averaged": {}, "optimizer": {}}, path)
 
@@ -331,7 +404,17 @@ def test_a_full_disk_is_said_and_the_last_state_stays(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [({"steps": 0}, "at least 1 step"), ({"lr": 0}, "above 0"), ({"accumulate": 0}, "accumulate")]
+    ("wrong", "said"),
+    [
+        ({"steps": 0}, "at least 1 step"),
+        ({"lr": 0}, "above 0"),
+        ({"accumulate": 0}, "accumulate"),
+        ({"save_every": 0}, "save every 0"),
+        ({"warmup": 10}, "warmup is 10 of 10 steps; it has to end"),
+        ({"warmup": -1}, "warmup is -1"),
+        ({"ema": 1.0}, "ema is 1.0"),
+        ({"weight_decay": -0.1}, "weight decay -0.1"),
+    ],
 )
 def test_schedules_have_limits(wrong, said):
     with pytest.raises(InputError, match=said):
@@ -347,6 +430,12 @@ def test_the_rate_rises_in_a_line_and_falls_in_a_cosine():
     assert rates[60] == pytest.approx(2.0 * 0.55) and schedule.rate(110) == pytest.approx(0.2)
     assert schedule.rate(10_000) == pytest.approx(0.2)
     assert Schedule(steps=5, lr=1.0, warmup=0).rate(0) == 1.0
+
+
+def test_a_warm_up_is_a_tenth_of_the_steps_at_most_and_reaches_the_peak():
+    recipe = Schedule(steps=5000, lr=1e-4, warmup=200)
+    assert [recipe.of_steps(steps).warmup for steps in (10_000, 2000, 100, 5)] == [200, 200, 10, 1]
+    assert max(recipe.of_steps(100).rate(step) for step in range(100)) == recipe.lr
 
 
 def test_the_optimizer_gets_the_rate(tmp_path):

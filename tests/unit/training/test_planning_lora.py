@@ -16,7 +16,7 @@ from unison_backend.plan.tokens import ADDED_TOKENS, parse
 from unison_backend.planner.base import PlanResult
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
-from unison_backend.training.loop import LOG_FILE, Schedule
+from unison_backend.training.log import LOG_FILE
 from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_lora import (
     IGNORED,
@@ -33,6 +33,7 @@ from unison_backend.training.planning_lora import (
 )
 from unison_backend.training.planning_score import FIELDS, as_table, evaluate
 from unison_backend.training.planning_wording import record_of
+from unison_backend.training.schedule import Schedule
 
 SCHEDULE = Schedule(steps=6, lr=3e-3, warmup=1, weight_decay=0.0, betas=(0.9, 0.95), seed=2, save_every=100)
 SETTINGS = LoraSettings(rank=4, alpha=8, batch=2)
@@ -162,6 +163,24 @@ def test_a_resumed_run_gives_the_same_adapter(base, trained, tmp_path):
     whole, resumed = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (trained, tmp_path))
     assert whole.keys() == resumed.keys() and len(whole) == 2 * 7 * 2 + 2
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_a_run_of_other_records_or_settings_is_no_resume(base, trained, tmp_path):
+    for pairs, settings, said in (
+        (PAIRS[1:], SETTINGS, "other data"),
+        (PAIRS, replace(SETTINGS, batch=3), "batch 2, now 3"),
+    ):
+        with pytest.raises(InputError, match=rf"trained otherwise \({said}\)"):
+            train(base, pairs, trained, SCHEDULE, settings, dtype="fp32")
+
+
+def test_averaged_weights_become_the_adapter(base, trained, tmp_path):
+    train(base, PAIRS, tmp_path, replace(SCHEDULE, ema=0.9), SETTINGS, dtype="fp32")
+    state = torch.load(tmp_path / "state.pt")
+    made = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    averaged = {value.double().sum().item() for value in state["averaged"].values()}
+    assert {value.double().sum().item() for value in made.values()} == averaged
+    assert averaged != {value.double().sum().item() for value in state["weights"].values()}
 
 
 def test_a_run_goes_on_from_an_adapter(base, trained, tmp_path):

@@ -23,8 +23,7 @@ from unison_backend.plan.prompt import parse_paths
 from unison_backend.plan.spec import DEFAULTS, Limits
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
-from unison_backend.training.loop import Schedule
-from unison_backend.training.projector import evaluate, save_projector, start_silent, train
+from unison_backend.training.projector import evaluate, new_projector, save_projector, start_silent, train
 from unison_backend.training.projector_data import (
     Pair,
     Sample,
@@ -35,6 +34,7 @@ from unison_backend.training.projector_data import (
     read_manifest,
     save_sample,
 )
+from unison_backend.training.schedule import Schedule
 from unison_backend.weights.wan import load_transformer
 
 SIDE = 32
@@ -290,6 +290,22 @@ def test_a_resumed_run_gives_the_same_projector(files, tmp_path, options):
     torch.rand(5)
     assert equal(trained(files, tmp_path / "parts", **options), whole)
     assert not equal(trained(files, tmp_path / "other", replace(SCHEDULE, seed=5), **options), whole)
+
+
+def test_a_new_projector_is_its_seeds_and_draws_nothing_from_anyone_else():
+    torch.manual_seed(1)
+    one = new_projector(64, 32, seed=7)
+    drawn = torch.rand(1)
+    torch.manual_seed(2)
+    assert equal(new_projector(64, 32, seed=7), one) and not equal(new_projector(64, 32, seed=8), one)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(1), drawn)
+
+
+def test_other_samples_are_no_resume(files, tmp_path):
+    trained(files, tmp_path)
+    with pytest.raises(InputError, match=r"trained otherwise \(other samples; batch 1, now 2\)"):
+        trained(files[:2], tmp_path, batch=2)
 
 
 def test_without_samples_nothing_is_trained(tmp_path):

@@ -24,8 +24,9 @@ from ...planner.qwen.chat import chat_ids
 from ...planner.qwen.loading import Qwen
 from ...planner.qwen.vision import vision_inputs
 from ...progress import Cancel, Progress, check, never, silent
-from ..loop import Fit, Schedule
+from ..loop import Fit
 from ..planning_lora import Sample, to_batch
+from ..schedule import Schedule
 
 COUNTS: dict[Subject, int] = {"image": 12000, "video": 6000, "text": 300}
 BATCH = 32

@@ -26,7 +26,7 @@ from ...errors import InputError
 from ...progress import Cancel, Progress, check, never, silent
 from ...weights.state import load_state_dict
 from ...weights.write import write_tensors
-from ..loop import Schedule
+from ..schedule import Schedule
 from . import qwen as demo_qwen
 from . import text as demo_text
 from . import vace as demo_vace
@@ -104,8 +104,7 @@ def train(
 
 
 def _scaled(schedule: Schedule, share: float) -> Schedule:
-    steps = max(1, round(schedule.steps * share))
-    return dataclasses.replace(schedule, steps=steps, warmup=min(schedule.warmup, max(1, steps // 10)))
+    return schedule.of_steps(max(1, round(schedule.steps * share)))
 
 
 def _scaled_phase(phase: AnyPhase, share: float) -> AnyPhase:

@@ -23,7 +23,8 @@ from ...progress import Cancel, Progress, check, never, silent
 from ...sources.prepare import Sources
 from ..flow import compact_text, draw_sigmas, flow_loss
 from ..latents import Latents, encode_all, load_or_make, widths
-from ..loop import Fit, Schedule, mixed_precision
+from ..loop import Fit, mixed_precision
+from ..schedule import Schedule
 
 # Groups of one latent length each: kinds of example with how many of each.
 GROUPS: dict[str, dict[str, int]] = {

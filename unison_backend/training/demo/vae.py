@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from ...demo.world.shapes import COLOURS, MOTIONS, SHAPES, Scene, Thing, render, silhouette
 from ...progress import Cancel, Progress, never, silent
-from ..loop import Fit, Schedule, mixed_precision
+from ..loop import Fit, mixed_precision
+from ..schedule import Schedule
 
 SIDE = 64
 NARROW = 48  # of plain scenes, two of three: things are as large in pixels, there is less around them

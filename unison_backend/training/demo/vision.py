@@ -24,7 +24,8 @@ from ...plan.prompt import parse_pads
 from ...planner.qwen.loading import Qwen
 from ...planner.qwen.vision import FRAMES_PER_TOKEN, frame_budget, vision_inputs
 from ...progress import Cancel, Progress, check, never, silent
-from ..loop import Fit, Schedule
+from ..loop import Fit
+from ..schedule import Schedule
 from .qwen import as_media
 
 COUNTS: dict[Subject, int] = {"image": 6000, "video": 4000}

@@ -32,7 +32,8 @@ from unison_backend.training.demo import (
 from unison_backend.training.demo import (
     vision as demo_vision,
 )
-from unison_backend.training.loop import LOG_FILE, Schedule
+from unison_backend.training.log import LOG_FILE
+from unison_backend.training.schedule import Schedule
 from unison_backend.weights.wan import load_transformer, load_vae
 
 FIELDS = ("colour", "shape", "background", "size", "place", "motion")
