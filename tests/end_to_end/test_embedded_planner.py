@@ -112,4 +112,5 @@ def test_nearly_all_of_readmes_orders_are_planned_exactly(planner):
 def test_nearly_all_others_of_their_forms_are_planned_exactly(planner):
     score = evaluate(planner, like_readmes())
     assert score.exact >= EXACT, score.wrong
-    assert score.fields["width"][0] >= 57 and score.fields["num_frames"][0] >= 54, score.wrong
+    wrong = {name: count - right for name, (right, count) in score.fields.items()}
+    assert wrong["width"] <= 3 and wrong["num_frames"] <= 6, score.wrong

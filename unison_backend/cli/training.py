@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..demo.set import CFG as DEMO_CFG
 from ..errors import InputError
+from . import evaluating
 from .common import say
 from .values import number, whole
 
@@ -32,7 +33,7 @@ def add(commands: Any) -> None:
     _add_demo(kinds.add_parser("demo", help="the embedded models, from nothing"))
     _add_intent(kinds.add_parser("intent", help="the rules planner's models, from the pack's sentences"))
     evaluate = commands.add_parser("eval", help="measure models").add_subparsers(required=True, metavar="WHAT")
-    _add_eval_planner(evaluate.add_parser("planner", help="exact plans of a planner on held-out instructions"))
+    evaluating.add(evaluate.add_parser("planner", help="exact plans of planners on held-out instructions"))
     _add_eval_demo(evaluate.add_parser("demo", help="what the embedded models get right, by their pixels"))
 
 
@@ -171,7 +172,8 @@ def _add_projector(parser: argparse.ArgumentParser) -> None:
 
 
 def _train_projector(options: argparse.Namespace) -> int:
-    from ..training.projector import SCHEDULE, ProjectorRun, train_from_manifest
+    from ..training.projector import SCHEDULE
+    from ..training.projector_run import ProjectorRun, train_from_manifest
     from .stopping import stop_signal
     from .terminal import Bar
 
@@ -215,46 +217,6 @@ def _train_demo(options: argparse.Namespace) -> int:
             cancel=cancel,
         )
     say(str(finished))
-    return DONE
-
-
-def _add_eval_planner(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--base", type=Path, metavar="DIR", help="the Qwen2.5-VL folder (default: the embedded one)")
-    parser.add_argument("--lora", type=Path, metavar="DIR", help="the planning LoRA")
-    parser.add_argument("--count", type=whole, default=600)
-    parser.add_argument("--seed", type=whole, default=0)
-    parser.add_argument("--rules", action="store_true", help="measure the rules planner instead")
-    parser.add_argument("--wrong", type=whole, default=0, metavar="N", help="show N plans that differ")
-    parser.set_defaults(command=_eval_planner)
-
-
-def _eval_planner(options: argparse.Namespace) -> int:
-    from ..planner.base import Planner
-    from ..training.planning_data import draw
-    from ..training.planning_score import as_table, evaluate
-    from .stopping import stop_signal
-    from .terminal import Bar
-
-    records = draw(options.count, options.seed, held_out=True)
-    with Bar() as progress, stop_signal() as cancel:
-        planner: Planner
-        if options.rules:
-            from ..planner.rules.plan import RulesPlanner
-
-            planner = RulesPlanner()
-        else:
-            from ..demo.fallback import find_planner
-            from ..planner.qwen.loading import load_qwen
-            from ..planner.qwen.planner import QwenPlanner
-
-            found = find_planner(None, options.base, progress)
-            if found.planner is None:
-                raise InputError("no Qwen2.5-VL folder: give --base")
-            planner = QwenPlanner(load_qwen(found.planner, options.lora or found.lora, progress=progress))
-        score = evaluate(planner, records, progress=progress, cancel=cancel)
-    say("\n".join(as_table(score)))
-    for prompt, expected, made in score.wrong[: options.wrong]:
-        say(f"{prompt}\n  expected {expected or '(an answer)'}\n  made     {made or '(an answer)'}")
     return DONE
 
 

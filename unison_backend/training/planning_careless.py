@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from random import Random
 
-from .planning_record import Language
-
 SLIPS = 0.6  # how often a careless instruction has one
 _WORD = re.compile(r"(?<![\w<])[A-Za-z]{4,}(?![\w>])")  # shorter ones are hardly mistyped
 _SHORT = {
@@ -20,7 +18,7 @@ _SHORT_ZH = {"\u8bf7": "", "\u3002": "", "\uff0c": " ", "\uff1a": " ", "\u56fe\u
 _PAD = re.compile("<(?:IMG|VID)PAD>")
 
 
-def careless(text: str, language: Language, random: Random) -> str:
+def careless(text: str, language: str, random: Random) -> str:
     """`text` typed carelessly; the same pads and numbers in the same order."""
     if language == "zh":
         for word in random.sample(sorted(_SHORT_ZH), 2):

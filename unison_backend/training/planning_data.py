@@ -29,6 +29,7 @@ SHAPE_SHARE, SENTENCE_SHARE = 0.22, 0.15  # of the records, those not from templ
 CARELESS = 0.15
 MAX_TRIES = 50  # for one record that has not been drawn before
 
+_LANGUAGES: tuple[Language, ...] = ("en", "en", "zh")  # in turn
 _Make = Callable[[Task, Language], Record]
 
 
@@ -50,7 +51,9 @@ def draw(count: int, seed: int = 0, *, held_out: bool = False) -> list[Record]:
             record = record_of(task, language, random, held_out=held_out, wide=True)
         return _as_typed(record, random) if random.random() < CARELESS else record
 
-    return _different(count, make) if held_out else _different(count, make, is_kept_apart)
+    if held_out:  # a dozen has both languages already
+        return _different(count, make, languages=lambda index: _LANGUAGES[(index + index // len(Task)) % 3])
+    return _different(count, make, is_kept_apart)
 
 
 def draw_plain(count: int, seed: int = 0, *, held_out: bool = False) -> list[Record]:
@@ -59,13 +62,16 @@ def draw_plain(count: int, seed: int = 0, *, held_out: bool = False) -> list[Rec
     return _different(count, lambda task, language: record_of(task, language, random, held_out=held_out))
 
 
-def _different(count: int, make: _Make, refused: Callable[[Record], bool] = lambda record: False) -> list[Record]:
-    """`count` records with different words, the tasks in turn."""
+def _different(
+    count: int, make: _Make, refused: Callable[[Record], bool] = lambda record: False,
+    languages: Callable[[int], Language] = lambda index: _LANGUAGES[index // len(Task) % 3],
+) -> list[Record]:  # fmt: skip
+    """`count` records with different words, the tasks in turn. languages: the language of a record by its number."""
     records: list[Record] = []
     seen: set[str] = set()
     tasks = tuple(Task)
     for index in range(count):
-        language: Language = "zh" if index // len(tasks) % 3 == 2 else "en"
+        language = languages(index)
         for _ in range(MAX_TRIES):
             record = make(tasks[index % len(tasks)], language)
             if record.prompt not in seen and not refused(record):

@@ -14,10 +14,13 @@ IMAGE_PAD, VIDEO_PAD = "<IMGPAD>", "<VIDPAD>"
 
 @dataclass(frozen=True)
 class Record:
-    """One sample. prompt: the instruction with pads; tokens: what the planner is to say, empty for an answer."""
+    """One sample. prompt: the instruction with pads; tokens: what the planner is to say, empty for an answer.
+
+    language: as detection names it; drawn records are of `LANGUAGES`.
+    """
 
     task: Task
-    language: Language
+    language: str
     prompt: str
     tokens: str
     media: tuple[MediaKind, ...] = ()

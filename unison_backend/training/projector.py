@@ -7,7 +7,6 @@ kept on disk; training then needs the video model and the projector alone. The l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
 from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
 from .loop import Fit, Say, generator_at, own_randomness, unsaid
-from .projector_data import Sample, encode_pairs, load_sample, read_manifest
-from .sample_keys import file_key, key_of
+from .projector_data import Sample, load_sample
+from .sample_keys import key_of
 from .schedule import MadeWith, Schedule
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)
@@ -135,72 +134,3 @@ def evaluate(
 def save_projector(projector: Projector, path: Path) -> None:
     """The projector as safetensors in its own dtype, under the names every loader knows."""
     write_tensors(projector.state_dict(), path)
-
-
-@dataclass(frozen=True)
-class ProjectorRun:
-    """What `unison train projector` was asked for. held_out: share of the samples that only evaluate."""
-
-    data: Path
-    out: Path
-    models: Path | None = None
-    start: Path | None = None
-    hidden: int = 2048
-    held_out: float = 0.05
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.held_out < 1:
-            raise InputError(f"the held-out share is {self.held_out}; it has to be at least 0 and below 1")
-        if self.hidden < 1:
-            raise InputError(f"hidden is {self.hidden}; it has to be at least 1")
-
-
-def train_from_manifest(
-    run: ProjectorRun, schedule: Schedule, *, batch: int = 1, say: Say = unsaid, progress: Progress = silent,
-    cancel: Cancel = never,
-) -> list[str]:  # fmt: skip
-    """Encode the manifest's pairs, train, evaluate and write `out`/projector.safetensors; returns what to say.
-
-    Raises InputError, WeightsError, ResourceError, Cancelled.
-    """
-    from ..conditioning.projector import load_projector
-    from ..conditioning.text_encoder import load_text_encoder
-    from ..demo.fallback import limits_of, resolve_models
-    from ..engine.device import pick_device
-    from ..engine.engine import Engine
-    from ..planner.qwen.loading import load_qwen
-    from ..planner.qwen.planner import QwenPlanner
-
-    pairs = read_manifest(run.data)
-    device = pick_device(run.device)
-    models = resolve_models(run.models, {}, progress)
-    if models.planner is None or models.vace is None or models.vae is None or models.text_encoder is None:
-        raise InputError("a projector takes planner, VACE, VAE and text encoder; `unison doctor` says what is missing")
-    qwen = load_qwen(models.planner, models.lora, device=device, progress=progress)
-    engine = Engine.load(models.vace, models.vae, device)
-    encoder = load_text_encoder(models.text_encoder, dtype=torch.float32 if models.demo else None, device=device)
-    weights = [models.vae, models.text_encoder, models.planner, *([models.lora] if models.lora else [])]
-    dtypes = (engine.vae.dtype, next(encoder.model.parameters()).dtype, next(qwen.base.parameters()).dtype)
-    encoded = encode_pairs(pairs, run.out / "samples", engine=engine, text_encoder=encoder, planner=QwenPlanner(qwen),
-                           models_key=key_of([*map(file_key, weights), *map(str, dtypes)]),
-                           limits=limits_of(embedded=models.demo), progress=progress, cancel=cancel)  # fmt: skip
-    files = encoded.files
-    width, transformer = qwen.base.config.get_text_config().hidden_size, engine.transformer
-    del qwen, encoder
-    projector = load_projector(run.start) if run.start else new_projector(width, run.hidden, schedule.seed)
-    count = min(len(files) - 1, round(len(files) * run.held_out))
-    held_out, used = files[:count], files[count:]
-    precision = "bf16" if device.type == "cuda" else "no"
-    start_key = key_of([file_key(models.vace), file_key(run.start) if run.start else f"{width} {run.hidden}"])
-    train(projector, transformer, used, run.out, schedule, batch=batch, mixed_precision=precision,
-          start_key=start_key, say=say, progress=progress, cancel=cancel)  # fmt: skip
-    path = run.out / "projector.safetensors"
-    save_projector(projector, path)
-    new = len(files) - encoded.reused
-    lines = [str(path), f"{new} samples were encoded, {encoded.reused} were there already and used again"]
-    if held_out:
-        losses = [evaluate(p, transformer, held_out, device=device, progress=progress, cancel=cancel)
-                  for p in (None, projector)]  # fmt: skip
-        lines.append(f"loss on {len(held_out)} held-out samples: {losses[0]:.5f} without, {losses[1]:.5f} with it")
-    return lines

@@ -78,9 +78,10 @@ def read_manifest(path: Path) -> list[Pair]:
 
 @dataclass(frozen=True)
 class Encoded:
-    """The samples' files in the order of their pairs, and how many of them were there already."""
+    """The samples' files and their (task, language) in the order of their pairs, and how many were there already."""
 
     files: list[Path]
+    groups: list[tuple[str, str]]
     reused: int
 
 
@@ -95,9 +96,11 @@ def encode_pairs(
     is said. engine: `Engine`; text_encoder: `TextEncoder`; planner: `QwenPlanner`, whose features the projector reads.
     Raises InputError naming the pair when its instruction makes nothing or its target does not fit.
     """
+    from ..planner.rules.detect import detect
+
     out.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in out.glob("*.safetensors")}
-    files = []
+    files, groups = [], []
     for number, pair in enumerate(pairs):
         check(cancel, "encoding samples")
         planned = plan_pair(pair, limits, cancel)
@@ -105,8 +108,9 @@ def encode_pairs(
         if not path.is_file():
             save_sample(encode_pair(pair, planned, engine, text_encoder, planner, cancel), path)
         files.append(path)
+        groups.append((planned.plan.task.value, detect(planned.prompt.text)))
         progress("encoding samples", number + 1, len(pairs))
-    return Encoded(files, sum(path.name in there for path in files))
+    return Encoded(files, groups, sum(path.name in there for path in files))
 
 
 def plan_pair(pair: Pair, limits: Limits = DEFAULTS, cancel: Cancel = never) -> Planned:

@@ -5,12 +5,15 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from unison_backend.cli import main
 from unison_backend.cli import training as cli_training
+from unison_backend.conditioning.projector import load_projector
 from unison_backend.demo import set as demo
 from unison_backend.errors import InputError
+from unison_backend.media.write import write_image
 from unison_backend.training.demo.stages import STAGES
 from unison_backend.training.projector import SCHEDULE
 
@@ -54,6 +57,8 @@ def test_planning_data_without_the_packs_sentences_says_so(tmp_path, capsys, mon
         (["train", "projector", "--data", "none.jsonl", "--out", "x"], "none.jsonl cannot be read"),
         (["train", "projector", "--data", "x", "--out", "x", "--held-out", "1"], "held-out share is 1"),
         (["train", "demo", "--out", "x", "--share", "2"], "share is 2"),
+        (["eval", "planner", "--rules", "--count", "0"], "--count is 0"),
+        (["eval", "planner", "--rules", "--data", "none.jsonl"], "none.jsonl cannot be read"),
         (["eval", "demo", "--only", "cats"], "no kind 'cats'"),
         (["eval", "demo", "--count", "0"], "count is 0"),
     ],
@@ -78,7 +83,31 @@ def test_a_lora_from_data_to_plans(tmp_path, capsys):
     assert losses[-1] < losses[0]
     assert main(["eval", "planner", "--base", base, "--lora", f"{out}/adapter", "--count", "12", "--wrong", "2"]) == 0
     table = capsys.readouterr().out
-    assert "| **all** | " in table and " of 12 | " in table and "| field width | " in table
+    assert "| **all** | " in table and " of 12, " in table and "| language zh | " in table
+
+
+def test_a_projector_from_pictures_on_the_embedded_set(tmp_path, capsys):
+    """Samples are made once, some are held out, and what was used again is said."""
+    rows = []
+    for number, (name, prompt) in enumerate(
+        (("red", "Draw a red circle."), ("blue", "Draw a blue star."), ("again", "\u753b\u4e00\u4e2a\u5706"))
+    ):
+        write_image(tmp_path / f"{name}.png", np.full((64, 64, 3), number / 4, dtype=np.float32))
+        rows.append({"prompt": prompt, "target": f"{name}.png"})
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    out = tmp_path / "projector"
+    command = ["train", "projector", "--data", str(tmp_path / "pairs.jsonl"), "--out", str(out), "--hidden", "32"]
+    command += ["--held-out", "0.4", "--steps", "2", "--warmup", "1"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "3 samples were encoded, 0 were there already" in said and "held out: 1 of 3 samples (text_to_image " in said
+    assert load_projector(out / "projector.safetensors").state_dict()["seq_adjust.weight"].any()
+    before = {file: file.stat().st_mtime_ns for file in (out / "samples").iterdir()}
+    assert len(before) == 3 and main(command) == 0
+    assert "0 samples were encoded, 3 were there already" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in (out / "samples").iterdir()} == before
+    assert main([*command, "--seed", "5"]) == 2
+    assert "trained otherwise" in capsys.readouterr().err
 
 
 def schedule_of(*arguments):
@@ -99,7 +128,19 @@ def test_schedule_options_say_what_they_change(capsys):
         schedule_of("--steps", "100", "--warmup", "200")
 
 
+def test_planners_are_measured_side_by_side_on_your_own_file(tmp_path, capsys):
+    rows = [{"prompt": "Draw a fox.", "tokens": "<CFI>"}, {"prompt": "\u753b\u4e00\u53ea\u732b", "tokens": "<CFV>"}]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    command = ["eval", "planner", "--data", str(tmp_path / "own.jsonl"), "--planner", "rules", "--planner", "qwen"]
+    base = ["--base", str(demo.ensure_untrained().planner), "--wrong", "1"]
+    assert main([*command, *base]) == 0
+    said = capsys.readouterr().out
+    assert "| | rules | qwen |" in said and "| **all** | 1 of 2, 50.0% | " in said
+    assert "| language en | 1 of 1, 100.0% | " in said and "| language zh | 0 of 1, 0.0% | " in said
+    assert "rules: \u753b\u4e00\u53ea\u732b\n  expected <CFV>\n  made     <CFI>" in said
+
+
 def test_the_rules_are_measured_the_same_way(capsys):
     assert main(["eval", "planner", "--rules", "--count", "120"]) == 0
-    share = float(capsys.readouterr().out.split("**all**")[1].split("|")[2].strip().rstrip("%"))
+    share = float(capsys.readouterr().out.split("**all**")[1].split(",")[1].strip().rstrip("% |\n"))
     assert share >= 95

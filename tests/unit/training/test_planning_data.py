@@ -29,7 +29,7 @@ WAYS = {  # how records are drawn, and how many of a hundred the rules planner r
     "plain": (partial(draw_plain), 0.98),
     "plain held out": (partial(draw_plain, held_out=True), 0.98),
     "training": (partial(draw), 0.96),
-    "held out": (partial(draw, held_out=True), 0.96),
+    "held out": (partial(draw, held_out=True), 0.95),
 }
 
 
@@ -168,6 +168,13 @@ def test_training_draws_on_everything():
     assert sum(r.prompt[:1].islower() and not r.prompt.endswith(".") for r in made) > 0.05 * len(made)
     bare = [r for r in made if r.task is Task.TEXT_TO_IMAGE and not re.search(ORDERS, r.prompt, re.IGNORECASE)]
     assert len(bare) > 10
+
+
+def test_a_dozen_held_out_records_has_every_task_and_both_languages():
+    records = draw(12, seed=3, held_out=True)
+    assert len({record.task for record in records}) == 12 and sum(record.language == "zh" for record in records) == 4
+    three = draw(36, seed=3, held_out=True)
+    assert len({(record.task, record.language) for record in three}) == 24
 
 
 def test_held_out_records_have_numbers_that_training_has_not():

@@ -12,8 +12,7 @@ from unison_backend.demo import set as demo
 from unison_backend.errors import Cancelled, InputError, PromptError, ResourceError, WeightsError
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
-from unison_backend.plan.tokens import ADDED_TOKENS, parse
-from unison_backend.planner.base import PlanResult
+from unison_backend.plan.tokens import ADDED_TOKENS
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.training.log import LOG_FILE
@@ -31,7 +30,7 @@ from unison_backend.training.planning_lora import (
     to_sample,
     train,
 )
-from unison_backend.training.planning_score import FIELDS, as_table, evaluate
+from unison_backend.training.planning_score import evaluate
 from unison_backend.training.planning_wording import record_of
 from unison_backend.training.schedule import Schedule
 
@@ -250,66 +249,3 @@ def test_a_place_that_cannot_be_written_is_said(base, tmp_path):
 def test_settings_have_limits(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         LoraSettings(**wrong)
-
-
-# Counting
-
-
-class Made:
-    """A planner that writes what a table says for each prompt; None stands for a failure."""
-
-    def __init__(self, table):
-        self.table = table
-
-    def plan(self, prompt, *, progress=None, cancel=None):
-        text = self.table[prompt.text]
-        if text is None:
-            raise PromptError("no plan")
-        return PlanResult(parse(text, prompt.text, prompt.kinds))
-
-
-def records_of(*tasks):
-    return [record_of(task, "en", Random(f"{task} {number}")) for number, task in enumerate(tasks)]
-
-
-def test_a_planner_that_is_always_right():
-    records = draw(36, seed=8)
-    score = evaluate(Made({record.prompt: record.tokens for record in records}), records)
-    assert score.exact == 1.0 and score.wrong == ()
-    assert score.tasks == {task.value: (3, 3) for task in Task} and score.fields == {name: (36, 36) for name in FIELDS}
-
-
-def test_what_is_wrong_is_counted_by_task_and_field():
-    image, edit, video, question = records_of(
-        Task.TEXT_TO_IMAGE, Task.IMAGE_EDITING, Task.TEXT_TO_VIDEO, Task.TEXT_UNDERSTANDING
-    )
-    records = [
-        replace(image, tokens="<BORES>64,48<EORES><CFI>"),
-        replace(edit, prompt="<IMGPAD> <IMGPAD>", tokens="<BOEDIT>0,1<EOEDIT><CFI>", media=("image", "image")),
-        replace(video, tokens="<BONF>48<EONF><CFV>"),
-        question,
-    ]
-    said = {
-        records[0].prompt: "<BORES>64,64<EORES><CFI>",  # the height is wrong
-        records[1].prompt: "<BOEDIT>1,0<EOEDIT><CFI>",  # mask and source are swapped
-        records[2].prompt: None,  # an error: nothing is right
-        records[3].prompt: "",
-    }
-    seen = []
-    score = evaluate(Made(said), records, progress=lambda *step: seen.append(step[1:]))
-    assert score.exact == 0.25 and seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    wrong = {name: (0, 1) for name in ("text_to_image", "image_editing", "text_to_video")}
-    assert score.tasks == wrong | {"text_understanding": (1, 1)}
-    right = {"height": 2, "mask": 2, "source": 2}
-    assert score.fields == {name: (right.get(name, 3), 4) for name in FIELDS}
-    assert [expected for _, expected, _ in score.wrong] == [record.tokens for record in records[:3]]
-    assert score.wrong[0][2] == "<BORES>64,64<EORES><CFI>" and score.wrong[2][2] == "no plan"
-    table = as_table(score)
-    assert table[-1] == "| **all** | 1 of 4 | 25.0% |" and "| field height | 2 of 4 | 50.0% |" in table
-    assert len(table) == 2 + 4 + len(FIELDS) + 1
-
-
-def test_counting_nothing_and_being_stopped():
-    assert evaluate(Made({}), []).exact == 0.0
-    with pytest.raises(Cancelled, match="evaluating"):
-        evaluate(Made({}), draw(1), cancel=lambda: True)

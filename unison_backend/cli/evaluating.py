@@ -1,0 +1,92 @@
+"""`unison eval planner`: planners measured on the same instructions, side by side."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .common import DONE, say
+from .values import whole
+
+if TYPE_CHECKING:
+    from ..planner.base import Planner
+    from ..progress import Progress
+    from ..training.planning_record import Record
+
+PLANNERS = ("rules", "qwen")
+COUNT = 600  # held-out instructions where neither a number nor a file is given
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of `unison eval planner`."""
+    parser.add_argument("--base", type=Path, metavar="DIR", help="the Qwen2.5-VL folder (default: the embedded one)")
+    parser.add_argument("--lora", type=Path, action="append", metavar="DIR",
+                        help="the planning LoRA; with several each is a planner")  # fmt: skip
+    parser.add_argument("--planner", choices=PLANNERS, action="append",
+                        help="which are measured, one or several side by side (default: qwen)")  # fmt: skip
+    parser.add_argument("--rules", action="store_const", const=["rules"], dest="planner", help="only the rules")
+    parser.add_argument("--data", type=Path, action="append", metavar="FILE",
+                        help="chat records or lines of prompt and tokens (default: drawn held-out ones)")  # fmt: skip
+    parser.add_argument("--count", type=whole,
+                        help=f"drawn over tasks and languages (default: {COUNT}, or all of --data)")  # fmt: skip
+    parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument("--wrong", type=whole, default=0, metavar="N", help="show N plans of each that differ")
+    parser.set_defaults(command=_eval_planner)
+
+
+def _eval_planner(options: argparse.Namespace) -> int:
+    from ..training.planning_score import as_table, evaluate
+    from .stopping import stop_signal
+    from .terminal import Bar
+
+    records, scores = _records(options), {}
+    with Bar() as progress, stop_signal() as cancel:
+        for name, planner in planners(options, progress):
+            scores[name] = evaluate(planner, records, progress=progress, cancel=cancel)
+            del planner  # before the next one is loaded
+    say("\n".join(as_table(scores)))
+    for name, score in scores.items():
+        for prompt, expected, made in score.wrong[: options.wrong]:
+            say(f"{name}: {prompt}\n  expected {expected or '(an answer)'}\n  made     {made or '(an answer)'}")
+    return DONE
+
+
+def _records(options: argparse.Namespace) -> list[Record]:
+    """Those of the files, or drawn ones. Raises InputError where there is none."""
+    from ..training.planning_data import draw
+    from ..training.planning_read import read_records, some
+
+    if options.count is not None and options.count < 1:
+        raise InputError(f"--count is {options.count}; it has to be at least 1")
+    if not options.data:
+        return draw(options.count or COUNT, options.seed, held_out=True)
+    records = [record for path in options.data for record in read_records(path)]
+    return some(records, options.count or len(records), options.seed)
+
+
+def planners(options: argparse.Namespace, progress: Progress) -> Iterator[tuple[str, Planner]]:
+    """The planners to measure by name, each loaded when it is asked for."""
+    for kind in dict.fromkeys(options.planner or ["qwen"]):
+        if kind == "rules":
+            from ..planner.rules.plan import RulesPlanner
+
+            yield kind, RulesPlanner()
+        else:
+            yield from _qwens(options, progress)
+
+
+def _qwens(options: argparse.Namespace, progress: Progress) -> Iterator[tuple[str, Planner]]:
+    """The base, with each LoRA alone."""
+    from ..demo.fallback import find_planner
+    from ..planner.qwen.loading import load_qwen
+    from ..planner.qwen.planner import QwenPlanner
+
+    found = find_planner(None, options.base, progress)
+    if found.planner is None:
+        raise InputError("no Qwen2.5-VL folder: give --base")
+    for lora in options.lora or [found.lora]:
+        name = str(lora) if len(options.lora or ()) > 1 else "qwen"
+        yield name, QwenPlanner(load_qwen(found.planner, lora, progress=progress))

@@ -1,0 +1,61 @@
+"""Records of any file, which planners are measured with: chat records, or lines of an instruction and its tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, UnisonError
+from ..plan.prompt import parse_pads
+from ..plan.tasks import Task
+from ..plan.tokens import parse
+from ..planner.rules.detect import detect
+from .held_out import spread
+from .planning_record import Record
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of JSON lines or a JSON list: {"messages": [...]} with the plan as the last turn (an answer in words
+    or none is a question), or {"prompt": ..., "tokens": ...}; "task" and "language" count where they stand.
+
+    Raises InputError naming the record that is none, or whose tokens are no plan for its media.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        is_list = text.lstrip()[:1] == "["
+        rows = json.loads(text) if is_list else [json.loads(line) for line in text.split("\n") if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON lines or a JSON list: {error}") from error
+    if not rows:
+        raise InputError(f"{path} has no records")
+    records = []
+    for number, row in enumerate(rows, 1):
+        try:
+            records.append(_record(row))
+        except (UnisonError, ValueError, KeyError, TypeError, IndexError) as error:
+            why = f"has no {error}" if isinstance(error, KeyError) else str(error)
+            raise InputError(f"{path}: record {number} is no instruction with its plan ({why})") from error
+    return records
+
+
+def some(records: Sequence[Record], count: int, seed: int = 0) -> list[Record]:
+    """`count` of them, drawn over tasks and languages alike."""
+    return [records[index] for index in spread([(r.task, r.language) for r in records], count, seed)]
+
+
+def _record(row: Mapping[str, Any]) -> Record:
+    if "messages" in row:
+        asked, told = (turn["content"] for turn in row["messages"][-2:])
+    else:
+        asked, told = row["prompt"], row["tokens"]
+    if not isinstance(asked, str) or not isinstance(told, str):
+        raise InputError("what is asked and what is told have to be text")
+    prompt = parse_pads(asked)
+    plan = parse(told, prompt.text, prompt.kinds)
+    task = Task(row["task"]) if "task" in row else plan.task
+    if task != plan.task:
+        raise InputError(f"its task is {task}, but its tokens are those of {plan.task}")
+    tokens = plan.tokens if plan.task.is_generation else ""
+    return Record(plan.task, str(row.get("language") or detect(asked)), asked, tokens, prompt.kinds)
