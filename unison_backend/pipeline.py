@@ -121,10 +121,12 @@ class Stages:
         return load_text_encoder(_path(self.models.text_encoder), dtype=dtype, device=self.device)
 
     def engine(self, progress: Progress = silent) -> Engine:
-        """Transformer, with its LoRA, and VAE."""
+        """Transformer, with its LoRA, or both experts, and VAE."""
         from .engine.engine import Engine
 
-        return Engine.load(_path(self.models.vace), _path(self.models.vae), self.device, self.options, progress)
+        models = self.models
+        paths = _path(models.vace), _path(models.vae)
+        return Engine.load(*paths, self.device, self.options, progress, models.vace_low, models.boundary)
 
 
 @dataclass(frozen=True)
@@ -333,6 +335,9 @@ def run_stages(
     cancel: Cancel = never,
 ) -> Made:
     """`run` with models from `stages`. texts: what `read_texts` gave, if it was called before."""
+    from .engine.sides import check_sides, steps_of_each
+
+    check_sides(settings, stages.options, two=stages.models.vace_low is not None)
     options = options or SourceOptions()
     seconds: dict[str, float] = {}
     spec = planned.spec
@@ -356,6 +361,8 @@ def run_stages(
     if engine.options.cache:
         steps = settings.steps * max(1, len(spec.segments))
         notices = (*notices, f"--cache easy: {engine.steps_computed} of {steps} steps were computed")
+    if engine.low is not None:
+        notices = (*notices, steps_of_each(settings, engine.boundary))
     return Made(path, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
 
 
@@ -460,7 +467,8 @@ def write(
     from .media.write import write_image, write_video
 
     plan, spec = planned.plan, planned.spec
-    record = {"prompt": plan.prompt, "plan": to_json(plan), "settings": vars(settings)}
+    used = {name: value for name, value in vars(settings).items() if value is not None}
+    record = {"prompt": plan.prompt, "plan": to_json(plan), "settings": used}
     if loras:
         record["loras"] = {lora.path.name: lora.strength for lora in loras}
     metadata = {METADATA_KEY: json.dumps(record, ensure_ascii=False)}

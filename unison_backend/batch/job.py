@@ -24,13 +24,16 @@ from ..weights.find import ModelPaths
 
 _NAME_LENGTH = 20
 _CHUNK = 1 << 20
+# Fields that came later: while they are not given, a result keeps the name that it had.
+_LATER = ("cfg_low", "boundary")
 
 
 @dataclass(frozen=True)
 class Job:
     """One line, read and checked. number: its line; name: of its result, by content.
 
-    cfg, segment, overlap: None is the models' own. settings: the person's own values over the plan, by field.
+    cfg, segment, overlap, boundary: None is the models' own; cfg_low: None is cfg. settings: the person's own values
+    over the plan, by field.
     """
 
     number: int
@@ -53,10 +56,13 @@ class Job:
     max_new_tokens: int = MAX_NEW_TOKENS
     temperature: float = 0.0
     name: str = ""
+    cfg_low: float | None = None
+    boundary: float | None = None
 
     def sampling(self, cfg: float) -> SamplingSettings:
         """How it is denoised. cfg: the models' own. Raises InputError for values out of range."""
-        return SamplingSettings(self.steps, cfg if self.cfg is None else self.cfg, self.shift, self.seed)
+        own = cfg if self.cfg is None else self.cfg
+        return SamplingSettings(self.steps, own, self.shift, self.seed, cfg_low=self.cfg_low, boundary=self.boundary)
 
     def segmenting(self, at_once: int) -> Segmenting:
         """How a long video is made. at_once: frames that the models make. Raises InputError for what cannot be."""
@@ -92,15 +98,14 @@ def name_of(job: Job, setup: Setup) -> str:
         key: [_content(path) for path in value] if key == "references" else _plain(value)
         for key, value in vars(job.given).items()
     }
-    values = {
-        key: _plain(value) for key, value in vars(job).items() if key not in ("number", "name", "prompt", "given")
-    }
+    apart = {"number", "name", "prompt", "given"} | {key for key in _LATER if getattr(job, key) is None}
+    values = {key: _plain(value) for key, value in vars(job).items() if key not in apart}
     known = {
         "text": job.prompt.text,
         "media": pads,
         "given": given,
         "models": [_identity(path) for path in _models(setup)],
-        "loras": [(*(_identity(lora.path) or ()), lora.strength) for lora in setup.engine.loras],
+        "loras": [(*(_identity(lora.path) or ()), *lora[1 : 3 if lora.side else 2]) for lora in setup.engine.loras],
         "engine": [setup.engine.attention, setup.engine.cache],
         **values,
     }
@@ -111,6 +116,7 @@ def name_of(job: Job, setup: Setup) -> str:
 def _models(setup: Setup) -> Iterator[Path | None]:
     models, annotators = setup.models, setup.annotators
     yield from (models.vace, models.vae, models.text_encoder, models.projector, models.planner, models.lora)
+    yield from filter(None, (models.vace_low,))
     yield from (annotators.detector, annotators.segmenter, *annotators.control)
 
 

@@ -197,6 +197,8 @@ KEYS: dict[str, Callable[[str, Any, Path], Any]] = {
     "steps": _number(int),
     "cfg": _number(float),
     "shift": _number(float),
+    "cfg_low": _number(float),
+    "boundary": _number(float),
     "negative": _text,
     "mask": _path,
     "mask_phrase": _text,

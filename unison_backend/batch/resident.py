@@ -27,7 +27,7 @@ class Resident(Stages):
             "qwen": _bytes(models.planner) + _bytes(models.lora),
             "projector": _bytes(models.projector),
             "text_encoder": _bytes(models.text_encoder),
-            "engine": _bytes(models.vace) + _bytes(models.vae),
+            "engine": _bytes(models.vace) + _bytes(models.vace_low) + _bytes(models.vae),
         }
         self.fits = sum(self._sizes.values()) * _GROWTH < self._free()
 

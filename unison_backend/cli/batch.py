@@ -136,6 +136,8 @@ def _defaults(options: argparse.Namespace) -> Job:
         cfg=sampling.cfg if options.preset == FAST else options.cfg,
         shift=sampling.shift,
         seed=sampling.seed,
+        cfg_low=sampling.cfg_low,
+        boundary=sampling.boundary,
         negative=options.negative,
         composite=options.composite,
         feather=options.feather,

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..errors import LibraryError, broken_library
-from ..weights.experts import refusal
-from ..weights.find import MODELS_VARIABLE, find, left_experts, named_folder
+from ..weights.experts import BOUNDARY, refusal
+from ..weights.find import MODELS_VARIABLE, ModelPaths, find, left_experts, named_folder, pairs
 from ..weights.needs import ANNOTATOR_NEEDS, NEEDS, Need, describe
 
 # What is imported of each: libraries that load their parts late break late.
@@ -109,14 +109,25 @@ def _models(folder: Path | None, *, usable: bool) -> list[str]:
     lines = [f"models in {folder}:"]
     for need in NEEDS:
         path = getattr(found, need.key)
-        lines.append(_line(need, path, "REFUSED ", refusal(path) if path and need.key == "vace" else ""))
-    if found.vace is None:
-        lines += [f"    left: {refusal(file)}" for file in left_experts(folder)]
+        single = need.key == "vace" and found.vace_low is None
+        lines.append(_line(need, path, "REFUSED ", refusal(path) if path and single else ""))
+        if need.key == "vace":
+            lines += _experts(folder, found)
     if found.planner is not None and usable:
         from ..planner.qwen.findings import check_planner_folder
 
         lines += [f"    {finding}" for finding in check_planner_folder(found.planner, found.lora)]
     return lines + _annotators(folder, usable=usable)
+
+
+def _experts(folder: Path, found: ModelPaths) -> list[str]:
+    """What there is of models of two experts: the other half of what is found, pairs beside it, halves."""
+    if found.vace_low is not None:
+        boundary = BOUNDARY if found.boundary is None else found.boundary
+        return [f"    with its low noise expert: {found.vace_low}; they change at {boundary:g} of the noise"]
+    if found.vace is None:
+        return [f"    left: {refusal(file)}" for file in left_experts(folder)]
+    return [f"    beside it, two experts; --vace {pair.high} takes both" for pair in pairs(folder)]
 
 
 def _line(need: Need, path: Path | None, bad: str, wrong: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..demo.set import CFG as DEMO_CFG
 from ..engine.settings import PRESETS, EngineOptions, Lora, SamplingSettings, parse_cache, parse_lora
 from ..errors import InputError
+from ..weights.experts import HIGH, LOW, side_of
 from ..weights.find import ModelPaths, files_below, named_folder
 
 FAST = "fast"
@@ -26,7 +27,7 @@ def sampling_of(options: argparse.Namespace) -> SamplingSettings:
         getattr(preset, name) if getattr(options, name) is None else getattr(options, name)
         for name in ("steps", "cfg", "shift")
     )
-    return SamplingSettings(steps, cfg, shift, options.seed)
+    return SamplingSettings(steps, cfg, shift, options.seed, cfg_low=options.cfg_low, boundary=options.boundary)
 
 
 def for_demo(options: argparse.Namespace, sampling: SamplingSettings) -> SamplingSettings:
@@ -37,13 +38,22 @@ def for_demo(options: argparse.Namespace, sampling: SamplingSettings) -> Samplin
 def engine_of(options: argparse.Namespace) -> EngineOptions:
     """Everything but the preset's LoRA, which takes the models. Raises InputError for a LoRA that does not exist."""
     folder = options.models or named_folder()
-    loras = tuple(_found(parse_lora(text), folder) for text in options.lora)
+    given = (("", options.lora), (HIGH, options.lora_high), (LOW, options.lora_low))
+    loras = tuple(_found(parse_lora(text), folder)._replace(side=side) for side, texts in given for text in texts)
     attention = _KERNELS.get(options.attention, options.attention)
     return EngineOptions(loras, attention, options.offload, options.compile, parse_cache(options.cache))
 
 
 def with_preset(options: argparse.Namespace, engine: EngineOptions, models: ModelPaths) -> tuple[EngineOptions, str]:
     """The engine with the preset's own LoRA where it takes one and none is given, and what to say about it."""
+    if models.vace_low is not None:
+        engine, told = _by_names(engine)
+        if options.preset == FAST and not engine.loras:
+            raise InputError(
+                f"--preset {FAST} has no LoRA for a model of two experts; give one for each, made for few steps, with "
+                "--lora-high and --lora-low"
+            )
+        return engine, told
     rows = PRESETS[options.preset].loras
     if not rows or engine.loras:
         return engine, ""
@@ -61,13 +71,21 @@ def with_preset(options: argparse.Namespace, engine: EngineOptions, models: Mode
     return replace(engine, loras=(Lora(path, strength),)), f"--preset {options.preset}: {path.name} at {strength:g}"
 
 
+def _by_names(engine: EngineOptions) -> tuple[EngineOptions, str]:
+    """LoRAs that are made for one of two experts by their names go to that one alone; what to say about it."""
+    loras = tuple(lora if lora.side else lora._replace(side=side_of(lora.path.name)) for lora in engine.loras)
+    moved = [new for old, new in zip(engine.loras, loras, strict=True) if old.side != new.side]
+    told = "; ".join(f"{lora.path.name} is for the {lora.side} noise expert by its name" for lora in moved)
+    return replace(engine, loras=loras), told
+
+
 def _found(lora: Lora, folder: Path | None) -> Lora:
     """A path as it is, or a name in the models folder's loras."""
     if lora.path.is_file():
         return lora
     for path in _loras(folder, "*"):
         if lora.path.parent == Path() and str(lora.path) in (path.name, path.stem):
-            return Lora(path, lora.strength)
+            return lora._replace(path=path)
     looked = f", nor is it a name in {folder / LORAS}" if folder else ""
     raise InputError(f"--lora: {lora.path} does not exist{looked}")
 

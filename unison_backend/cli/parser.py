@@ -18,6 +18,7 @@ from ..plan.length import LENGTHS
 from ..plan.plan import MAIN, WHOLE_FRAME
 from ..plan.tasks import MAKES
 from ..sources.masks import FEATHER, FILLS
+from ..weights.experts import BOUNDARY
 from . import download as cli_download
 from . import training as cli_training
 from .values import number, whole
@@ -106,7 +107,8 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     _add_engine(parser)
     parser.add_argument("--negative", metavar="TEXT", help="negative prompt (default: Wan's own)")
     for name, what in (
-        ("vace", "Wan VACE transformer"),
+        ("vace", "Wan VACE transformer, or the high noise one of two experts (Wan2.2)"),
+        ("vace-low", "the low noise expert, where it does not lie beside the high noise one"),
         ("vae", "Wan VAE"),
         ("text-encoder", "UMT5-XXL"),
         ("projector", "projector"),
@@ -136,13 +138,19 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--shift", type=number, help=f"flow shift (default: {SHIFT:g}, {PRESETS['fast'].shift:g} for fast)"
     )
+    group.add_argument("--cfg-low", type=number, help="guidance of the low noise one of two experts (default: --cfg)")
     group.add_argument(
-        "--lora",
-        action="append",
-        default=[],
-        metavar="FILE[:STRENGTH]",
-        help="a LoRA for the transformer, or its name in the models folder's loras; may be given several times",
+        "--boundary",
+        type=number,
+        metavar="SHARE",
+        help=f"of the noise, where two experts change (default: the model's own, else {BOUNDARY:g})",
     )
+    for name, what in (
+        ("--lora", "a LoRA for the transformer, or its name in the models folder's loras; may be given several times"),
+        ("--lora-high", "the same for the high noise one of two experts only"),
+        ("--lora-low", "the same for the low noise one"),
+    ):
+        group.add_argument(name, action="append", default=[], metavar="FILE[:STRENGTH]", help=what)
     group.add_argument(
         "--offload",
         choices=OFFLOADS,

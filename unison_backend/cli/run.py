@@ -165,7 +165,7 @@ def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, pro
 
 def given_models(options: argparse.Namespace) -> dict[str, Path | None]:
     """Model files named one by one."""
-    files = {key: getattr(options, key) for key in ("vace", "vae", "text_encoder", "projector")}
+    files = {key: getattr(options, key) for key in ("vace", "vace_low", "vae", "text_encoder", "projector")}
     return files | {"planner": options.planner_folder, "lora": options.planner_lora}
 
 

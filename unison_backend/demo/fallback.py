@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..plan.spec import DEFAULTS, Limits
 from ..progress import Progress, silent
-from ..weights.experts import refusal
+from ..weights.experts import BOUNDARY, check_sides, pair_of, refusal
 from ..weights.find import ModelPaths, find, left_experts, named_folder
 from ..weights.kinds import check_models
 from ..weights.needs import NEEDS, describe
@@ -32,11 +32,31 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
     if is_embedded(folder, given):
         return demo_models(progress)
     named, folder = folder is not None, folder or named_folder()
-    models = replace(find(folder) if folder else ModelPaths(), **chosen)  # type: ignore[arg-type]
+    models = _with_experts(replace(find(folder) if folder else ModelPaths(), **chosen), chosen)  # type: ignore[arg-type]
     if models.missing:
         raise InputError(_missing(models, folder, named=named))
     check_models(models)
     return _without_projector(models)
+
+
+def _with_experts(models: ModelPaths, chosen: dict[str, Path]) -> ModelPaths:
+    """Both experts where `--vace` names one of two that lie together, or a folder of both; said once."""
+    high, low = chosen.get("vace"), chosen.get("vace_low")
+    if low is not None and high is None:
+        raise InputError(f"--vace-low {low} is one of two experts; name the high noise one with --vace")
+    if high is not None and low is not None:
+        check_sides(high, low)
+        models = replace(models, boundary=None)
+    elif high is not None:
+        pair = pair_of(high)
+        models = replace(models, vace=pair.high if pair else high, vace_low=pair.low if pair else None)
+        models = replace(models, boundary=pair.boundary if pair else None)
+    if models.vace_low is None:
+        return models
+    said = "" if models.boundary is not None else " (Wan2.2's; the files do not say)"
+    at = f"{models.boundary or BOUNDARY:g} of the noise{said}"
+    notice = f"two experts: {models.vace} for high noise, {models.vace_low} for low noise, changing at {at}"
+    return replace(models, notices=(*models.notices, notice))
 
 
 def limits_of(*, embedded: bool) -> Limits:

@@ -39,6 +39,11 @@ class EasyCache:
         self._step += 1
         return velocity
 
+    def forget(self) -> None:
+        """Compute the next step whatever came before: another model makes it."""
+        self._rate = self._x = self._velocity = None
+        self._expected = 0.0
+
     def _guess(self, x: Tensor) -> Tensor | None:
         """What the last step's velocity lets expect, None where it has to be computed."""
         if self._rate is None or self._x is None or self._velocity is None:

@@ -18,10 +18,12 @@ from torch import Tensor
 from ..conditioning.padding import collapse, live_rows, rows_needed
 from ..progress import Cancel, Progress, check, never, silent
 from ..sources.prepare import Sources
+from ..weights.experts import BOUNDARY, HIGH, LOW
 from .easy_cache import EasyCache
+from .experts import Batches, Expert, Turns, lent, timestep
 from .room import fits_twice
 from .settings import PLAIN, REFERENCE, EngineOptions, SamplingSettings
-from .unipc import TRAIN_TIMESTEPS, flow_sigmas, integer_time, sample_unipc
+from .unipc import TRAIN_TIMESTEPS, flow_sigmas, sample_unipc
 from .vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, encode_context, latent_frames, to_unit
 
 LOADING = "loading the engine"
@@ -51,20 +53,27 @@ class Text(NamedTuple):
 class Engine:
     """A `WanVACETransformer3DModel` and an `AutoencoderKLWan` (diffusers ships no types for them) on one device.
 
-    transformer: None for an engine that only encodes and decodes. collapse_padding: False attends every zero row of a
-    text context, which costs time and gives the same.
+    transformer: None for an engine that only encodes and decodes. low: the expert for low noise, where `transformer`
+    is the one for high noise, with the share of the training timesteps at which they change; only one of them is on the
+    device at a time. collapse_padding: False attends every zero row of a text context, which costs time and gives the
+    same.
     """
 
     collapse_padding = True
 
-    def __init__(self, transformer: Any, vae: Any, device: torch.device, options: EngineOptions = PLAIN) -> None:
+    def __init__(
+        self, transformer: Any, vae: Any, device: torch.device, options: EngineOptions = PLAIN, low: Any = None,
+        boundary: float = BOUNDARY,
+    ) -> None:  # fmt: skip
         from .attention import take_text_biases
         from .setup import set_up
 
         self.transformer, self.vae, self.device, self.options = transformer, vae, device, options
-        if transformer is not None:
-            take_text_biases(transformer)
-            set_up(transformer, device, options)
+        self.low, self.boundary = low, boundary
+        for model in (transformer, low):
+            if model is not None:
+                take_text_biases(model)
+                set_up(model, device, options)
         config = vae.config
         self._mean = torch.tensor(config.latents_mean, device=device).view(1, -1, 1, 1, 1)
         self._std = torch.tensor(config.latents_std, device=device).view(1, -1, 1, 1, 1)
@@ -79,21 +88,35 @@ class Engine:
         device: torch.device,
         options: EngineOptions = PLAIN,
         progress: Progress = silent,
+        low: Path | None = None,
+        boundary: float | None = None,
     ) -> Engine:
-        """From a diffusers folder or single files; half precision for the transformer on a GPU, else float32."""
+        """From a diffusers folder or single files; half precision for the transformer on a GPU, else float32.
+
+        low: the expert for low noise, where `transformer` is the one for high noise; boundary: where they change, None
+        is Wan2.2's own.
+        """
         from ..weights.lora import merge_lora
         from ..weights.wan import load_transformer, load_vae
 
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        place = device if options.offload == "none" else torch.device("cpu")
-        stages = 2 + len(options.loras)
-        progress(LOADING, 0, stages)
-        model = load_transformer(transformer, dtype=dtype, device=place)
-        for number, lora in enumerate(options.loras, 1):
-            progress(LOADING, number, stages)
-            merge_lora(model, lora.path, lora.strength)
-        progress(LOADING, stages - 1, stages)
-        engine = cls(model, load_vae(vae, dtype=torch.float32, device=place), device, options)
+        host = torch.device("cpu")
+        place = device if options.offload == "none" else host
+        paths = {HIGH: transformer} if low is None else {HIGH: transformer, LOW: low}
+        loras = [(side, lora) for side in paths for lora in options.loras if lora.side in ("", side)]
+        stages, done = len(paths) + 1 + len(loras), 0
+        progress(LOADING, done, stages)
+        models: dict[str, Any] = {}
+        for side, path in paths.items():
+            # Of two experts neither waits on the device: each comes when it is its turn.
+            where = place if low is None else host
+            models[side] = load_transformer(path, dtype=dtype, device=where, expert=low is not None)
+            for lora in (lora for of, lora in loras if of == side):
+                progress(LOADING, done := done + 1, stages)
+                merge_lora(models[side], lora.path, lora.strength)
+            progress(LOADING, done := done + 1, stages)
+        model = load_vae(vae, dtype=torch.float32, device=place)
+        engine = cls(models[HIGH], model, device, options, models.get(LOW), BOUNDARY if boundary is None else boundary)
         progress(LOADING, stages, stages)
         return engine
 
@@ -138,28 +161,31 @@ class Engine:
         cancel: Cancel = never,
     ) -> Tensor:
         """Latents [1, 16, references + T', h, w] from noise of that shape; cancel is heard before each forward pass."""
-        sides = [positive] if settings.cfg == 1 else [positive, negative]
+        experts = self._experts(settings)
+        sides = [positive] if all(expert.cfg == 1 for expert in experts) else [positive, negative]
         text = self._text(sides)
-        with self._resident(self.transformer), self._prepared(settings, len(sides), noise.shape) as batches:
-            control = context.to(self.device, self.dtype)
-            strength = control.new_full((len(self.transformer.config.vace_layers),), settings.vace_strength)
-
-            cache = EasyCache(self.options.cache, settings.steps)
+        control = context.to(self.device, self.dtype)
+        cache = EasyCache(self.options.cache, settings.steps)
+        with Turns(experts, lambda expert: self._at_work(expert, settings, noise.shape)) as turns:
 
             def guided(x: Tensor, sigma: float) -> Tensor:
+                expert, batches = turns.at(sigma)
+                strength = control.new_full((len(expert.model.config.vace_layers),), settings.vace_strength)
                 velocities: list[Tensor] = []
                 for batch in batches:
                     check(cancel, "sampling")
                     part = Text(text.rows[batch], None if text.bias is None else text.bias[batch])
-                    velocities += self._velocity(x, integer_time(sigma), part, control, strength)
+                    velocities += self._velocity(expert.model, x, timestep(sigma), part, control, strength)
                 velocity = velocities[0]
                 if len(velocities) == 2:
-                    velocity = velocities[1] + settings.cfg * (velocities[0] - velocities[1])
+                    velocity = velocities[1] + expert.cfg * (velocities[0] - velocities[1])
                 return velocity
 
             def denoise(x: Tensor, sigma: float) -> Tensor:
                 if not self.options.cache:
                     return x - sigma * guided(x, sigma)
+                if turns.changes(sigma):
+                    cache.forget()
                 velocity = cache(x, lambda: guided(x, sigma))
                 self.steps_computed = cache.computed
                 return x - sigma * velocity
@@ -169,9 +195,28 @@ class Engine:
 
             return sample_unipc(denoise, noise.to(self.device), flow_sigmas(settings.steps, settings.shift), stepped)
 
+    def _experts(self, settings: SamplingSettings) -> list[Expert]:
+        """Who makes the steps of a run, the one for high noise first."""
+        if self.low is None:
+            return [Expert(self.transformer, settings.cfg)]
+        boundary = self.boundary if settings.boundary is None else settings.boundary
+        low = settings.cfg if settings.cfg_low is None else settings.cfg_low
+        return [Expert(self.transformer, settings.cfg, boundary * TRAIN_TIMESTEPS), Expert(self.low, low)]
+
+    @contextmanager
+    def _at_work(self, expert: Expert, settings: SamplingSettings, shape: torch.Size) -> Iterator[Batches]:
+        """Inside, an expert is on the device and as this run wants it; how it takes the guidance sides."""
+        sides = 1 if expert.cfg == 1 else 2
+        with self._resident(expert.model), self._prepared(expert.model, settings, sides, shape) as batches:
+            yield batches
+
     @contextmanager
     def _resident(self, model: Any) -> Iterator[None]:
         """Inside, `model` is on the device; with an offload that keeps it elsewhere it is brought there and back."""
+        if self.low is not None and model is not self.vae and self.options.offload != "group":
+            with lent(model, self.device):
+                yield
+            return
         moves = self.options.offload == "model" or (self.options.offload == "group" and model is self.vae)
         if moves:
             model.to(self.device)
@@ -199,27 +244,29 @@ class Engine:
         return Text(rows, bias[:, None, None])
 
     @contextmanager
-    def _prepared(self, settings: SamplingSettings, sides: int, shape: torch.Size) -> Iterator[list[slice]]:
-        """The transformer as this run wants it, and the sides that each forward pass takes."""
+    def _prepared(self, model: Any, settings: SamplingSettings, sides: int, shape: torch.Size) -> Iterator[Batches]:
+        """A transformer as this run wants it, and the sides that each forward pass takes."""
         from .attention import shared_first_attention, without_vace
 
-        together = sides > 1 and fits_twice(self.transformer, shape, self.device)
+        together = sides > 1 and fits_twice(model, shape, self.device)
         with ExitStack() as stack:
             if together:
-                stack.enter_context(shared_first_attention(self.transformer))
+                stack.enter_context(shared_first_attention(model))
             if settings.vace_strength == 0:
-                stack.enter_context(without_vace(self.transformer))
+                stack.enter_context(without_vace(model))
             yield [slice(0, sides)] if together else [slice(side, side + 1) for side in range(sides)]
 
-    def _velocity(self, x: Tensor, time: float, text: Text, control: Tensor, strength: Tensor) -> list[Tensor]:
-        """The velocity at time 0..1 for each side of `text`, float32 in x's shape."""
+    def _velocity(
+        self, model: Any, x: Tensor, time: int, text: Text, control: Tensor, strength: Tensor
+    ) -> list[Tensor]:
+        """The velocity at timestep 1..1000 for each side of `text`, float32 in x's shape."""
         from .attention import text_biases
 
         sides = text.rows.shape[0]
-        with text_biases(self.transformer, text.bias):
-            output: Any = self.transformer(
+        with text_biases(model, text.bias):
+            output: Any = model(
                 hidden_states=x.to(self.dtype).expand(sides, -1, -1, -1, -1),
-                timestep=torch.full((sides,), round(TRAIN_TIMESTEPS * time), device=self.device),
+                timestep=torch.full((sides,), time, device=self.device),
                 encoder_hidden_states=text.rows,
                 control_hidden_states=control.expand(sides, -1, -1, -1, -1),
                 control_hidden_states_scale=strength,

@@ -13,13 +13,19 @@ from ..errors import InputError, one_line, shown
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How latents are denoised. cfg 1 runs the positive side only."""
+    """How latents are denoised. cfg 1 runs the positive side only.
+
+    Of a model of two experts: cfg_low is the low noise one's guidance (None: the same), boundary the share of the
+    training timesteps at which they change (None: the model's own).
+    """
 
     steps: int = STEPS
     cfg: float = CFG
     shift: float = SHIFT
     seed: int = SEED
     vace_strength: float = VACE_STRENGTH
+    cfg_low: float | None = None
+    boundary: float | None = None
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
@@ -28,8 +34,10 @@ class SamplingSettings:
             ("shift", self.shift, 0.01, 100),
             ("seed", self.seed, 0, 2**64 - 1),
             ("vace_strength", self.vace_strength, 0, 10),
+            ("cfg_low", self.cfg_low, 0, 100),
+            ("boundary", self.boundary, 0.001, 0.999),
         ):
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise InputError(f"{name} is {value}; allowed is {low} to {high}")
 
 
@@ -43,10 +51,11 @@ EASY_THRESHOLD = 0.05  # the authors' for Wan 2.1
 
 
 class Lora(NamedTuple):
-    """A LoRA file and how strongly it is added."""
+    """A LoRA file, how strongly it is added, and to which of two experts ("high", "low"; "": to both, or the only)."""
 
     path: Path
     strength: float = 1.0
+    side: str = ""
 
 
 def parse_lora(text: str) -> Lora:

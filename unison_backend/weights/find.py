@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from .adapter import planning_adapter
-from .experts import left_out
+from .experts import Pair, is_expert, pair_of, pairs_in, vace_experts
 from .folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
 from .needs import NEEDS, Need, need_of
 from .roots import MODELS_VARIABLE, named_folder, roots
@@ -24,7 +25,11 @@ _WHOLE = ("model_index.json", "Wan2.1_VAE.pth")
 
 @dataclass(frozen=True)
 class ModelPaths:
-    """Files and folders of one run. `demo`: these are the embedded models, which know the shape world only."""
+    """Files and folders of one run. `demo`: these are the embedded models, which know the shape world only.
+
+    vace_low: the low noise expert, where `vace` is the high noise one; boundary: where they change, by the model's own
+    word.
+    """
 
     vace: Path | None = None
     vae: Path | None = None
@@ -34,6 +39,8 @@ class ModelPaths:
     lora: Path | None = None
     demo: bool = False
     notices: tuple[str, ...] = field(default=())
+    vace_low: Path | None = None
+    boundary: float | None = None
 
     @property
     def missing(self) -> tuple[Need, ...]:
@@ -49,18 +56,26 @@ class ModelPaths:
 def find(folder: Path) -> ModelPaths:
     """The models in `folder`: ComfyUI's `models`, a diffusers pipeline, or Wan's own download.
 
-    lora: the first planning LoRA that is of the planner's width; none for a planner that has such weights itself.
+    vace: the first whole model, else the first pair of two experts. lora: the first planning LoRA that is of the
+    planner's width; none for a planner that has such weights itself.
     Raises InputError when there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"the models folder {folder} does not exist; give a folder such as ComfyUI's models")
-    found = {need.key: next(_files(folder, need), None) for need in NEEDS if need.key not in ("planner", "lora")}
+    apart = ("vace", "planner", "lora")
+    found: dict[str, Any] = {need.key: next(_files(folder, need), None) for need in NEEDS if need.key not in apart}
     if any((folder / name).is_file() for name in _WHOLE):
         found |= dict.fromkeys(("vace", "vae", "text_encoder"), folder)
+        pair = pair_of(folder)
+    else:
+        found["vace"] = next((file for file in _files(folder, need_of("vace")) if not is_expert(file.name)), None)
+        pair = None if found["vace"] else next(iter(pairs(folder)), None)
+    if pair:
+        found |= {"vace": pair.high, "vace_low": pair.low, "boundary": pair.boundary}
     planner = _planner(folder)
     if planner is not None and not has_planning_weights(planner):
         found["lora"] = next((place for place in _folders(folder, "lora") if planning_adapter(place, planner)), None)
-    return replace(ModelPaths(planner=planner), **found)  # type: ignore[arg-type]
+    return replace(ModelPaths(planner=planner), **found)
 
 
 def _planner(folder: Path) -> Path | None:
@@ -89,10 +104,20 @@ def _matches(folder: Path, need: Need) -> Iterator[Path]:
                 yield file
 
 
+def pairs(folder: Path) -> list[Pair]:
+    """The pairs of VACE experts (high and low noise of Wan2.2) in a models folder."""
+    return list(pairs_in(_transformers(folder)))
+
+
 def left_experts(folder: Path) -> list[Path]:
-    """The VACE experts in a models folder (high and low noise of Wan2.2), which are found for no run."""
+    """The VACE experts in a models folder whose other half is not there, so that they are found for no run."""
+    whole = {file for pair in pairs(folder) for file in (pair.high, pair.low)}
+    return [file for file in vace_experts(_transformers(folder)) if file not in whole]
+
+
+def _transformers(folder: Path) -> list[Path]:
     files = [file for root in roots(folder, need_of("vace").folders) for file in sorted(files_below(root))]
-    return left_out(file for file in files if file.suffix.lower() in _SUFFIXES)
+    return [file for file in files if file.suffix.lower() in _SUFFIXES]
 
 
 def single_files(files: Sequence[Path], key: str) -> Iterator[Path]:

@@ -94,12 +94,12 @@ def check_models(models: ModelPaths) -> None:
     """
     from .wan import load_transformer, load_vae, locate, read_source
 
-    if models.vace is not None:
-        transformer: Any = load_transformer(models.vace, device="meta")
+    for path in filter(None, (models.vace, models.vace_low)):
+        transformer: Any = load_transformer(path, device="meta", expert=models.vace_low is not None)
         text = transformer.condition_embedder.text_embedder.linear_1.in_features
         if text != TEXT_WIDTH:
             raise WeightsError(
-                f"{models.vace} reads text of width {text}, UMT5-XXL's has {TEXT_WIDTH}. "
+                f"{path} reads text of width {text}, UMT5-XXL's has {TEXT_WIDTH}. "
                 f"What fits: {describe(need_of('vace'))}"
             )
     if models.vae is not None:

@@ -46,10 +46,14 @@ _EXTRAS = {
 
 
 def load_transformer(
-    path: Path | str, *, dtype: torch.dtype | None = None, device: Device = "cpu"
+    path: Path | str, *, dtype: torch.dtype | None = None, device: Device = "cpu", expert: bool = False
 ) -> WanVACETransformer3DModel:
-    """A Wan VACE transformer of any size (1.3B, 14B, ...) in eval mode, without gradients."""
-    refuse_expert(Path(path))
+    """A Wan VACE transformer of any size (1.3B, 14B, ...) in eval mode, without gradients.
+
+    expert: whether it may be one of two experts, whose other half the caller has too.
+    """
+    if not expert:
+        refuse_expert(Path(path))
     from diffusers import WanVACETransformer3DModel
     from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 

@@ -174,7 +174,7 @@ def test_a_folder_of_something_else_is_left_alone(folder):
     "change",
     [
         {"seed": 1}, {"steps": 3}, {"cfg": 2.0}, {"settings": {"width": 96}}, {"make": "video"}, {"negative": "x"},
-        {"planner": "qwen"}, {"feather": 0}, {"length": "reference"}, {"prompt": Prompt(("a circle",))},
+        {"planner": "qwen"}, {"feather": 0}, {"cfg_low": 5.0}, {"boundary": 0.9}, {"length": "reference"}, {"prompt": Prompt(("a circle",))},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
@@ -198,6 +198,16 @@ def test_the_name_says_what_the_engine_changes(tmp_path):
     names = {name_of(job, replace(setup, engine=engine)) for engine in (EngineOptions(), *others)}
     assert len(names) == 4
     assert name_of(job, replace(setup, engine=EngineOptions(offload="model"))) in names
+
+
+def test_a_name_stays_what_it_was_before_there_were_two_experts(tmp_path):
+    job, lora = Job(number=1, prompt=Prompt(("a star",))), tmp_path / "style.safetensors"
+    lora.write_bytes(b"12345678")
+    plain = Setup(tmp_path, ModelPaths(), device="cpu")
+    assert name_of(job, plain) == "a4897c0c5bd389e921e2"
+    both = replace(plain, models=ModelPaths(vace_low=lora))
+    sides = [replace(plain, engine=EngineOptions(loras=(Lora(lora, 1.0, side),))) for side in ("", "high", "low")]
+    assert len({name_of(job, setup) for setup in (plain, both, *sides)}) == 5
 
 
 def test_the_name_is_of_the_files_contents(tmp_path):

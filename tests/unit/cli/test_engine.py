@@ -9,6 +9,7 @@ from unison_backend.cli.engine import engine_of, for_demo, sampling_of, with_pre
 from unison_backend.cli.parser import make_parser
 from unison_backend.demo.set import CFG as DEMO_CFG
 from unison_backend.engine.settings import Lora, SamplingSettings
+from unison_backend.engine.sides import check_sides
 from unison_backend.errors import InputError
 from unison_backend.weights.find import MODELS_VARIABLE, ModelPaths
 
@@ -84,3 +85,28 @@ def test_a_preset_without_its_lora_says_where_it_belongs(models):
 def test_the_kernels_old_name():
     assert engine_of(parsed("--attention", "flash_attention_2")).attention == "flash"
     assert engine_of(parsed("--attention", "sage")).attention == "sage"
+
+
+def test_two_experts_have_loras_and_guidance_of_their_own(models):
+    for name in ("wan_low_noise.safetensors", "wan_high_noise.safetensors"):
+        (models / "loras" / name).write_bytes(b"")
+    pair = ModelPaths(vace=Path("high.safetensors"), vace_low=Path("low.safetensors"))
+    options = parsed("--models", models, "--lora", "wan_high_noise", "--lora", "style:0.5", "--lora-low",
+                     "style:0.7", "--lora-high", "wan_low_noise", "--cfg-low", 2, "--boundary", 0.9)  # fmt: skip
+    engine, said = with_preset(options, engine_of(options), pair)
+    assert [(lora.path.stem, lora.strength, lora.side) for lora in engine.loras] == [
+        ("wan_high_noise", 1, "high"), ("style", 0.5, ""), ("wan_low_noise", 1, "high"), ("style", 0.7, "low"),
+    ]  # fmt: skip
+    assert said == "wan_high_noise.safetensors is for the high noise expert by its name"
+    sampling = sampling_of(options)
+    assert (sampling.cfg, sampling.cfg_low, sampling.boundary) == (5, 2, 0.9)
+    check_sides(sampling, engine, two=True)
+    for wrong in (["--cfg-low", 2], ["--boundary", 0.9], ["--lora-low", "style"]):
+        options = parsed("--models", models, *wrong)
+        with pytest.raises(InputError, match=f"{wrong[0]}.* is for a model of two experts"):
+            check_sides(sampling_of(options), engine_of(options), two=False)
+    options = parsed("--models", models, "--preset", "fast")
+    with pytest.raises(InputError, match=r"one for each.*--lora-high"):
+        with_preset(options, engine_of(options), pair)
+    with pytest.raises(InputError, match="boundary is 1"):
+        sampling_of(parsed("--boundary", 1))

@@ -1,16 +1,18 @@
-"""Wan2.2's two experts are refused by name wherever a model can be given, and nothing else is."""
+"""Wan2.2's two experts are found together; half of a pair is refused by name, and nothing else is."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from unison_backend.cli import doctor
+from unison_backend.demo import set as demo
 from unison_backend.demo.fallback import resolve_models
 from unison_backend.errors import InputError, WeightsError
-from unison_backend.weights.experts import is_expert, refusal
+from unison_backend.weights.experts import Pair, is_expert, pair_of, refusal
 from unison_backend.weights.find import find
 from unison_backend.weights.wan import load_transformer
 
@@ -59,10 +61,11 @@ def pipeline(folder: Path, second: object) -> Path:
     return folder
 
 
-def test_a_pipeline_of_two_is_refused_by_each_of_its_parts(tmp_path: Path) -> None:
+def test_half_of_a_pipeline_of_two_is_refused(tmp_path: Path) -> None:
     folder = pipeline(tmp_path / "two", ["diffusers", "WanVACETransformer3DModel"])
     part = folder / "transformer"
     for path in (folder, part, part / "diffusion_pytorch_model.safetensors"):
+        assert pair_of(path) is None
         assert "belongs to a model of two experts" in refusal(path)
         with pytest.raises(WeightsError, match="two experts"):
             load_transformer(path)
@@ -78,25 +81,94 @@ def test_a_pipeline_of_one_writes_null_and_is_taken(tmp_path: Path) -> None:
         assert not refusal(folder)
 
 
-def test_wans_own_download_of_two_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "low_noise_model" / "diffusion_pytorch_model.safetensors"
-    touch(file, tmp_path / "high_noise_model" / "diffusion_pytorch_model.safetensors", tmp_path / "Wan2.1_VAE.pth")
-    for path in (tmp_path, tmp_path / "low_noise_model", file):
+@pytest.mark.parametrize("names", [("transformer", "transformer_2"), ("high_noise_model", "low_noise_model")])
+def test_a_folder_of_two_is_both_by_each_of_its_parts(tmp_path: Path, names: tuple[str, str]) -> None:
+    high, low = (tmp_path / name for name in names)
+    files = [part / "diffusion_pytorch_model.safetensors" for part in (high, low)]
+    touch(*files, tmp_path / "Wan2.1_VAE.pth")
+    for path in (tmp_path, high, low, *files):
+        assert pair_of(path) == Pair(high, low)
         with pytest.raises(WeightsError, match="two experts"):
-            load_transformer(path)
-    assert find(tmp_path).vace == tmp_path
+            load_transformer(path)  # by itself it is half
+    found = find(tmp_path)
+    assert (found.vace, found.vace_low, found.boundary) == (high, low, None)
     told = "\n".join(doctor._models(tmp_path, usable=False))
-    assert f"REFUSED  {tmp_path} belongs to a model of two experts" in told
-    with pytest.raises(WeightsError, match="two experts"):
-        resolve_models(tmp_path, {})
+    assert f"found    Wan VACE, 1.3B or 14B: {high}" in told and "REFUSED" not in told
+    assert f"with its low noise expert: {low}; they change at 0.875" in told
+    (tmp_path / "model_index.json").write_text('{"boundary_ratio": 0.9}', encoding="utf-8")
+    assert find(tmp_path).boundary == 0.9
+    for wrong in ("1.5", '"0.9"', "true", "NaN"):
+        (tmp_path / "model_index.json").write_text(f'{{"boundary_ratio": {wrong}}}', encoding="utf-8")
+        with pytest.raises(WeightsError, match=r"boundary_ratio|model_index"):
+            find(tmp_path)
 
 
-def test_a_pair_in_a_models_folder_is_said_where_the_vace_is_missing(tmp_path: Path) -> None:
-    pair = [tmp_path / "diffusion_models" / "wan" / name for name in EXPERTS[:2]]
-    touch(*pair)
+@pytest.mark.parametrize(
+    ("high", "low"),
+    [
+        (
+            "wan2.2_fun_vace_high_noise_14B_fp8_scaled.safetensors",
+            "wan2.2_fun_vace_low_noise_14B_fp8_scaled.safetensors",
+        ),
+        ("Wan2_2_Fun_VACE_A14B_HIGH_bf16.safetensors", "Wan2_2_Fun_VACE_A14B_LOW_bf16.safetensors"),
+        ("HighNoise/Wan2.2-VACE-high-noise.safetensors", "LowNoise/Wan2.2-VACE-low-noise.safetensors"),
+        ("wan22-vace-HighNoise-highres.safetensors", "wan22-vace-LowNoise-highres.safetensors"),
+    ],
+)
+def test_two_files_find_each_other(tmp_path: Path, high: str, low: str) -> None:
+    files = [tmp_path / "diffusion_models" / name for name in (high, low)]
+    touch(files[0])
+    assert pair_of(files[0]) is None and find(tmp_path).vace is None
+    touch(files[1])
+    assert pair_of(files[0]) == pair_of(files[1]) == Pair(*files)
+    found = find(tmp_path)
+    assert (found.vace, found.vace_low) == tuple(files)
+
+
+def test_a_whole_model_goes_before_a_pair(tmp_path: Path) -> None:
+    whole, *pair = (tmp_path / "diffusion_models" / name for name in (WHOLE[0], *FUN))
+    touch(whole, *pair)
+    found = find(tmp_path)
+    assert (found.vace, found.vace_low) == (whole, None)
+    assert f"beside it, two experts; --vace {pair[0]} takes both" in "\n".join(doctor._models(tmp_path, usable=False))
+
+
+FUN = tuple(f"wan2.2_fun_vace_{side}_noise_14B_bf16.safetensors" for side in ("high", "low"))
+
+
+def test_both_are_named_by_one_or_one_by_one(tmp_path: Path) -> None:
+    built = demo.ensure_untrained()
+    others: dict[str, Path | None] = {"vae": built.vae, "text_encoder": built.text_encoder}
+    high, low, odd = (tmp_path / name for name in (*FUN, "mine.safetensors"))
+    for file in (high, low, odd):
+        shutil.copyfile(built.vace, file)
+    for given in ({"vace": high}, {"vace": low}, {"vace": tmp_path}, {"vace": high, "vace_low": low}):
+        models = resolve_models(None, given | others)
+        assert (models.vace, models.vace_low, models.boundary) == (high, low, None)
+        assert f"two experts: {high} for high noise, {low} for low noise, changing at 0.875" in models.notices[0]
+    assert resolve_models(None, {"vace": high, "vace_low": odd} | others).vace_low == odd
+    for wrong, told in (
+        ({"vace": low, "vace_low": high}, "the wrong way"),
+        ({"vace": high, "vace_low": high}, "are both"),
+        ({"vace_low": low}, "name the high noise one with --vace"),
+        ({"vace": high, "vace_low": tmp_path / "absent"}, "--vace-low: .* does not exist"),
+    ):
+        with pytest.raises(InputError, match=told):
+            resolve_models(None, wrong | others)
+    low.unlink()
+    with pytest.raises(WeightsError, match="is one of two experts by its name"):
+        resolve_models(None, {"vace": high} | others)
+    low.write_bytes(b"")
+    with pytest.raises(WeightsError, match=f"{low.name} is empty"):
+        resolve_models(None, {"vace": high} | others)
+
+
+def test_a_half_in_a_models_folder_is_said_where_the_vace_is_missing(tmp_path: Path) -> None:
+    halves = [tmp_path / "diffusion_models" / "wan" / name for name in EXPERTS[:2]]
+    touch(*halves)
     assert find(tmp_path).vace is None
     told = "\n".join(doctor._models(tmp_path, usable=False))
-    assert "MISSING  Wan VACE" in told and all(f"    left: {file} is one of two experts" in told for file in pair)
+    assert "MISSING  Wan VACE" in told and all(f"    left: {file} is one of two experts" in told for file in halves)
     with pytest.raises(InputError) as error:
         resolve_models(tmp_path, {})
-    assert all(str(file) in str(error.value) for file in pair) and "KSampler (Advanced)" in str(error.value)
+    assert all(str(file) in str(error.value) for file in halves) and "KSampler (Advanced)" in str(error.value)
