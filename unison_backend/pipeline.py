@@ -126,7 +126,8 @@ class Stages:
 
         models = self.models
         paths = _path(models.vace), _path(models.vae)
-        return Engine.load(*paths, self.device, self.options, progress, models.vace_low, models.boundary)
+        bases = models.vace_base, models.vace_low_base
+        return Engine.load(*paths, self.device, self.options, progress, models.vace_low, models.boundary, bases)
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def name_of(job: Job, setup: Setup) -> str:
 def _models(setup: Setup) -> Iterator[Path | None]:
     models, annotators = setup.models, setup.annotators
     yield from (models.vace, models.vae, models.text_encoder, models.projector, models.planner, models.lora)
-    yield from filter(None, (models.vace_low,))
+    yield from filter(None, (models.vace_low, models.vace_base, models.vace_low_base))
     yield from (annotators.detector, annotators.segmenter, *annotators.control)
 
 

@@ -23,11 +23,12 @@ class Resident(Stages):
     def __init__(self, models: ModelPaths, device: str = "auto", options: EngineOptions | None = None) -> None:
         super().__init__(models, device, options)
         self._held: dict[str, Any] = {}
+        sides = (models.vace, models.vace_base, models.vace_low, models.vace_low_base)
         self._sizes = {
             "qwen": _bytes(models.planner) + _bytes(models.lora),
             "projector": _bytes(models.projector),
             "text_encoder": _bytes(models.text_encoder),
-            "engine": _bytes(models.vace) + _bytes(models.vace_low) + _bytes(models.vae),
+            "engine": sum(map(_bytes, (*sides, models.vae))),
         }
         self.fits = sum(self._sizes.values()) * _GROWTH < self._free()
 

@@ -7,9 +7,10 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ..demo.fallback import left_behind
 from ..errors import LibraryError, broken_library
 from ..weights.experts import BOUNDARY, refusal
-from ..weights.find import MODELS_VARIABLE, ModelPaths, find, left_experts, named_folder, pairs
+from ..weights.find import MODELS_VARIABLE, ModelPaths, find, named_folder, pairs
 from ..weights.needs import ANNOTATOR_NEEDS, NEEDS, Need, describe
 
 # What is imported of each: libraries that load their parts late break late.
@@ -126,7 +127,7 @@ def _experts(folder: Path, found: ModelPaths) -> list[str]:
         boundary = BOUNDARY if found.boundary is None else found.boundary
         return [f"    with its low noise expert: {found.vace_low}; they change at {boundary:g} of the noise"]
     if found.vace is None:
-        return [f"    left: {refusal(file)}" for file in left_experts(folder)]
+        return [f"    left: {told}" for told in left_behind(folder)]
     return [f"    beside it, two experts; --vace {pair.high} takes both" for pair in pairs(folder)]
 
 

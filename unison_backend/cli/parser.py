@@ -108,7 +108,9 @@ def _add_making(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--negative", metavar="TEXT", help="negative prompt (default: Wan's own)")
     for name, what in (
         ("vace", "Wan VACE transformer, or the high noise one of two experts (Wan2.2)"),
+        ("vace-base", "Wan T2V of the same size, where --vace is a module of VACE blocks alone"),
         ("vace-low", "the low noise expert, where it does not lie beside the high noise one"),
+        ("vace-low-base", "the same for --vace-low"),
         ("vae", "Wan VAE"),
         ("text-encoder", "UMT5-XXL"),
         ("projector", "projector"),

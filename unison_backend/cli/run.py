@@ -165,7 +165,8 @@ def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, pro
 
 def given_models(options: argparse.Namespace) -> dict[str, Path | None]:
     """Model files named one by one."""
-    files = {key: getattr(options, key) for key in ("vace", "vace_low", "vae", "text_encoder", "projector")}
+    sides = ("vace", "vace_base", "vace_low", "vace_low_base")
+    files = {key: getattr(options, key) for key in (*sides, "vae", "text_encoder", "projector")}
     return files | {"planner": options.planner_folder, "lora": options.planner_lora}
 
 

@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..plan.spec import DEFAULTS, Limits
 from ..progress import Progress, silent
 from ..weights.experts import BOUNDARY, check_sides, pair_of, refusal
-from ..weights.find import ModelPaths, find, left_experts, named_folder
+from ..weights.find import ModelPaths, find, left_experts, modules, named_folder
 from ..weights.kinds import check_models
 from ..weights.needs import NEEDS, describe
 from ..weights.roots import is_own
@@ -42,15 +42,17 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
 def _with_experts(models: ModelPaths, chosen: dict[str, Path]) -> ModelPaths:
     """Both experts where `--vace` names one of two that lie together, or a folder of both; said once."""
     high, low = chosen.get("vace"), chosen.get("vace_low")
-    if low is not None and high is None:
-        raise InputError(f"--vace-low {low} is one of two experts; name the high noise one with --vace")
+    for option in ("vace_low", "vace_base", "vace_low_base"):
+        if option in chosen and high is None:
+            name = option.replace("_", "-")
+            raise InputError(f"--{name} {chosen[option]} goes with a model that --vace names; add it")
+    if high is not None:
+        models = replace(models, vace_low=low, boundary=None)
     if high is not None and low is not None:
         check_sides(high, low)
-        models = replace(models, boundary=None)
-    elif high is not None:
-        pair = pair_of(high)
-        models = replace(models, vace=pair.high if pair else high, vace_low=pair.low if pair else None)
-        models = replace(models, boundary=pair.boundary if pair else None)
+    elif high is not None and (pair := pair_of(high)):
+        models = replace(models, vace=pair.high, vace_low=pair.low, boundary=pair.boundary)
+    models = _with_bases(models)
     if models.vace_low is None:
         return models
     said = "" if models.boundary is not None else " (Wan2.2's; the files do not say)"
@@ -76,10 +78,36 @@ def _missing(models: ModelPaths, folder: Path | None, *, named: bool) -> str:
     """What is missing, and which files are no whole model; named: whether the person named the folder."""
     lines = [f"  {describe(need)}" for need in models.missing]
     if models.vace is None and folder is not None:
-        lines += [f"  {refusal(file)}" for file in left_experts(folder)]
+        lines += [f"  {told}" for told in left_behind(folder)]
     fetch = "`unison download minimal` fetches them."
     demo = " Without --models the embedded demo models are used." if named else ""
     return "\n".join([f"models are missing in {folder or 'the options given'}:", *lines, fetch + demo])
+
+
+def _with_bases(models: ModelPaths) -> ModelPaths:
+    """The text-to-video model under each of two modules where one of these is named and the other lies beside it."""
+    if models.vace_low is None:
+        if models.vace_low_base is not None:
+            raise InputError(f"--vace-low-base {models.vace_low_base} goes with a low noise expert; add --vace-low")
+        return models
+    if models.vace_base is None or models.vace_low_base is not None:
+        return models
+    if (pair := pair_of(models.vace_base)) is None:
+        raise InputError(
+            f"--vace-base {models.vace_base}: the text-to-video model under {models.vace_low} is not beside it; name "
+            "that with --vace-low-base"
+        )
+    return replace(models, vace_base=pair.high, vace_low_base=pair.low)
+
+
+def left_behind(folder: Path) -> list[str]:
+    """What there is of VACE in a models folder and is no whole model, and how it becomes one."""
+    halves = [refusal(file) for file in left_experts(folder)]
+    parts = [
+        f"{file} holds VACE blocks alone by its name: --vace {file} --vace-base {under or 'FILE (Wan T2V of its size)'}"
+        for file, under in modules(folder)
+    ]
+    return halves + parts
 
 
 def _makes_nothing(folder: Path, models: ModelPaths) -> bool:

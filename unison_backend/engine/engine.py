@@ -90,11 +90,12 @@ class Engine:
         progress: Progress = silent,
         low: Path | None = None,
         boundary: float | None = None,
+        bases: tuple[Path | None, Path | None] = (None, None),
     ) -> Engine:
         """From a diffusers folder or single files; half precision for the transformer on a GPU, else float32.
 
         low: the expert for low noise, where `transformer` is the one for high noise; boundary: where they change, None
-        is Wan2.2's own.
+        is Wan2.2's own. bases: the text-to-video models under the two, where they are modules of VACE blocks alone.
         """
         from ..weights.lora import merge_lora
         from ..weights.wan import load_transformer, load_vae
@@ -107,10 +108,10 @@ class Engine:
         stages, done = len(paths) + 1 + len(loras), 0
         progress(LOADING, done, stages)
         models: dict[str, Any] = {}
-        for side, path in paths.items():
+        for (side, path), base in zip(paths.items(), bases, strict=False):
             # Of two experts neither waits on the device: each comes when it is its turn.
             where = place if low is None else host
-            models[side] = load_transformer(path, dtype=dtype, device=where, expert=low is not None)
+            models[side] = load_transformer(path, dtype=dtype, device=where, expert=low is not None, base=base)
             for lora in (lora for of, lora in loras if of == side):
                 progress(LOADING, done := done + 1, stages)
                 merge_lora(models[side], lora.path, lora.strength)

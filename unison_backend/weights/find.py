@@ -13,6 +13,7 @@ from ..errors import InputError
 from .adapter import planning_adapter
 from .experts import Pair, is_expert, pair_of, pairs_in, vace_experts
 from .folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
+from .module import fits_under, is_module
 from .needs import NEEDS, Need, need_of
 from .roots import MODELS_VARIABLE, named_folder, roots
 
@@ -28,7 +29,7 @@ class ModelPaths:
     """Files and folders of one run. `demo`: these are the embedded models, which know the shape world only.
 
     vace_low: the low noise expert, where `vace` is the high noise one; boundary: where they change, by the model's own
-    word.
+    word. vace_base, vace_low_base: the text-to-video models under them, where they are modules of VACE blocks alone.
     """
 
     vace: Path | None = None
@@ -41,6 +42,8 @@ class ModelPaths:
     notices: tuple[str, ...] = field(default=())
     vace_low: Path | None = None
     boundary: float | None = None
+    vace_base: Path | None = None
+    vace_low_base: Path | None = None
 
     @property
     def missing(self) -> tuple[Need, ...]:
@@ -115,7 +118,21 @@ def left_experts(folder: Path) -> list[Path]:
     return [file for file in vace_experts(_transformers(folder)) if file not in whole]
 
 
+def modules(folder: Path) -> list[tuple[Path, Path | None]]:
+    """The modules of VACE blocks alone in a models folder, each with the one file that goes under it, if one does."""
+    files, found = _weights(folder), []
+    for file in (file for file in files if is_module(file.name)):
+        under = [other for other in files if fits_under(other.name, file.name)]
+        found.append((file, under[0] if len(under) == 1 else None))
+    return found
+
+
 def _transformers(folder: Path) -> list[Path]:
+    """Those that may be a whole model by their names."""
+    return [file for file in _weights(folder) if not _any(file.name.lower(), need_of("vace").excluded)]
+
+
+def _weights(folder: Path) -> list[Path]:
     files = [file for root in roots(folder, need_of("vace").folders) for file in sorted(files_below(root))]
     return [file for file in files if file.suffix.lower() in _SUFFIXES]
 

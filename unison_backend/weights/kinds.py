@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import WeightsError
 from . import wan_layouts as layouts
+from .fit import seems
 from .needs import describe, need_of
 from .state import FILE_KEYS, without_prefixes
 
@@ -66,7 +67,23 @@ def _transformer(shapes: layouts.Shapes) -> str:
     patch = shapes.get("patch_embedding.weight")
     has_vace, has_base = (any(key.startswith(name) for key in shapes) for name in ("vace_blocks.0.", "blocks.0."))
     if has_vace and (patch is None or not has_base):
-        return "it holds the VACE blocks alone (a module, which is joined to a text-to-video model), not a whole model"
+        return "it holds the VACE blocks alone (a module): add the text-to-video model of its size with --vace-base"
+    return _channels(shapes)
+
+
+def kind_of_base(shapes: layouts.Shapes) -> str:
+    """What a model is that is to go under a module of VACE blocks, where it is no Wan text-to-video; else "".
+
+    shapes: by diffusers' names, of which Wan's own first layer is one.
+    """
+    if "patch_embedding.weight" not in shapes or not any(key.startswith("blocks.0.") for key in shapes):
+        return f"it is no Wan text-to-video model.{seems(shapes)}"
+    return _channels(shapes)
+
+
+def _channels(shapes: layouts.Shapes) -> str:
+    """What another member of the family takes; "" for text to video and VACE."""
+    patch = shapes.get("patch_embedding.weight")
     if patch is None or len(patch) != 5 or patch[1] == layouts.LATENT_CHANNELS:
         return ""
     head = _first(shapes, ("head.head.weight", "proj_out.weight"))
@@ -94,8 +111,11 @@ def check_models(models: ModelPaths) -> None:
     """
     from .wan import load_transformer, load_vae, locate, read_source
 
-    for path in filter(None, (models.vace, models.vace_low)):
-        transformer: Any = load_transformer(path, device="meta", expert=models.vace_low is not None)
+    expert = models.vace_low is not None
+    for path, base in ((models.vace, models.vace_base), (models.vace_low, models.vace_low_base)):
+        if path is None:
+            continue
+        transformer: Any = load_transformer(path, device="meta", expert=expert, base=base)
         text = transformer.condition_embedder.text_embedder.linear_1.in_features
         if text != TEXT_WIDTH:
             raise WeightsError(

@@ -22,7 +22,7 @@ from . import wan_layouts as layouts
 from .experts import refuse_expert
 from .fit import assign, seems
 from .folder import CONFIG, weight_map
-from .kinds import check_kind, own_part
+from .kinds import check_kind, kind_of_base, own_part
 from .small_json import read_json
 from .state import PICKLES, SAFETENSORS, SPIECE_KEY, dequantize, load_state_dict
 
@@ -46,29 +46,52 @@ _EXTRAS = {
 
 
 def load_transformer(
-    path: Path | str, *, dtype: torch.dtype | None = None, device: Device = "cpu", expert: bool = False
-) -> WanVACETransformer3DModel:
+    path: Path | str, *, dtype: torch.dtype | None = None, device: Device = "cpu", expert: bool = False,
+    base: Path | None = None,
+) -> WanVACETransformer3DModel:  # fmt: skip
     """A Wan VACE transformer of any size (1.3B, 14B, ...) in eval mode, without gradients.
 
-    expert: whether it may be one of two experts, whose other half the caller has too.
+    expert: whether it may be one of two experts, whose other half the caller has too. base: the text-to-video model
+    under it, where `path` is a module of VACE blocks alone.
     """
     if not expert:
-        refuse_expert(Path(path))
+        for part in (path, *([base] if base else [])):
+            refuse_expert(Path(part))
     from diffusers import WanVACETransformer3DModel
-    from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
     source = locate(Path(path), "transformer")
-    state = read_source(source, dtype, device)
-    kind = seems(state)
-    if "head.modulation" in state:
-        convert: Callable[[State], State] = convert_wan_transformer_to_diffusers
-        state = convert(state)
+    if base is None:
+        state = read_source(source, dtype, device)
+        kind = seems(state)
+        state = _by_diffusers_names(state)
+    else:
+        state, kind = _with_base(source, locate(base, "transformer"), dtype, device), ""
     config = model_config(source, state, layouts.vace_config, kind)
     keep = WanVACETransformer3DModel._keep_in_fp32_modules or ()
     model: WanVACETransformer3DModel = filled(WanVACETransformer3DModel, config, source, state, dtype, device, keep)
     if str(device) != "meta":
         _rebuild_rope(model, device)
     return model
+
+
+def _by_diffusers_names(state: State) -> State:
+    """A transformer's tensors, or a part's, in Wan's own spelling or diffusers', in the latter."""
+    from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
+
+    if "head.modulation" not in state and not any(".self_attn." in key for key in state):
+        return state
+    convert: Callable[[State], State] = convert_wan_transformer_to_diffusers
+    return convert(state)
+
+
+def _with_base(source: Source, base: Source, dtype: torch.dtype | None, device: Device) -> State:
+    """A module of VACE blocks and the text-to-video model under it, as one."""
+    from .module import joined
+
+    module, under = (_by_diffusers_names(read_source(part, dtype, device, whole=False)) for part in (source, base))
+    if told := kind_of_base({key: tuple(tensor.shape) for key, tensor in under.items()}):
+        raise WeightsError(f"--vace-base {base.path}: {told}; a Wan text-to-video model of the module's size fits")
+    return joined(module, under, source.path, base.path)
 
 
 def _rebuild_rope(model: Any, device: Device) -> None:
@@ -139,15 +162,19 @@ def _weights_in(folder: Path) -> tuple[Path, ...]:
     return ()
 
 
-def read_source(source: Source, dtype: torch.dtype | None, device: Device) -> State:
-    """All tensors of `source` and, on "meta", without data (except the tokenizer); fp8 stays for `filled` to place."""
+def read_source(source: Source, dtype: torch.dtype | None, device: Device, *, whole: bool = True) -> State:
+    """All tensors of `source` and, on "meta", without data (except the tokenizer); fp8 stays for `filled` to place.
+
+    whole: whether it has to be a whole model of its kind; else that is for the caller to see.
+    """
     import torch
 
     state: State = {}
     for file in source.files:
         state |= load_state_dict(file)
     state = own_part(state, source.component)
-    check_kind(source.component, {key: tuple(tensor.shape) for key, tensor in state.items()}, source.what)
+    if whole:
+        check_kind(source.component, {key: tuple(tensor.shape) for key, tensor in state.items()}, source.what)
     if str(device) == "meta":
         data = (SPIECE_KEY, "comfy_quant")
         state = {key: value if key.endswith(data) else value.to("meta") for key, value in state.items()}

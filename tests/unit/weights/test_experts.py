@@ -150,7 +150,7 @@ def test_both_are_named_by_one_or_one_by_one(tmp_path: Path) -> None:
     for wrong, told in (
         ({"vace": low, "vace_low": high}, "the wrong way"),
         ({"vace": high, "vace_low": high}, "are both"),
-        ({"vace_low": low}, "name the high noise one with --vace"),
+        ({"vace_low": low}, "goes with a model that --vace names"),
         ({"vace": high, "vace_low": tmp_path / "absent"}, "--vace-low: .* does not exist"),
     ):
         with pytest.raises(InputError, match=told):
