@@ -21,12 +21,13 @@ class UnisonLoadDetector(Loader):
             "UnisonLoadDetector",
             "Loaders",
             display_name="Load Detector (Unison)",
-            description="A GroundingDINO folder as Hugging Face has it: finds what a phrase names.",
+            description="A GroundingDINO, a folder as Hugging Face has it or one file as its authors publish it: finds "
+            "what a phrase names.",
             search_aliases=["unison", "grounding dino", "groundingdino"],
             inputs=[
                 cls.combo(
-                    "A folder with config.json as Hugging Face has it, in models/unison, detection or "
-                    "grounding-dino. The original project's single files are not read."
+                    "A folder with config.json, or a file with groundingdino in its name, in models/unison, detection "
+                    "or grounding-dino."
                 )
             ],
             outputs=[DetectorSocket.Output(display_name="detector", tooltip="For Prepare Sources and Detect.")],

@@ -83,8 +83,9 @@ def _single_files() -> dict[str, Path]:
 
 
 def detector_folders() -> dict[str, Path]:
-    """GroundingDINO folders by the name shown."""
-    return {name: path for name, path in _folders(CONFIG, _ANNOTATOR_KEYS["detector"]) if is_detector_folder(path)}
+    """GroundingDINO folders and files by the name shown."""
+    found = {name: path for name, path in _folders(CONFIG, _ANNOTATOR_KEYS["detector"]) if is_detector_folder(path)}
+    return found | dict(_files("detector"))
 
 
 def segmenter_folders() -> dict[str, Path]:

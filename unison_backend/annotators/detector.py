@@ -1,8 +1,8 @@
-"""Boxes for words: GroundingDINO in transformers' form, from a local folder.
+"""Boxes for words: GroundingDINO in transformers' form, from a local folder or its authors' one file.
 
 What is unusual: the folder's small files and weight headers are checked before a weight is read, and weights that are
-missing are an error (transformers would draw them at random). It always runs in float32 with eager attention: in bf16
-other queries are selected. Nothing is asked of the network.
+missing are an error (transformers would draw them at random). It always runs in float32: in bf16 other queries
+are selected. Nothing is asked of the network.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from ..media.to_bytes import tensor_to_bytes
 from ..memory import memory_errors
 from ..progress import Cancel, Progress, never, silent
 from ..progress import check as check_cancelled
+from ..weights.find import single_files
 from ..weights.folder import check_folder, configured, load_model, load_part, model_type, refuse_missing
 from ..weights.small_json import read_json
+from . import detector_file
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     Device = torch.device | str
 
 DETECTOR_TYPE = "grounding-dino"
+KEY = "detector"
 
 _STAGE = "detection"
 _CURE = "use a smaller picture or the CPU"
@@ -177,13 +180,17 @@ def keep_best(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
 
 
 def find(files: Sequence[Path]) -> Iterator[Path]:
-    """The GroundingDINO folders among files of a models folder."""
-    return configured(files, (DETECTOR_TYPE,))
+    """The GroundingDINOs among files of a models folder: folders, and behind them published files."""
+    yield from configured(files, (DETECTOR_TYPE,))
+    yield from single_files(files, KEY)
 
 
 def check(path: Path) -> None:
-    """Raise WeightsError unless the folder is whole."""
-    check_folder(path, (DETECTOR_TYPE,), "GroundingDINO")
+    """Raise WeightsError unless the folder or file is whole."""
+    if Path(path).is_file():
+        detector_file.check(Path(path))
+    else:
+        check_folder(path, (DETECTOR_TYPE,), "GroundingDINO")
 
 
 def is_detector_folder(folder: Path) -> bool:
@@ -192,13 +199,15 @@ def is_detector_folder(folder: Path) -> bool:
 
 
 def load_detector(folder: Path, *, device: Device = "cpu") -> Detector:
-    """The GroundingDINO in `folder` (transformers' layout), in float32.
+    """The GroundingDINO in `folder` (transformers' layout), or in one file as its authors publish it, in float32.
 
     Raises WeightsError naming the file that is missing, damaged or wrong and what to do, UnsupportedError for a
     library that is missing, ResourceError when the memory is too small.
     """
     from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
 
+    if Path(folder).is_file():
+        return Detector(*detector_file.load(Path(folder))).to(device)
     path = check_folder(folder, (DETECTOR_TYPE,), "GroundingDINO")
     config = read_json(path / "config.json")
     if config.get("use_pretrained_backbone") or config.get("use_timm_backbone"):
@@ -208,6 +217,8 @@ def load_detector(folder: Path, *, device: Device = "cpu") -> Detector:
     elif not (path / "vocab.txt").is_file():
         raise WeightsError(f"{path} has no tokenizer.json or vocab.txt; download the complete folder")
     processor = load_part(GroundingDinoProcessor, path)
-    model, missing = load_model(GroundingDinoForObjectDetection, path, dtype="float32", attn_implementation="eager")
+    model, missing = load_model(
+        GroundingDinoForObjectDetection, path, dtype="float32", attn_implementation=detector_file.ATTENTION
+    )
     refuse_missing(path, missing)
     return Detector(model, processor).to(device)

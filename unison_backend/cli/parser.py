@@ -258,8 +258,8 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         help="edits end with the source where the mask left it alone",
     )
     group.add_argument("--feather", type=whole, default=FEATHER, metavar="PIXELS", help="of the composite's seam")
-    group.add_argument("--detector", type=Path, metavar="DIR", help="GroundingDINO, to find what is edited")
-    group.add_argument("--segmenter", type=Path, metavar="DIR", help="SAM2, to cut it out and follow it")
+    group.add_argument("--detector", type=Path, metavar="PATH", help="GroundingDINO, to find what is edited")
+    group.add_argument("--segmenter", type=Path, metavar="PATH", help="SAM2, to cut it out and follow it")
     group.add_argument(
         "--threshold", type=number, default=DETECTION_THRESHOLD, help="what is looked for must score more"
     )

@@ -89,6 +89,9 @@ _KINDS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("text_model.encoder.",), (), "a CLIP text encoder"),
     (("self_attn.q_proj.", "embed_tokens."), (), "a language model"),
     (("ln_in.", "seq_adjust."), (), "a Unison projector"),
+    (("image_encoder.trunk.", "sam_mask_decoder."), (), "a SAM2"),
+    (("transformer.tgt_embed.", "feat_map."), (), "a GroundingDINO"),
+    (("depth_head.scratch.",), (), "a Depth-Anything"),
     (("double_blocks.",), (), "a Flux or Hunyuan model"),
     (("input_blocks.",), (), "a Stable Diffusion model"),
 )

@@ -25,7 +25,7 @@ from .state import load_state_dict
 if TYPE_CHECKING:
     from torch import Tensor
 
-SAM2, DEPTH_ANYTHING = "sam2", "depth_anything"
+SAM2, DEPTH_ANYTHING, GROUNDING_DINO = "sam2", "depth_anything", "grounding_dino"
 
 _NUMBER = re.compile(r"\\\{(\w+)\\\}")
 

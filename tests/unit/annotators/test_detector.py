@@ -29,6 +29,7 @@ from unison_backend.annotators.detector import (
     keep_best,
     load_detector,
 )
+from unison_backend.annotators.detector_file import ATTENTION
 from unison_backend.errors import Cancelled, InputError, ResourceError, UnsupportedError, WeightsError
 
 from ..tiny_annotators import change, make_detector, make_image_segmenter, noise, script
@@ -120,8 +121,8 @@ def test_empty_phrases_are_refused(detector: Detector, phrases: list[str]) -> No
 
 def test_same_boxes_as_the_library(detector: Detector, folder: Path) -> None:
     """The library's own way, from a Pillow picture and text with the dot, against ours."""
-    # Rounding decides which queries of a random model win, so the kind of attention must be the same
-    model = GroundingDinoForObjectDetection.from_pretrained(folder, attn_implementation="eager").eval()
+    # Rounding decides which queries of a random model win, so the kinds of attention must be the same
+    model = GroundingDinoForObjectDetection.from_pretrained(folder, attn_implementation=ATTENTION).eval()
     processor = GroundingDinoProcessor.from_pretrained(folder)
     picture = Image.fromarray((FRAME * 255).round().to(torch.uint8).numpy())
     inputs = processor(images=picture, text="red car.", return_tensors="pt")
@@ -138,6 +139,20 @@ def test_same_boxes_as_the_library(detector: Detector, folder: Path) -> None:
     assert [d.box for d in found] == [
         tuple(box) for box in expected["boxes"][by_score].clamp(min=0).minimum(limits).tolist()
     ]
+
+
+def test_a_phrase_is_read_by_itself(detector: Detector) -> None:
+    """As it was trained: what stands beside it changes nothing of what its words become."""
+    read: list[torch.Tensor] = []
+    hook = detector.model.model.text_backbone.register_forward_hook(lambda *call: read.append(call[2][0][0]))
+    try:
+        for phrases in (["red car"], ["red car", "a dog"], ["a dog", "red car"]):
+            detector.detect([FRAME], phrases)
+    finally:
+        hook.remove()
+    alone, first, last = read[0][1:4], read[1][1:4], read[2][4:7]
+    assert torch.allclose(first, alone, atol=1e-5) and torch.allclose(last, alone, atol=1e-5)
+    assert not torch.allclose(read[2][1:4], alone, atol=1e-2)  # other words are something else
 
 
 def test_frames_of_different_sizes_one_by_one(detector: Detector) -> None:
@@ -252,7 +267,7 @@ def test_runs_in_float32_whatever_is_stored(folder: Path, tmp_path: Path, detect
     change(copy / "config.json", dtype="bfloat16")
     model = load_detector(copy).model
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    assert model.config._attn_implementation == "eager"
+    assert model.config._attn_implementation == "eager" and model.config.text_config._attn_implementation == "sdpa"
     assert detector.device == torch.device("cpu")
 
 
@@ -370,7 +385,7 @@ def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="is not there; give a GroundingDINO folder"):
         load_detector(tmp_path / "none")
     (tmp_path / "file").touch()
-    with pytest.raises(WeightsError, match="is a file"):
+    with pytest.raises(WeightsError, match="is empty"):
         load_detector(tmp_path / "file")
     with pytest.raises(WeightsError, match="of type 'sam2'"):
         load_detector(make_image_segmenter(tmp_path / "sam2"))
