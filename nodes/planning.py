@@ -11,8 +11,8 @@ from ..unison_backend.errors import UnsupportedError
 from ..unison_backend.plan.prompt import Prompt
 from ..unison_backend.plan.spec import MAX_FPS
 from ..unison_backend.plan.tasks import MAKES, Make
+from ..unison_backend.planner.answers import AnswerSettings
 from ..unison_backend.planner.at_hand import MEDIA_USES, MediaUse
-from ..unison_backend.planner.qwen.planner import AnswerSettings
 from ..unison_backend.planner.rules.explain import as_lines
 from ..unison_backend.planner.rules.fired import recording
 from ..unison_backend.weights.needs import describe, need_of

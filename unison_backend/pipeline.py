@@ -178,7 +178,8 @@ def make_plan(
     planner = planner or RulesPlanner()
 
     def ask(of: Prompt, make: Make = make) -> PlanResult:
-        return planner.plan(of, make=make, progress=progress, cancel=cancel)
+        shown = FileMedia(of.media, media).to_show()
+        return planner.plan(of, make=make, media=shown, progress=progress, cancel=cancel)
 
     def drafted(of: Prompt) -> Plan:
         return overrides.apply(ask(of).plan, settings, limits)

@@ -20,7 +20,7 @@ from unison_backend.demo.world.tasks import example, kinds
 from unison_backend.media.pictures import load_image
 from unison_backend.media.video import load_video
 from unison_backend.plan.prompt import parse_pads
-from unison_backend.planner.qwen.planner import AnswerSettings
+from unison_backend.planner.answers import AnswerSettings
 from unison_backend.training.demo.evaluate import SEEN_THROUGH_VAE, EvaluationSettings, judge, load, make, motion_of
 from unison_backend.training.demo.evaluate import evaluate as evaluate_demo
 from unison_backend.training.demo.qwen import media_of

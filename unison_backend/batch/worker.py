@@ -144,7 +144,8 @@ class Worker:
         )
 
     def _answer(self, work: _Work, planner: Planner) -> Row:
-        from ..planner.qwen.planner import AnswerSettings, QwenPlanner
+        from ..planner.answers import AnswerSettings
+        from ..planner.qwen.planner import QwenPlanner
 
         job, planned = work.job, _given(work.planned)
         qwen = planner if isinstance(planner, QwenPlanner) else self._qwen()

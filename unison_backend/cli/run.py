@@ -146,8 +146,9 @@ def _say_what_is_unknown(planned: Planned) -> None:
 def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, progress: Progress, cancel: Cancel) -> int:
     """Stream the answer of an understanding task to stdout."""
     from ..demo.fallback import find_planner
+    from ..planner.answers import AnswerSettings
     from ..planner.choose import load_planner
-    from ..planner.qwen.planner import AnswerSettings, QwenPlanner
+    from ..planner.qwen.planner import QwenPlanner
 
     settings = AnswerSettings(options.max_new_tokens, options.temperature, options.seed, options.keep_lora)
     if not isinstance(planner, QwenPlanner):

@@ -42,6 +42,10 @@ class FileMedia:
                 known[medium.path, medium.kind] = probe(Path(medium.path), medium.kind)
         return tuple(None if m.path is None else known[m.path, m.kind] for m in self.media)
 
+    def to_show(self) -> FileMedia | None:
+        """Itself, where every medium has a file that can be looked at. Raises MediaError as `infos`."""
+        return None if None in self.infos else self
+
     def _by_file(self) -> dict[tuple[str, MediaKind], MediaInfo]:
         """What is known by now, as a copy."""
         return dict(self._known)

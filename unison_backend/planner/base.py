@@ -15,6 +15,7 @@ from ..progress import Cancel, Progress, never, silent
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..sources.prepare import Media
     from .rules.intent_model import Reading
 
 # Called with each piece of an answer as it arrives.
@@ -49,9 +50,15 @@ class Planner(Protocol):
     """Turns an instruction into a plan."""
 
     def plan(
-        self, prompt: Prompt, *, make: Make = "auto", progress: Progress = silent, cancel: Cancel = never
+        self,
+        prompt: Prompt,
+        *,
+        make: Make = "auto",
+        media: Media | None = None,
+        progress: Progress = silent,
+        cancel: Cancel = never,
     ) -> PlanResult:
-        """The plan of `prompt`, for what the person wants of it.
+        """The plan of `prompt`, for what the person wants of it. media: its pixels, for planners that look at them.
 
         Raises PlanError for what cannot be meant, InputError for what these media cannot give, Cancelled.
         """

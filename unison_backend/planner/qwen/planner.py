@@ -10,11 +10,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...conditioning.projector import NUM_ROWS
-from ...defaults import MAX_NEW_TOKENS
 from ...errors import InputError
 from ...memory import memory_errors
 from ...plan.plan import Plan, task_of
@@ -22,6 +21,7 @@ from ...plan.prompt import Prompt
 from ...plan.tasks import Make
 from ...plan.tokens import parse
 from ...progress import Cancel, Progress, check, never, silent
+from ..answers import USUAL, AnswerSettings
 from ..base import PlanResult, Stream, unheard
 from .chat import chat_ids
 from .vision import vision_inputs
@@ -40,22 +40,6 @@ _LOWER = (
 )
 
 
-@dataclass(frozen=True)
-class AnswerSettings:
-    """How an answer is generated. temperature 0 is greedy. keep_adapter leaves the planning LoRA on."""
-
-    max_new_tokens: int = MAX_NEW_TOKENS
-    temperature: float = 0.0
-    seed: int = 0
-    keep_adapter: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.max_new_tokens <= 32768:
-            raise InputError(f"max_new_tokens is {self.max_new_tokens}; allowed is 1 to 32768")
-        if not 0 <= self.temperature <= 10:
-            raise InputError(f"temperature is {self.temperature}; allowed is 0 to 10")
-
-
 class QwenPlanner:
     """A loaded Qwen2.5-VL as a `Planner` that can also answer."""
 
@@ -63,7 +47,13 @@ class QwenPlanner:
         self.qwen = qwen
 
     def plan(
-        self, prompt: Prompt, *, make: Make = "auto", progress: Progress = silent, cancel: Cancel = never
+        self,
+        prompt: Prompt,
+        *,
+        make: Make = "auto",
+        media: Media | None = None,
+        progress: Progress = silent,
+        cancel: Cancel = never,
     ) -> PlanResult:
         """Plan and features of `prompt`. Raises PlanError, WeightsError, Cancelled.
 
@@ -132,7 +122,7 @@ class QwenPlanner:
         self,
         prompt: Prompt,
         media: Media | None = None,
-        settings: AnswerSettings = AnswerSettings(),
+        settings: AnswerSettings = USUAL,
         *,
         stream: Stream = unheard,
         progress: Progress = silent,

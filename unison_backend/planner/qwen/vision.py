@@ -75,14 +75,14 @@ def vision_inputs(
             _add_picture(inputs, processor, tokenizer, media.picture(index))
         else:
             frames, pixels = frame_budget(media.info(index), videos)
-            shown = [_shrunk(frame, pixels) for frame in media.frames(index, frames, cancel)]
+            shown = [shrunk(frame, pixels) for frame in media.frames(index, frames, cancel)]
             _add_video(inputs, processor, tokenizer, shown, Fraction(len(frames)) / media.info(index).duration)
     progress("reading media", len(prompt.media), len(prompt.media))
     return inputs
 
 
 def _add_picture(inputs: VisionInputs, processor: Any, tokenizer: Any, picture: Tensor) -> None:
-    shown = tensor_to_bytes(_shrunk(picture, MAX_PICTURE_PIXELS))
+    shown = tensor_to_bytes(shrunk(picture, MAX_PICTURE_PIXELS))
     encoded = processor.image_processor(images=[shown], return_tensors="pt")
     _append(inputs, "pixel_values", encoded["pixel_values"])
     _append(inputs, "image_grid_thw", encoded["image_grid_thw"])
@@ -114,7 +114,7 @@ def _ids(tokenizer: Any, tokens: tuple[str, str, str], grid: Tensor, processor: 
     return [opening, *[pad] * (int(grid.prod()) // processor.merge_size**2), closing]
 
 
-def _shrunk(image: Tensor, pixels: int) -> Tensor:
+def shrunk(image: Tensor, pixels: int) -> Tensor:
     """[H, W, 3] scaled down to at most `pixels` at its own aspect; never enlarged."""
     from ...media.resize import cover
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ...errors import InputError
 from ...plan.mask_rule import check_masks
@@ -24,6 +25,9 @@ from .language import Language
 from .notices import notices
 from .reading import read
 from .text import Text
+
+if TYPE_CHECKING:
+    from ...sources.prepare import Media
 
 # What a result of each kind can come from.
 _MAKES: dict[str, frozenset[Intent]] = {
@@ -163,7 +167,13 @@ class RulesPlanner:
     """The rules as a `Planner`; it has no features."""
 
     def plan(
-        self, prompt: Prompt, *, make: Make = "auto", progress: Progress = silent, cancel: Cancel = never
+        self,
+        prompt: Prompt,
+        *,
+        make: Make = "auto",
+        media: Media | None = None,
+        progress: Progress = silent,
+        cancel: Cancel = never,
     ) -> PlanResult:
         """See `planned`; it takes a millisecond, so there is nothing to show or to stop."""
         return planned(prompt, make)

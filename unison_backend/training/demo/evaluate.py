@@ -251,7 +251,7 @@ def motion_of(frames: Tensor) -> str:
 
 def _questions(models: Models, subject: Subject, settings: EvaluationSettings, cancel: Cancel) -> Row:
     from ...plan.prompt import parse_pads
-    from ...planner.qwen.planner import AnswerSettings
+    from ...planner.answers import AnswerSettings
     from .qwen import media_of
 
     row = Row(f"questions {subject}")

@@ -11,9 +11,10 @@ from unison_backend.errors import Cancelled, InputError, ResourceError, WeightsE
 from unison_backend.plan.geometry import MediaInfo
 from unison_backend.plan.prompt import parse_pads, parse_paths
 from unison_backend.plan.tokens import ADDED_TOKENS
+from unison_backend.planner.answers import AnswerSettings
 from unison_backend.planner.qwen.chat import chat_ids, literal
 from unison_backend.planner.qwen.loading import load_qwen
-from unison_backend.planner.qwen.planner import AnswerSettings, QwenPlanner
+from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.planner.qwen.vision import MAX_VIDEO_FRAMES, frame_budget, vision_inputs
 
 
