@@ -12,7 +12,7 @@ from ..engine.device import pick_device
 from ..errors import InputError, UnisonError
 from ..media.from_files import FileMedia
 from ..pipeline import check_runnable, make_plan
-from ..planner.choose import plans_with_qwen
+from ..planner.choose import plans_by_prompt, plans_with_qwen
 from ..planner.rules.targets import parse_target
 from ..progress import Cancel, Progress, check
 from .attempts import MAX_DEATHS, deaths, told
@@ -138,7 +138,8 @@ def _problem(job: Job, setup: Setup) -> Row | None:
     planned = None
     try:
         job.sampling(own_cfg(setup))
-        if plans_with_qwen(replace(setup.planner, name=job.planner), setup.models):
+        options = replace(setup.planner, name=job.planner)
+        if plans_with_qwen(options, setup.models) or plans_by_prompt(options, setup.models):
             _ = FileMedia(job.prompt.media).infos  # says in words which file is wrong
             return None
         planned = make_plan(job.prompt, dict(job.settings), given=job.given, make=job.make, length=job.length)

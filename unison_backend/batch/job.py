@@ -109,6 +109,8 @@ def name_of(job: Job, setup: Setup) -> str:
         "engine": [setup.engine.attention, setup.engine.cache],
         **values,
     }
+    if (server := setup.planner.server) is not None:  # without one, results keep the names that they had
+        known["server"] = [server.base, server.model, server.sees]
     text = json.dumps(known, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:_NAME_LENGTH]
 

@@ -16,7 +16,7 @@ from ..plan.length import LENGTHS
 from ..plan.overrides import parse_settings
 from ..plan.prompt import Medium, Prompt, as_path, check_characters, parse_pads, parse_paths
 from ..plan.tasks import MAKES
-from ..planner.choose import PLANNERS
+from ..planner.base import PLANNERS
 from ..sources.masks import MaskOptions
 from .job import Job
 

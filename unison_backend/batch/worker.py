@@ -25,8 +25,9 @@ from ..pipeline import (
 )
 from ..plan.report import as_json
 from ..plan.spec import Limits
-from ..planner.base import Planner
-from ..planner.choose import load_planner, plans_with_qwen
+from ..planner.answers import AnswerSettings
+from ..planner.base import Answering, Planner
+from ..planner.choose import load_planner, plans_by_prompt, plans_with_qwen, prompt_planner
 from ..planner.rules.plan import RulesPlanner
 from ..planner.rules.targets import parse_target
 from ..progress import Cancel, Progress, check, never, silent
@@ -38,6 +39,7 @@ from .resident import Resident
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..planner.prompt.planner import PromptPlanner
     from ..planner.qwen.planner import QwenPlanner
 
 Emit = Callable[[Row], None]
@@ -72,6 +74,7 @@ class Worker:
         hooks = annotators(setup.annotators, self._stages.device, parse_target, keep=True)
         self._options = SourceOptions(annotators=hooks)
         self._own_planner: QwenPlanner | None = None
+        self._prompted: PromptPlanner | None = None
 
     def make(self, jobs: Sequence[Job], emit: Emit) -> None:
         """A row for each job, as soon as it is there. Raises Cancelled."""
@@ -144,17 +147,21 @@ class Worker:
         )
 
     def _answer(self, work: _Work, planner: Planner) -> Row:
-        from ..planner.answers import AnswerSettings
-        from ..planner.qwen.planner import QwenPlanner
-
         job, planned = work.job, _given(work.planned)
-        qwen = planner if isinstance(planner, QwenPlanner) else self._qwen()
-        settings = AnswerSettings(job.max_new_tokens, job.temperature, job.seed, self._setup.keep_lora)
-        answer = qwen.answer(planned.prompt, planned.media, settings, cancel=self._cancel)
+        answer = planned.plan.answer
+        if answer is None:
+            asked = planner if isinstance(planner, Answering) else self._qwen()
+            answer = asked.answer(planned.prompt, planned.media, self._answers(job), cancel=self._cancel)
         return Row(job.number, job.name, "done", job.text, answer=answer, plan=_plan_of(planned))
 
+    def _answers(self, job: Job) -> AnswerSettings:
+        return AnswerSettings(job.max_new_tokens, job.temperature, job.seed, self._setup.keep_lora)
+
     def _planner(self, job: Job) -> Planner:
-        options = replace(self._setup.planner, name=job.planner)
+        options = replace(self._setup.planner, name=job.planner, answers=self._answers(job))
+        if plans_by_prompt(options, self._setup.models):
+            self._prompted = replace(self._prompted or prompt_planner(options), settings=options.answers)
+            return self._prompted
         return self._qwen() if plans_with_qwen(options, self._setup.models) else RulesPlanner()
 
     def _qwen(self) -> QwenPlanner:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from ..plan.segments import Segmenting
     from ..plan.spec import Limits
     from ..plan.tasks import Make
+    from ..planner.answers import AnswerSettings
     from ..planner.base import Planner
     from ..planner.choose import PlannerOptions
+    from ..planner.prompt.server.address import ServerOptions
     from ..sources.given import GivenSources
     from ..sources.masks import MaskOptions
 
@@ -33,6 +35,11 @@ def planner_of(options: argparse.Namespace, progress: Progress = silent) -> Plan
     from ..weights.find import named_folder
 
     named = options.models or options.planner_folder or named_folder()
+    server = server_of(options)
+    if options.planner == "server" or (options.planner == "auto" and server is not None and not named):
+        from ..planner.choose import prompt_planner
+
+        return prompt_planner(planner_options(options))
     if options.planner == "rules" or (options.planner == "auto" and not named):
         from ..planner.rules.plan import RulesPlanner
 
@@ -71,6 +78,37 @@ def planner_options(options: argparse.Namespace) -> PlannerOptions:
         attention=_KERNELS.get(options.attention, options.attention),
         quantize=options.quantize,
         device=options.device,
+        server=server_of(options),
+        answers=answer_settings(options),
+    )
+
+
+def answer_settings(options: argparse.Namespace) -> AnswerSettings:
+    """How answers are given; `unison plan` has no options for it."""
+    from ..planner.answers import AnswerSettings
+
+    if not hasattr(options, "max_new_tokens"):
+        return AnswerSettings()
+    return AnswerSettings(options.max_new_tokens, options.temperature, options.seed, options.keep_lora)
+
+
+def server_of(options: argparse.Namespace) -> ServerOptions | None:
+    """The server that is named. Raises InputError for an address that is none, or that nobody would ask."""
+    from ..planner.prompt.server.address import ServerOptions
+
+    if options.server_url is None:
+        if options.model or options.server_key_env or options.server_key_file:
+            raise InputError("--model, --server-key-env and --server-key-file belong to --server-url, which is missing")
+        return None
+    if options.planner not in ("auto", "server"):
+        raise InputError(f"--server-url goes with --planner server, not with --planner {options.planner}")
+    return ServerOptions(
+        url=options.server_url,
+        model=options.model,
+        key_env=options.server_key_env,
+        key_file=options.server_key_file,
+        silence=options.server_timeout,
+        sees=options.planner_sees == "pictures",
     )
 
 

@@ -17,6 +17,8 @@ from ..plan.controls import CONTROLS, MAP
 from ..plan.length import LENGTHS
 from ..plan.plan import MAIN, WHOLE_FRAME
 from ..plan.tasks import MAKES
+from ..planner.base import PLANNERS
+from ..planner.prompt.server.address import KEY_ENV, SILENCE
 from ..sources.masks import FEATHER, FILLS
 from ..weights.experts import BOUNDARY
 from . import download as cli_download
@@ -196,10 +198,12 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument(
         "--planner",
-        choices=("auto", "rules", "qwen"),
+        choices=PLANNERS,
         default="auto",
-        help="who plans: auto is a Qwen2.5-VL with planning weights where there is one, else the rules",
+        help="who plans: auto is a Qwen2.5-VL with planning weights where there is one, else the server that is named, "
+        "else the rules",
     )
+    _add_server(parser)
     parser.add_argument("--planner-folder", type=Path, metavar="DIR", help="a Qwen2.5-VL folder")
     parser.add_argument("--planner-lora", type=Path, metavar="DIR", help="a planning LoRA for it")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp16", "fp32"), default="auto", help="of the planner")
@@ -221,6 +225,29 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FIELD=VALUE",
         help="put your own value over the plan's, as in --set width=640 height=384 seconds=2",
+    )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a server that plans and answers (docs/servers.md); none is asked unless named")
+    group.add_argument("--server-url", metavar="URL", help="of its OpenAI-compatible API, as http://localhost:8000")
+    group.add_argument("--model", default="", metavar="NAME", help="the server's model (default: the only one it has)")
+    group.add_argument(
+        "--server-key-env", metavar="NAME", help=f"environment variable with the server's key (default: {KEY_ENV})"
+    )
+    group.add_argument("--server-key-file", type=Path, metavar="FILE", help="a file with the server's key")
+    group.add_argument(
+        "--server-timeout",
+        type=number,
+        default=SILENCE,
+        metavar="SECONDS",
+        help=f"without a word from the server, after which it is given up (default: {SILENCE:g})",
+    )
+    group.add_argument(
+        "--planner-sees",
+        choices=("pictures", "names"),
+        default="pictures",
+        help="whether the server's model is shown pictures and frames of videos, or told only that they are there",
     )
 
 

@@ -13,6 +13,7 @@ from ..progress import Cancel, Progress
 from .common import (
     DONE,
     annotator_paths,
+    answer_settings,
     given_sources,
     limits_of,
     make_of,
@@ -146,12 +147,15 @@ def _say_what_is_unknown(planned: Planned) -> None:
 def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, progress: Progress, cancel: Cancel) -> int:
     """Stream the answer of an understanding task to stdout."""
     from ..demo.fallback import find_planner
-    from ..planner.answers import AnswerSettings
+    from ..planner.base import Answering
     from ..planner.choose import load_planner
-    from ..planner.qwen.planner import QwenPlanner
 
-    settings = AnswerSettings(options.max_new_tokens, options.temperature, options.seed, options.keep_lora)
-    if not isinstance(planner, QwenPlanner):
+    if planned.plan.answer is not None:  # it came with the plan
+        note(f"task     {planned.plan.task}")
+        say(planned.plan.answer)
+        return DONE
+    settings = answer_settings(options)
+    if not isinstance(planner, Answering):
         models = find_planner(options.models, options.planner_folder, progress)
         for notice in models.notices:
             note(f"note: {notice}")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..plan.plan import Plan
 from ..plan.prompt import Prompt
 from ..plan.spec import Reason
 from ..plan.tasks import Make
 from ..progress import Cancel, Progress, never, silent
+from .answers import AnswerSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..sources.prepare import Media
     from .rules.intent_model import Reading
+
+PLANNERS = ("auto", "rules", "qwen", "server")
 
 # Called with each piece of an answer as it arrives.
 Stream = Callable[[str], None]
@@ -61,4 +64,24 @@ class Planner(Protocol):
         """The plan of `prompt`, for what the person wants of it. media: its pixels, for planners that look at them.
 
         Raises PlanError for what cannot be meant, InputError for what these media cannot give, Cancelled.
+        """
+
+
+@runtime_checkable
+class Answering(Planner, Protocol):
+    """A planner that answers questions as well."""
+
+    def answer(
+        self,
+        prompt: Prompt,
+        media: Media | None = None,
+        settings: AnswerSettings = ...,
+        *,
+        stream: Stream = unheard,
+        progress: Progress = silent,
+        cancel: Cancel = never,
+    ) -> str:
+        """The answer to `prompt`, streamed piece by piece. media: what it is shown.
+
+        Raises InputError for media that it cannot look at, UnisonError of the model, Cancelled.
         """

@@ -1,4 +1,4 @@
-"""Which planner thinks: the rules, or a Qwen2.5-VL that is loaded for it."""
+"""Which planner thinks: the rules, a Qwen2.5-VL that is loaded for it, or a model behind a server."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..progress import Progress, silent
 from ..weights.find import ModelPaths
-from .base import Planner
+from .answers import USUAL, AnswerSettings
+from .base import PLANNERS, Planner
 from .rules.plan import RulesPlanner
 
 if TYPE_CHECKING:
+    from .prompt.planner import PromptPlanner
+    from .prompt.server.address import ServerOptions
     from .qwen.planner import QwenPlanner
-
-PLANNERS = ("auto", "rules", "qwen")
 
 
 @dataclass(frozen=True)
 class PlannerOptions:
-    """How a Qwen planner is loaded and held; its folder is in ModelPaths."""
+    """How a Qwen planner is loaded and held (its folder is in ModelPaths), and a server reached.
+
+    answers: of planners that answer in the same breath as they plan.
+    """
 
     name: str = "auto"
     lora: Path | None = None
@@ -28,16 +32,38 @@ class PlannerOptions:
     attention: str = "auto"
     quantize: str | None = None
     device: str = "auto"
+    server: ServerOptions | None = None
+    answers: AnswerSettings = USUAL
 
 
 def choose_planner(options: PlannerOptions, models: ModelPaths, progress: Progress = silent) -> Planner:
-    """`auto` is a Qwen folder with planning weights, else the rules; the embedded Qwen plans only by name.
+    """`auto` is a Qwen folder with planning weights, else a server that is named, else the rules.
 
-    Raises InputError when a Qwen is asked for and there is none, WeightsError when it does not load.
+    The embedded Qwen plans only by name. Raises InputError when a Qwen or a server is asked for and there is none,
+    WeightsError when it does not load.
     """
     if options.name not in PLANNERS:
         raise InputError(f"--planner is {options.name!r}; it is one of {', '.join(PLANNERS)}")
+    if plans_by_prompt(options, models):
+        return prompt_planner(options)
     return load_planner(options, models, progress) if plans_with_qwen(options, models) else RulesPlanner()
+
+
+def plans_by_prompt(options: PlannerOptions, models: ModelPaths) -> bool:
+    """Whether these options have a model plan that is told what a plan is."""
+    if options.name == "auto":
+        return options.server is not None and not _plans_by_itself(options, models)
+    return options.name == "server"
+
+
+def prompt_planner(options: PlannerOptions) -> PromptPlanner:
+    """The planner that asks the server of these options. Raises InputError where none is named."""
+    from .prompt.planner import PromptPlanner
+    from .prompt.server.model import ServerModel
+
+    if options.server is None:
+        raise InputError("--planner server takes --server-url, as in --server-url http://localhost:8000")
+    return PromptPlanner(ServerModel(options.server), shows=options.server.sees, settings=options.answers)
 
 
 def plans_with_qwen(options: PlannerOptions, models: ModelPaths) -> bool:

@@ -65,10 +65,15 @@ class Reply:
 
 
 class ChatModel(Protocol):
-    """A model that takes turns. name: how messages call it. sees: whether it can be shown pictures."""
+    """A model that takes turns."""
 
-    name: str
-    sees: bool
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+
+    @property
+    def sees(self) -> bool:
+        """Whether it can be shown pictures."""
 
     def chat(
         self,

@@ -16,7 +16,7 @@ from ...plan.prompt import Prompt
 from ...plan.spec import Reason
 from ...plan.tasks import Make
 from ...progress import Cancel, Progress, never, silent
-from ..answers import AnswerSettings
+from ..answers import USUAL, AnswerSettings
 from ..base import PlanResult, Stream, unheard
 from . import conversation
 from .answer_stream import AnswerStream
@@ -108,7 +108,7 @@ class PromptPlanner:
         self,
         prompt: Prompt,
         media: Media | None = None,
-        settings: AnswerSettings | None = None,
+        settings: AnswerSettings = USUAL,
         *,
         stream: Stream = unheard,
         progress: Progress = silent,
@@ -118,11 +118,10 @@ class PromptPlanner:
         if prompt.media and (media is None or self._seen(media) is None):
             why = "it is only told the names of media" if media is not None else "the instruction holds no files"
             raise InputError(f"{self.model.name} cannot look at the media of this question: {why}")
-        chosen = settings or self.settings
         turns = conversation.question(prompt, media, progress, cancel)
         reply: Reply = self.model.chat(
             turns,
-            Settings(chosen.max_new_tokens, chosen.temperature, chosen.seed),
+            Settings(settings.max_new_tokens, settings.temperature, settings.seed),
             stream=stream,
             progress=progress,
             cancel=cancel,

@@ -112,7 +112,7 @@ def test_an_answer_with_a_temperature_is_generated_on_its_own():
     result, model = plan_of("Write a poem.", said(task="text_understanding", answer="One."), settings=settings)
     assert result.plan.answer is None
     planner = PromptPlanner(Scripted(["Two."]), settings=settings)
-    assert planner.answer(parse_pads("Write a poem.")) == "Two."
+    assert planner.answer(parse_pads("Write a poem."), None, settings) == "Two."
     (used,) = planner.model.settings
     assert (used.max_tokens, used.temperature, used.seed) == (50, 0.7, 3)
     assert model.settings[0].temperature == 0
