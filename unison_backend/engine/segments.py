@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..plan.segments import Segment
 from ..progress import Cancel, Progress, never, silent
-from ..sources.masks import MASK_THRESHOLD
 from ..sources.prepare import Sources
+from ..sources.segmented import Segmented
 from .engine import Engine, initial_noise, noise_shape
 from .settings import SamplingSettings
 from .vace_context import TEMPORAL_STRIDE, latent_frames
@@ -35,40 +35,24 @@ def generate(
     """
     if not segments:
         return engine.generate(sources, positive, negative, settings, progress, cancel)
-    video, mask = sources.video.clone(), sources.mask.clone()
-    frames, is_made = video.clone(), torch.zeros(len(video), dtype=torch.bool)
+    whole = Segmented(sources, segments)
     noise = initial_noise(noise_shape(sources), settings.seed)
     steps, computed = settings.steps, 0
     progress(SAMPLING, 0, len(segments) * steps)
     for number, segment in enumerate(segments):
-        part = slice(*segment)
         made = engine.generate(
-            Sources(video[part], mask[part], sources.references),
+            whole.part(),
             positive,
             negative,
             settings,
             _within(progress, number * steps, len(segments) * steps),
             cancel,
-            _noise_of(noise, segment, len(sources.references)),
+            noise_of(noise, segment, len(sources.references)),
         )
         computed += engine.steps_computed
-        # As a difference, so that a share of 1 gives what was made to the bit.
-        frames[part] = made + (frames[part] - made) * (1 - _share(is_made[part]))[:, None, None, None]
-        # Kept pixels go on as they came, so that nothing of a source is encoded and decoded again and again.
-        is_marked = (sources.mask[part] > MASK_THRESHOLD)[..., None]
-        video[part] = torch.where(is_marked, frames[part], sources.video[part])
-        mask[part], is_made[part] = 0, True
+        whole = whole.taking(made)
     engine.steps_computed = computed
-    return frames
-
-
-def _share(is_made: Tensor) -> Tensor:
-    """How much of each frame [T] a new segment gives: all of those that none has made [T], ever less of the others."""
-    share = torch.ones(len(is_made))
-    count = int(is_made.sum())
-    ramp = torch.linspace(0, 1, count + 2)[1:-1]
-    share[is_made] = ramp if bool(is_made[0]) else ramp.flip(0)
-    return share
+    return whole.frames()
 
 
 def _within(progress: Progress, done: int, total: int) -> Progress:
@@ -81,7 +65,7 @@ def _within(progress: Progress, done: int, total: int) -> Progress:
     return report
 
 
-def _noise_of(noise: Tensor, segment: Segment, references: int) -> Tensor:
+def noise_of(noise: Tensor, segment: Segment, references: int) -> Tensor:
     """Noise [1, 16, references + T', h, w] of a segment: that of the references, then its part of the time axis."""
     first = references + segment.start // TEMPORAL_STRIDE
     last = first + latent_frames(segment.stop - segment.start)
