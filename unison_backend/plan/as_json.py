@@ -14,7 +14,7 @@ from .plan import Frame, Plan, PlanError
 from .tasks import MediaKind, Task
 
 JSON_VERSION = 2
-_READ = (1, 2)  # version 1 lacks fps, borders, mask_keeps and counted
+_READ = (1, 2)  # version 1 lacks fps, borders, mask_keeps, counted and in_all
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("width", "height", "num_frames", "mask", "source"), (int, type(None))),
     **dict.fromkeys(("control", "target", "answer"), (str, type(None))),
@@ -24,6 +24,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "borders": (dict, type(None)),
     "mask_keeps": (bool,),
     "counted": (bool,),
+    "in_all": (bool,),
 }
 
 

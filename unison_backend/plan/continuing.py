@@ -53,7 +53,7 @@ def clips_of(plan: Plan) -> tuple[Frame, ...]:
 def continuation(plan: Plan, infos: dict[int, MediaInfo], names: dict[int, str], how: Segmenting) -> Continuation:
     """How a plan's clips become a longer one. infos, names: of the clips by medium.
 
-    The length that is said is that of the new frames. Raises PlanError, InputError.
+    The length that is said is that of the new frames, unless it is said of all. Raises PlanError, InputError.
     """
     clips = clips_of(plan)
     for clip in clips:
@@ -66,13 +66,21 @@ def continuation(plan: Plan, infos: dict[int, MediaInfo], names: dict[int, str],
     before = () if lead is None else _at_rate(infos[lead], rate)
     behind = () if trail is None else _at_rate(infos[trail], rate)
     new = _new_frames(plan, rate, how, both=bool(before and behind))
+    if plan.in_all and plan.num_frames is not None:
+        new -= len(before) + len(behind)
+        if new < 1:
+            lasts = seconds(Fraction(len(before) + len(behind)) / rate)
+            raise InputError(
+                f"{names[clips[0].medium]} lasts {lasts} already, so nothing is new: say a longer length, or how much "
+                "is added, as in 'by 3 seconds'"
+            )
     count = len(before) + new + len(behind)
     if count > MAX_FRAMES:
         raise InputError(
             f"{names[clips[0].medium]} and what is new are {count} frames, at most {MAX_FRAMES} are made: give a part "
             "of it, or fewer new ones, as in seconds=3"
         )
-    segments = _segments(len(before), new, len(behind), how)
+    segments = segments_between(len(before), new, len(behind), how)
     placed = [PlacedClip(lead, 0, before)] if lead is not None else []
     placed += [PlacedClip(trail, len(before) + new, behind)] if trail is not None else []
     return Continuation(
@@ -82,7 +90,7 @@ def continuation(plan: Plan, infos: dict[int, MediaInfo], names: dict[int, str],
         new=new,
         fps=rate,
         segments=segments,
-        reasons=tuple(_reasons(plan, infos, names, placed, new, rate, segments)),
+        reasons=tuple(_reasons(plan, infos, names, placed, new, rate, segments, how)),
     )
 
 
@@ -93,8 +101,8 @@ def _new_frames(plan: Plan, rate: Fraction, how: Segmenting, both: bool) -> int:
     return plan.num_frames if plan.counted else max(1, round_half_up(Fraction(plan.num_frames, PLAN_FPS) * rate))
 
 
-def _segments(before: int, new: int, behind: int, how: Segmenting) -> tuple[Segment, ...]:
-    """The parts in which `new` frames are made between so many that are there."""
+def segments_between(before: int, new: int, behind: int, how: Segmenting) -> tuple[Segment, ...]:
+    """The parts in which `new` frames are made between so many that are there, in the order in which they are made."""
     known = min(how.overlap, round_length(before - 1)) if before else 0
     if before and behind:
         return _joining(before, before + new, behind, known, how)
@@ -141,6 +149,7 @@ def _reasons(
     new: int,
     rate: Fraction,
     segments: tuple[Segment, ...],
+    how: Segmenting,
 ) -> Iterator[str]:
     parts = [f"the {len(clip.frames)} frames of {names[clip.medium]}" for clip in placed]
     parts.insert(1 if placed[0].start == 0 else 0, f"{new} new ones ({seconds(Fraction(new) / rate)})")
@@ -151,7 +160,7 @@ def _reasons(
         seen = _seen_of(clip, segments)
         where = "last" if clip.start == 0 else "first"
         frames = f"the {where} frame" if seen == 1 else f"the {where} {seen} frames"
-        yield f"what is new is made to fit {frames} of {names[clip.medium]} (--overlap)"
+        yield f"what is new is made to fit {frames} of {names[clip.medium]} ({how.named[1]})"
         info = infos[clip.medium]
         if info.fps is not None and info.fps != rate:
             yield f"{names[clip.medium]} has {float(info.fps):g} fps: it is shown at {float(rate):g}, at its own speed"

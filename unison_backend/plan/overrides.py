@@ -119,6 +119,7 @@ def _changes(plan: Plan, values: dict[str, Any], limits: Limits) -> dict[str, An
         changes["num_frames"] = round_half_up(values["seconds"] * PLAN_FPS)
     if values.get("num_frames") is not None or values.get("seconds") is not None:
         changes["counted"] = values.get("seconds") is None
+        changes["in_all"] = False
     for side, other in (("width", "height"), ("height", "width")):
         if changes.get(side) is not None and changes.get(other, getattr(plan, other)) is None:
             changes[other] = getattr(limits, other)

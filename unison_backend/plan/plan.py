@@ -79,6 +79,7 @@ class Plan:
     frames[].medium may be a video: first, the result goes on from its end; last, it leads to its
     beginning; num_frames is then what is new. fps: of the result, above 0, at most 240.
     borders: what the source grows by, which is made. mask_keeps: the mask marks what stays, not what changes.
+    in_all: num_frames is the length of all, clips included, not of what is new.
     counted: num_frames was said as a number of frames, which keeps its number at any fps; else it is a time.
     answer: the text of an understanding task. prompt: the instruction with pads. raw: the planner's own text.
     """
@@ -101,6 +102,7 @@ class Plan:
     borders: Borders | None = None
     mask_keeps: bool = False
     counted: bool = False
+    in_all: bool = False
 
     def __post_init__(self) -> None:
         _check_texts(self)

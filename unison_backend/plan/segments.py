@@ -28,21 +28,26 @@ class Segment(NamedTuple):
 class Segmenting:
     """How a long video is made: so many frames at once, each segment going on from the last `overlap` of them.
 
-    frames: 4 k + 1, 5 or more. overlap: 4 k + 1, less than `frames`. Raises InputError by the options' names.
+    frames: 4 k + 1, 5 or more. overlap: 4 k + 1, less than `frames`. named: how the person says the one and the other.
+    by: what makes the segments, where only that knows the model; `frames` is then a guess. Raises InputError.
     """
 
     frames: int = NUM_FRAMES
     overlap: int = OVERLAP
+    named: tuple[str, str] = ("--segment", "--overlap")
+    by: str = ""
 
     def __post_init__(self) -> None:
-        _check("--segment", self.frames, SHORTEST, MAX_FRAMES + 1)
-        _check("--overlap", self.overlap, 1, self.frames - FRAME_MULTIPLE)
+        _check(self.named[0], self.frames, SHORTEST, MAX_FRAMES + 1)
+        _check(self.named[1], self.overlap, 1, self.frames - FRAME_MULTIPLE)
 
     @classmethod
-    def chosen(cls, frames: int | None, overlap: int | None, at_once: int) -> Segmenting:
+    def chosen(
+        cls, frames: int | None, overlap: int | None, at_once: int, named: tuple[str, str] = ("--segment", "--overlap")
+    ) -> Segmenting:
         """What the person says, else what fits a model that makes `at_once` frames."""
         frames = at_once if frames is None else frames
-        return cls(frames, usual_overlap(frames) if overlap is None else overlap)
+        return cls(frames, usual_overlap(frames) if overlap is None else overlap, named)
 
 
 def usual_overlap(frames: int) -> int:
@@ -61,9 +66,14 @@ def segments_of(num_frames: int, how: Segmenting) -> tuple[Segment, ...]:
 
 def told(frames: int, segments: tuple[Segment, ...], how: Segmenting) -> str:
     """What is to be said of `frames` in segments before anything is made."""
+    if how.by:
+        return (
+            f"{frames} frames are more than a model makes at once: {how.by} makes them in segments, "
+            f"{len(segments)} with a Wan VACE, which makes {how.frames} ({', '.join(how.named)})"
+        )
     return (
         f"{frames} frames are made in {len(segments)} segments of {how.frames} frames, each of which goes on from "
-        f"{how.overlap} or so of its neighbour (--segment, --overlap)"
+        f"{how.overlap} or so of its neighbour ({', '.join(how.named)})"
     )
 
 

@@ -148,3 +148,11 @@ def test_a_clip_that_is_not_here_leaves_all_open():
     plan = Plan(Task.IMAGE_TO_VIDEO, frames=(Frame(0, "first"),), media=("video",))
     spec = resolve(plan, segmenting=Segmenting())
     assert not spec.is_complete and "decided by video 1" in said(spec, "size")
+
+
+def test_a_length_of_all_counts_the_clips():
+    made = resolved(clip(48), num_frames=72, in_all=True)
+    assert (made.kept_frames, made.clips[0].frames) == (72, tuple(range(48)))
+    assert "24 new ones (1 s)" in said(made)
+    with pytest.raises(InputError, match=r"a.mp4 lasts 2 s already.*'by 3 seconds'"):
+        resolved(clip(48), num_frames=48, in_all=True)

@@ -148,12 +148,22 @@ def length(text: str, language: Language, *, added: bool = False) -> int | None:
         return max(1, int(frames.group("n")))
     if clock := next(language.find("lengths.clock", text), None):
         return PLAN_FPS * (60 * int(clock.group("m")) + int(clock.group("s"))) or None
+    if added and (leading := next(language.find("lengths.leading", text), None)):
+        return _frames(_time(leading, language))
     if added:
         return _frames(*(time for time in times if not _LABELLED.match(text[time.end :])))
     if len(times) > 1 and language.search("lengths.sequence", text):
         parts = [time for time in times if not _is_scene(time, text, language)]
         return _frames(*parts) if len(parts) > 1 else _said(text, times, language)
     return _said(text, times, language)
+
+
+def length_in_all(text: str, language: Language) -> int | None:
+    """Frames (24 a second) that a clip is to have once it was extended; None where only new ones are spoken of."""
+    text = _without_rates(text, language)
+    times = _times(text, language)
+    found = max(language.find("lengths.in_all", text), key=lambda match: match.end(), default=None)
+    return None if found is None else _frames(_time_at(found.start("n"), times) or _time(found, language))
 
 
 def _said(text: str, times: Sequence[_Time], language: Language) -> int | None:

@@ -46,6 +46,8 @@ _MAYBE_FRAMES: frozenset[Intent] = frozenset(("edit", "reference_picture", "refe
 _BRINGS_MASKS = re.compile(rf"{MASK_WORDS} *\.")
 # A reading that is less sure than this gives way to what the media's roles say.
 _SURE = 0.8
+# A question that is surer than this is one, whatever it asks.
+_CLEAR = 0.6
 
 
 def plan(prompt: Prompt, make: Make = "auto") -> Plan:
@@ -109,7 +111,7 @@ def _reading(prompt: Prompt, text: Text, among: frozenset[Intent]) -> Reading:
 
 def _roles(reading: Reading, prompt: Prompt, text: Text, language: Language) -> tuple[Roles, Reading]:
     """Which medium is what; a mask, a frame or a map that is called so outweighs a reading that is not sure."""
-    if reading.intent == "ask":
+    if reading.intent == "ask" and not _leads_up(reading, text, language):
         return Roles("text"), reading
     if prompt.masks:
         return masked(prompt.masks, text, language), _corrected(reading, "edit")
@@ -119,8 +121,16 @@ def _roles(reading: Reading, prompt: Prompt, text: Text, language: Language) -> 
     return assigned(intent, text, language), _corrected(reading, intent)
 
 
+def _leads_up(reading: Reading, text: Text, language: Language) -> bool:
+    """Whether a question that is not sure is an order to show what comes before the one video."""
+    is_open = reading.sure < _CLEAR and text.kinds == ("video",) and "?" not in text.value
+    return is_open and language.search("roles.earlier", text.value) is not None
+
+
 def _settled(reading: Reading, text: Text, language: Language) -> Intent:
     """What the roles make of a reading that is not sure."""
+    if reading.intent == "ask":
+        return "extend"
     if reading.intent in _MAYBE_FRAMES and says_frames(text, language):
         return "frames"
     return reading.intent
@@ -135,6 +145,7 @@ def _plan_of(found: Roles, prompt: Prompt, text: Text, language: Language) -> Pl
     """The roles with what is said of size, length and rate."""
     video = found.output == "video"
     extends = any(prompt.kinds[frame.medium] == "video" for frame in found.frames)
+    in_all = measures.length_in_all(text.value, language) if extends else None
     width, height = (found.borders is None and measures.size(text.value, language)) or (None, None)
     return Plan(
         task=task_of(
@@ -147,7 +158,8 @@ def _plan_of(found: Roles, prompt: Prompt, text: Text, language: Language) -> Pl
         ),
         width=width,
         height=height,
-        num_frames=measures.length(text.value, language, added=extends) if video else None,
+        num_frames=(in_all or measures.length(text.value, language, added=extends)) if video else None,
+        in_all=in_all is not None,
         fps=measures.rate(text.words, language) if video else None,
         counted=video and measures.in_frames(text.value, language),
         frames=found.frames,

@@ -22,6 +22,10 @@ BEHIND, BEFORE, BETWEEN = (((0, "first"),), ((0, "last"),), ((0, "first"), (1, "
         ("<VIDPAD> add 2 seconds at the beginning", BEFORE, 48),
         ("extend <VIDPAD> backwards by 1 second", BEFORE, 24),
         ("Fill the gap between <VIDPAD> and <VIDPAD>, 2 seconds", BETWEEN, 48),
+        ("the 3 seconds before <VIDPAD>", BEFORE, 72),
+        ("Generate the 2 seconds leading up to this clip <VIDPAD>", BEFORE, 48),
+        ("What happens before <VIDPAD>, 3 seconds", BEFORE, 72),
+        ("Show what happens before <VIDPAD>", BEFORE, None),
         ("\u7eed\u5199<VIDPAD>\u4e09\u79d2", BEHIND, 72),
         ("\u628a<VIDPAD>\u5ef6\u957f3\u79d2", BEHIND, 72),
         ("\u5728<VIDPAD>\u524d\u9762\u52a02\u79d2", BEFORE, 48),
@@ -34,3 +38,24 @@ def test_where_the_clip_stands(text, frames, new):
     made = plan(parse_pads(text))
     assert tuple((frame.medium, frame.place) for frame in made.frames) == frames
     assert made.num_frames == new and made.output == "video"
+    assert not made.in_all
+
+
+@pytest.mark.parametrize(
+    ("text", "frames"),
+    [
+        ("Extend <VIDPAD> to 10 seconds", 240),
+        ("Continue <VIDPAD> until it is 8 s long", 192),
+        ("Make <VIDPAD> 6 seconds long", 144),
+        ("Make the 4 second clip <VIDPAD> last 10 seconds in total", 240),
+        ("\u628a<VIDPAD>\u5ef6\u957f\u523010\u79d2", 240),
+    ],
+)
+def test_a_length_of_all(text, frames):
+    made = plan(parse_pads(text))
+    assert made.frames and made.num_frames == frames and made.in_all
+
+
+@pytest.mark.parametrize("text", ["What happens before <VIDPAD>?", "What happened before <VIDPAD>"])
+def test_what_clearly_asks_is_a_question(text):
+    assert plan(parse_pads(text)).output == "text"
