@@ -527,7 +527,7 @@ def test_categories_are_translated():
     parts = {"Unison", *(call.args[1].value for call in schemas)}
     for language in LANGUAGES:
         main = locale(language, "main")
-        assert list(main) == ["nodeCategories"] and set(main["nodeCategories"]) == parts
+        assert list(main) == ["nodeCategories", "settingsCategories"] and set(main["nodeCategories"]) == parts
     assert all(key == value for key, value in locale("en", "main")["nodeCategories"].items())
     chinese = locale("zh", "main")["nodeCategories"]
     assert {key for key, value in chinese.items() if not CHINESE.search(value)} == CATEGORY_NAMES_KEPT
@@ -535,7 +535,25 @@ def test_categories_are_translated():
 
 def test_there_is_nothing_else_in_locales():
     found = {path.relative_to(ROOT / "locales").as_posix() for path in (ROOT / "locales").rglob("*.*")}
-    assert found == {f"{language}/{file}.json" for language in LANGUAGES for file in ("main", "nodeDefs")}
+    assert found == {f"{language}/{file}.json" for language in LANGUAGES for file in ("main", "nodeDefs", "settings")}
+
+
+def test_settings_are_translated():
+    """English is what the script says; keys are the ids as the frontend looks for them."""
+    script = re.sub(r'"\s*\+\s*"', "", read_text(ROOT / "js" / "unison_settings.js"))
+    said = {name: re.findall(rf'{name}:\s*"(.+?)",', script) for name in ("id", "name", "tooltip")}
+    names = dict(zip(said["id"], zip(said["name"][-len(said["id"]) :], said["tooltip"], strict=True), strict=True))
+    english, chinese = (locale(language, "settings") for language in ("en", "zh"))
+    wanted = {key.replace(".", "_"): {"name": name, "tooltip": tip} for key, (name, tip) in names.items()}
+    assert english == wanted and len(wanted) >= 1
+    groups = [
+        group for line in re.findall(r"category: \[(.+?)\]", script) for group in re.findall(r'"(.+?)"', line)[:2]
+    ]
+    for language, data in (("en", english), ("zh", chinese)):
+        assert [where for where, _ in texts(data)] == [where for where, _ in texts(english)]
+        assert [text_problems(language, where, text) for where, text in texts(data)] == [[]] * 2 * len(wanted)
+        assert set(locale(language, "main")["settingsCategories"]) == set(groups)
+    assert CHINESE.search(locale("zh", "main")["settingsCategories"]["Example workflows"])
 
 
 def test_files_that_json_would_not_tell_apart_are_found(tmp_path):
