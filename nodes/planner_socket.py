@@ -84,10 +84,16 @@ class PlannerModel:
                 made: PlanResult = planner.plan(prompt, make=make, progress=progress, cancel=cancel)
                 return made
         result = RulesPlanner().plan(prompt, make=make, progress=progress, cancel=cancel)
-        if self.qwen is None or not self.qwen.has_planning or not result.plan.task.is_generation:
+        if not result.plan.task.is_generation:
             return result
+        return replace(result, features=self.features(prompt, cancel))
+
+    def features(self, prompt: Prompt, cancel: Cancel) -> Any:
+        """What the projector takes, [1, S, D]; None without planning weights. Raises Cancelled."""
+        if self.qwen is None or not self.qwen.has_planning:
+            return None
         with self.loaded(_PLANNING_SHARE) as planner:
-            return replace(result, features=planner.features(prompt, cancel=cancel))
+            return planner.features(prompt, cancel=cancel)
 
     def notices(self, plan: Plan, media: TensorMedia) -> tuple[str, ...]:
         """What to tell of a plan whose words or media the embedded models know nothing of."""
