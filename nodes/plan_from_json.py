@@ -55,10 +55,10 @@ class UnisonPlanFromJSON(io.ComfyNode):
                         name,
                         any_medium,
                         optional=True,
-                        tooltip=f"The plan's medium {number}: a picture, a video (or its frames as an IMAGE batch) or "
-                        "a mask.",
+                        tooltip="One of the plan's media in their order (medium1 is number 0): a picture, a video (or "
+                        "its frames as an IMAGE batch) or a mask.",
                     )
-                    for number, name in enumerate(MEDIA)
+                    for name in MEDIA
                 ),
                 PlannerSocket.Input(
                     "planner", optional=True, tooltip="Its planning weights read the instruction for the projector."

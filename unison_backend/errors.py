@@ -55,6 +55,17 @@ class DownloadError(UnisonError):
     """A file cannot be fetched; the message says which, why and what to do."""
 
 
+class ServerError(UnisonError):
+    """A server does not answer, or refuses; the message says which, why and what to do.
+
+    lost: there was no answer at all, so that asking again may help.
+    """
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
+
+
 class Cancelled(UnisonError):
     """The person stopped the run."""
 

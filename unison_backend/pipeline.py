@@ -235,8 +235,11 @@ def _made_of_control(given: GivenSources, result: PlanResult) -> Make | None:
     return made if result.reading.intent in ("picture", "video") and made != result.reading.intent else None
 
 
-def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = None) -> Path:
-    """Where the result goes (`output_path`); raises before any work when the plan cannot be run or does not fit."""
+def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = None, *, here: bool = True) -> Path:
+    """Where the result goes (`output_path`); raises before any work when the plan cannot be run or does not fit.
+
+    here: it is made in this machine's memory.
+    """
     plan, spec = planned.plan, planned.spec
     if not spec.is_complete:
         raise InputError("the instruction holds media without files; write them as ###path###")
@@ -253,8 +256,9 @@ def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = 
     for index, medium in enumerate(planned.media.media):
         if medium.path and path.exists() and planned.media.path(index).resolve() == path.resolve():
             raise InputError(f"--out {path} is also an input of this instruction; choose another name")
-    check_place(*_place(path, plan))
-    check_memory(spec)
+    check_place(*place_of(path, plan))
+    if here:
+        check_memory(spec)
     return path
 
 
@@ -272,7 +276,7 @@ def is_folder(out: Path) -> bool:
     return out.is_dir() or not out.suffix
 
 
-def _place(out: Path, plan: Plan) -> tuple[Path, Place]:
+def place_of(out: Path, plan: Plan) -> tuple[Path, Place]:
     """What `out` is to the one who writes."""
     return (out / f"unison{_suffixes(plan)[0]}", "number") if is_folder(out) else (out, "link")
 
@@ -474,7 +478,7 @@ def write(
     if loras:
         record["loras"] = {lora.path.name: lora.strength for lora in loras}
     metadata = {METADATA_KEY: json.dumps(record, ensure_ascii=False)}
-    path, place = _place(out, plan)
+    path, place = place_of(out, plan)
     if plan.output == "image":
         return write_image(path, frames[0].numpy(), metadata=metadata, place=place), ()
     if spec.fps is None:

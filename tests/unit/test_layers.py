@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BACKEND = ROOT / "unison_backend"
 LAYERS = (
-    "cli", "training", "batch", "pipeline", "demo", "planner", "annotators", "engine", "sources", "conditioning", "weights",
+    "cli", "training", "batch", "comfy", "pipeline", "demo", "planner", "annotators", "engine", "sources", "conditioning", "weights",
     "media", "plan", "ground",
 )  # fmt: skip
 """From top to bottom: each may import what stands below it, and itself."""

@@ -54,7 +54,7 @@ ALLOWED = {
     "files and folders": "models unison my-planner loras LLM VLM prompt_generator text_encoders config.json "
     "adapter_config.json projector.pth detection grounding-dino groundingdino grounding-dino-tiny sam2 sams "
     "optical_flow sam2.1_hiera_large.safetensors depth_anything_v2_vits_fp32.safetensors facebook Kijai sam2-safetensors "
-    "DepthAnythingV2-safetensors unison_square.png UNISON_SAMPLE_MEDIA Unison.SampleMedia "
+    "DepthAnythingV2-safetensors unison_square.png UNISON_SAMPLE_MEDIA "
     "sam2.1-hiera-large vitpose depth_anything depthanything controlnet_aux Depth-Anything-V2-Small-hf",
     "options that the snapshot leaves out": "auto rules none found",
     "places and pads": "first last IMGPAD VIDPAD",

@@ -144,8 +144,9 @@ def _problem(job: Job, setup: Setup) -> Row | None:
             return None
         planned = make_plan(job.prompt, dict(job.settings), given=job.given, make=job.make, length=job.length)
         if planned.plan.task.is_generation:
-            hooks = annotators(setup.annotators, pick_device(setup.device), parse_target)
-            check_runnable(planned, result_path(setup, job, planned), hooks)
+            here = setup.there is None
+            hooks = setup.there or annotators(setup.annotators, pick_device(setup.device), parse_target)
+            check_runnable(planned, result_path(setup, job, planned), hooks, here=here)
     except UnisonError as error:
         return replace(failure(job, error, planned), status="refused")
     return None

@@ -20,6 +20,7 @@ from ..plan.tasks import Make
 from ..planner.choose import PlannerOptions
 from ..sources.given import GivenSources
 from ..sources.masks import FEATHER, MaskOptions
+from ..sources.prepare import Annotators
 from ..weights.find import ModelPaths
 
 _NAME_LENGTH = 20
@@ -76,7 +77,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Setup:
-    """What all lines share; it goes to every worker. threads: of torch, so that each makes the same pixels."""
+    """What all lines share; it goes to every worker. threads: of torch, so that each makes the same pixels.
+
+    there: what a server finds and draws, where that makes the lines; only checks ask for it.
+    """
 
     out: Path
     models: ModelPaths
@@ -86,6 +90,7 @@ class Setup:
     engine: EngineOptions = PLAIN
     threads: int | None = None
     keep_lora: bool = False
+    there: Annotators | None = None
 
 
 def name_of(job: Job, setup: Setup) -> str:

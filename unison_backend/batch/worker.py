@@ -107,13 +107,12 @@ class Worker:
         if work.row is not None:
             work.row = replace(work.row, seconds=round(work.seconds, 3))
 
-    def _plan(self, work: _Work) -> None:
-        job, limits = work.job, own_limits(self._setup)
-        planner = self._planner(job)
-        work.planned = planned = make_plan(
+    def planned(self, job: Job, limits: Limits) -> Planned:
+        """The plan of a job. limits: what the models that make it make where nothing is said."""
+        return make_plan(
             job.prompt,
             dict(job.settings),
-            planner,
+            self._planner(job),
             self._progress,
             self._cancel,
             job.given,
@@ -122,10 +121,14 @@ class Worker:
             job.segmenting(limits.num_frames),
             limits,
         )
+
+    def _plan(self, work: _Work) -> None:
+        job = work.job
+        work.planned = planned = self.planned(job, own_limits(self._setup))
         if planned.plan.task.is_generation:
             work.projected, work.notices = project_features(planned, self._stages, self._cancel)
         else:
-            work.row = self._answer(work, planner)
+            work.row = self._answer(work)
 
     def _read(self, work: _Work) -> None:
         planned = _given(work.planned)
@@ -146,8 +149,8 @@ class Worker:
             job.number, job.name, "done", job.text, path=out.name, plan=_plan_of(planned), notices=list(notices)
         )
 
-    def _answer(self, work: _Work, planner: Planner) -> Row:
-        job, planned = work.job, _given(work.planned)
+    def _answer(self, work: _Work) -> Row:
+        job, planned, planner = work.job, _given(work.planned), self._planner(work.job)
         answer = planned.plan.answer
         if answer is None:
             asked = planner if isinstance(planner, Answering) else self._qwen()

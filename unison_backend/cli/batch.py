@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..batch.batch import Executor, Tally
     from ..batch.job import Job, Setup
     from ..batch.log import Row
+    from .comfy import Fleet
 
 
 def batch_command(options: argparse.Namespace) -> int:
@@ -38,17 +39,30 @@ def batch_command(options: argparse.Namespace) -> int:
 
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         segmenting_of(options, limits_of(options))  # what is wrong with it is said before any model is looked for
-        setup = _setup(options, progress)
+        servers = _servers(options, progress)
+        setup = _setup(options, progress) if servers is None else servers.setup(options)
         for notice in setup.models.notices:
             note(f"note: {notice}")
         tell = _Tell(options.quiet)
+        executor = _executor(options) if servers is None else servers.executor(options)
         # Each line has a report of its own; the bars of its stages would stand between them.
-        tally = run_batch(options.file, setup, _defaults(options), _executor(options), tell, silent, cancel)
+        tally = run_batch(options.file, setup, _defaults(options), executor, tell, silent, cancel)
     say(
         f"{tally.lines} lines: {tally.done + tally.found} done ({tally.found} of them before), "
         f"{tally.refused} refused, {tally.failed} failed; {setup.out / 'results.jsonl'}"
     )
     return FAILED if tally.failed else BAD_INPUT if tally.refused else DONE
+
+
+def _servers(options: argparse.Namespace, progress: Progress) -> Fleet | None:
+    """The servers that make the lines, asked what they have before anything is planned."""
+    if not options.comfy:
+        return None
+    if options.ray:
+        raise InputError("--ray and --comfy: lines are made by the one or the other")
+    from .comfy import Fleet
+
+    return Fleet.of(options, progress)
 
 
 class _Tell:

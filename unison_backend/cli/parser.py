@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, NUM_FRAMES, OVERLAP, SEED, SHIFT, STEPS
@@ -86,7 +86,14 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_sources(parser)
     parser.add_argument("--keep-sources", type=Path, metavar="DIR", help="write control video, mask, references as PNG")
     _add_making(parser)
+    _add_comfy(parser, "a ComfyUI that makes it, as http://127.0.0.1:8188 (needs this pack there)")
     parser.set_defaults(command=command)
+
+
+def _add_comfy(parser: argparse.ArgumentParser, what: str, **options: Any) -> None:
+    parser.add_argument(
+        "--comfy", metavar="URL", help=f"{what}; models are then named as its loaders list them", **options
+    )
 
 
 def _add_batch(parser: argparse.ArgumentParser, command: Command) -> None:
@@ -101,6 +108,7 @@ def _add_batch(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_planning(parser)
     _add_sources(parser)
     _add_making(parser)
+    _add_comfy(parser, "a ComfyUI that makes lines; may be given several times", action="append", default=[])
     parser.set_defaults(command=command)
 
 

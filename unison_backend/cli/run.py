@@ -33,6 +33,7 @@ from .engine import engine_of, for_demo, sampling_of, with_preset
 if TYPE_CHECKING:
     from ..pipeline import Planned, SourceOptions
     from ..planner.base import Planner
+    from .comfy import There
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -45,17 +46,28 @@ def run_command(options: argparse.Namespace) -> int:
     prompt, settings = prompt_of(options.text), settings_of(options)
     check_characters(options.negative or "", "--negative")
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
+        there = _server(options, progress)
         planner = planner_of(options, progress)
-        given, make, limits = given_sources(options), make_of(options), limits_of(options)
+        given, make, limits = given_sources(options), make_of(options), there.limits if there else limits_of(options)
         segmenting = segmenting_of(options, limits)
         planned = make_plan(
             prompt, settings, planner, progress, cancel, given, make, options.length, segmenting, limits
         )
         if planned.plan.task.is_generation:
             del planner  # its memory is wanted by what follows; the features are kept
-            return _make(options, planned, progress, cancel)
+            make_it = _make if there is None else there.make
+            return make_it(options, planned, progress, cancel)
         _refuse_file(options, planned)
         return _answer(options, planned, planner, progress, cancel)
+
+
+def _server(options: argparse.Namespace, progress: Progress) -> There | None:
+    """The server that makes it, asked what it has before anything is planned."""
+    if options.comfy is None:
+        return None
+    from .comfy import There
+
+    return There.of(options, progress)
 
 
 def _refuse_file(options: argparse.Namespace, planned: Planned) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -110,6 +110,18 @@ def _matches(folder: Path, need: Need) -> Iterator[Path]:
 def pairs(folder: Path) -> list[Pair]:
     """The pairs of VACE experts (high and low noise of Wan2.2) in a models folder."""
     return list(pairs_in(_transformers(folder)))
+
+
+def first_named(names: Iterable[str], key: str) -> str | None:
+    """The first of these names, which may have folders, that a need's file has: the best pattern first."""
+    need, listed = need_of(key), [(name, name.replace("\\", "/").rpartition("/")[2].lower()) for name in names]
+    fitting = (
+        name
+        for pattern in need.patterns
+        for name, last in listed
+        if last.endswith(_SUFFIXES) and fnmatch(last, pattern) and not _any(last, need.excluded)
+    )
+    return next(fitting, None)
 
 
 def left_experts(folder: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""A ComfyUI server makes what was planned here: through its own API, with this pack's nodes on it."""
