@@ -39,7 +39,7 @@ _PACKAGES = {
     "accelerate": ("accelerate",),
     "diffusers": ("diffusers:WanVACETransformer3DModel", "diffusers:AutoencoderKLWan"),
 }
-_OPTIONAL = {"flash-attn": ("flash_attn",), "bitsandbytes": ("bitsandbytes",)}
+_OPTIONAL = {"flash-attn": ("flash_attn",), "bitsandbytes": ("bitsandbytes",), "gguf": ("gguf",)}
 _ANNOTATORS = "Finding what an edit names takes the first two of these, and depth, pose and flow maps one each:"
 
 

@@ -19,6 +19,7 @@ BOUNDARY = 0.875
 """The share of the training timesteps above which the high noise expert works: Wan2.2 A14B's, Fun-VACE's."""
 HIGH, LOW = "high", "low"
 
+_SUFFIXES = (".safetensors", ".gguf")
 _PIPELINE = "model_index.json"
 _SECOND = "transformer_2"  # diffusers' name of the expert for low noise
 _COMPONENTS = ("transformer", _SECOND)
@@ -62,7 +63,7 @@ def pair_of(path: Path) -> Pair | None:
     if path.is_dir():
         if found := _both(path) or (_both(path.parent) if path.name in (*_COMPONENTS, *_ORIGINAL) else None):
             return found
-        files = [file for file in sorted(path.glob("*.safetensors")) if side_of(file.name) == HIGH]
+        files = [file for file in _weights(path) if side_of(file.name) == HIGH]
         pairs = [found for file in files if (found := pair_of(file))]
         return pairs[0] if len(pairs) == 1 else None
     if path.parent.name in (*_COMPONENTS, *_ORIGINAL) and (found := _both(path.parent.parent)):
@@ -71,6 +72,10 @@ def pair_of(path: Path) -> Pair | None:
     if not side or other is None:
         return None
     return Pair(path, other) if side == HIGH else Pair(other, path)
+
+
+def _weights(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in _SUFFIXES]
 
 
 def _other_half(path: Path) -> Path | None:
@@ -94,7 +99,7 @@ def refusal(path: Path) -> str:
     """Why a transformer's file or folder is not run by itself: it is one expert, or both; "" for any other."""
     if path.is_dir():
         both = _is_two(path) or (path.name in _COMPONENTS and _is_two(path.parent))
-        one = path.name in _ORIGINAL or any(is_expert(file.name) for file in path.glob("*.safetensors"))
+        one = path.name in _ORIGINAL or any(is_expert(file.name) for file in _weights(path))
     else:
         both = path.parent.name in _COMPONENTS and _is_two(path.parent.parent)
         one = is_expert(path.name) or path.parent.name in _ORIGINAL

@@ -16,10 +16,12 @@ from .folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
 from .module import fits_under, is_module
 from .needs import NEEDS, Need, need_of
 from .roots import MODELS_VARIABLE, named_folder, roots
+from .state import GGUF
 
 __all__ = ["MODELS_VARIABLE", "ModelPaths", "files_below", "find", "named_folder"]
 
 _SUFFIXES = (".safetensors", ".sft", ".pth", ".pt")
+_PACKED = ("vace",)  # needs whose models may be GGUF files, which go behind the others
 # A folder with one of these holds all three models of generation: diffusers' layout, Wan's own.
 _WHOLE = ("model_index.json", "Wan2.1_VAE.pth")
 
@@ -93,8 +95,11 @@ def _folders(folder: Path, key: str) -> Iterator[Path]:
 
 
 def _files(folder: Path, need: Need) -> Iterator[Path]:
-    """Weights files with a name of the need."""
-    return (file for file in _matches(folder, need) if file.suffix.lower() in _SUFFIXES)
+    """Weights files with a name of the need; GGUF files, where these will do, behind the others."""
+    found = list(_matches(folder, need))
+    yield from (file for file in found if file.suffix.lower() in _SUFFIXES)
+    if need.key in _PACKED:
+        yield from (file for file in found if file.suffix.lower() == GGUF)
 
 
 def _matches(folder: Path, need: Need) -> Iterator[Path]:
@@ -146,7 +151,7 @@ def _transformers(folder: Path) -> list[Path]:
 
 def _weights(folder: Path) -> list[Path]:
     files = [file for root in roots(folder, need_of("vace").folders) for file in sorted(files_below(root))]
-    return [file for file in files if file.suffix.lower() in _SUFFIXES]
+    return [file for file in files if file.suffix.lower() in (*_SUFFIXES, GGUF)]
 
 
 def single_files(files: Sequence[Path], key: str) -> Iterator[Path]:

@@ -23,20 +23,42 @@ def assign(
     device: Device | None = None,
     keep_fp32: Collection[str] = (),
     as_stored: Collection[str] = (),
+    apart: Collection[str] = (),
 ) -> None:
     """Put `state` into `model` (usually built on meta) strictly and without a copy where dtype and device stay.
 
     what: the file and its role, for messages. dtype: what floating tensors are cast to; None leaves them as stored.
     keep_fp32: with a half dtype, tensors whose name has one of these parts become float32 instead.
-    as_stored: keys of tensors that keep their dtype (fp8).
+    as_stored: keys of tensors that keep their dtype (fp8). apart: keys that have to fit and are not put there: blocks,
+    which the caller gives a layer of their own.
     Raises WeightsError that lists the first missing, unexpected and misshapen keys and says what the file seems to be.
     """
     expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    given = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    given = {key: shape_of(tensor) for key, tensor in state.items()}
     if expected != given:
         raise WeightsError(_misfit(expected, given, what))
-    cast = {k: _cast(k, t, None if k in as_stored else dtype, device, keep_fp32) for k, t in state.items()}
-    model.load_state_dict(cast, assign=True)
+    put = {key: tensor for key, tensor in state.items() if key not in apart}
+    cast = {k: _cast(k, t, None if k in as_stored else dtype, device, keep_fp32) for k, t in put.items()}
+    model.load_state_dict(cast, assign=True, strict=not apart)
+
+
+def is_packed(tensor: Tensor) -> bool:
+    """Whether a tensor is a GGUF file's blocks (diffusers' `GGUFParameter`), which stand for more values than bytes."""
+    return hasattr(tensor, "quant_type")
+
+
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
+    """The shape of the weights that a tensor is, or stands for."""
+    return tuple(getattr(tensor, "quant_shape", tensor.shape))
+
+
+def on_meta(tensor: Tensor) -> Tensor:
+    """A tensor without its data, in the shape of `shape_of`."""
+    import torch
+
+    if is_packed(tensor):
+        return torch.empty(shape_of(tensor), dtype=torch.float16, device="meta")
+    return tensor.to("meta")
 
 
 def _cast(

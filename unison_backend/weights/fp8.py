@@ -33,20 +33,23 @@ def _product(stored: Tensor, scale: Tensor) -> Tensor:
     return stored.to(torch.float32, copy=True).mul_(factor if stored.ndim else factor.reshape(()))
 
 
-class Fp8Linear(nn.Module):
-    """`nn.Linear` over a weight in fp8. `weight` is computed at each access, in `dtype`.
+class HeldLinear(nn.Module):
+    """`nn.Linear` over a weight that is stored smaller. `weight` is computed at each access, in `dtype`.
 
-    stored: [out, in] float8. scale: float32, [] or [out]. bias: [out] or None.
+    stored: what the file holds. shape: [out, in] of the weight. bias: [out] or None.
     """
 
-    def __init__(self, stored: Tensor, scale: Tensor, bias: nn.Parameter | None, dtype: torch.dtype) -> None:
+    def __init__(self, stored: Tensor, shape: tuple[int, int], bias: nn.Parameter | None, dtype: torch.dtype) -> None:
         super().__init__()
-        self.out_features, self.in_features = stored.shape
+        self.out_features, self.in_features = shape
         self.dtype = dtype
         self.stored = nn.Parameter(stored, requires_grad=False)
-        self.register_buffer("scale", scale.to(stored.device, torch.float32))
         self.bias = bias
         self._strengths: list[float] = []
+
+    def full(self) -> Tensor:
+        """The stored weight [out, in], float32, in memory of its own."""
+        raise NotImplementedError
 
     def change(self, parts: tuple[Tensor, ...], strength: float) -> None:
         """Add `strength` times `parts` to the weight: a LoRA's (up [out, r], down [r, in]), or one whole difference.
@@ -61,16 +64,21 @@ class Fp8Linear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """[out, in] in `dtype`."""
-        weight = _product(self.stored, self.get_buffer("scale"))
+        weight = self.full()
         for number, strength in enumerate(self._strengths):
             parts = tuple(part for name, part in self.named_buffers() if name.startswith(f"change{number}_"))
             weight += strength * delta(parts, weight)
         return weight.to(self.dtype)
 
+    @property
+    def outline(self) -> Tensor:
+        """[out, in] on meta."""
+        return torch.empty(self.out_features, self.in_features, device="meta")
+
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self.weight, self.bias)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Fp8Linear:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> HeldLinear:
         """Moves everything; of another dtype become the bias and what the layer computes in, not what is stored."""
 
         def moved(tensor: Tensor) -> Tensor:
@@ -85,8 +93,20 @@ class Fp8Linear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, stored={self.stored.dtype}"
 
 
+class Fp8Linear(HeldLinear):
+    """stored: [out, in] float8. scale: float32, [] or [out]."""
+
+    def __init__(self, stored: Tensor, scale: Tensor, bias: nn.Parameter | None, dtype: torch.dtype) -> None:
+        super().__init__(stored, (stored.shape[0], stored.shape[1]), bias, dtype)
+        self.register_buffer("scale", scale.to(stored.device, torch.float32))
+
+    def full(self) -> Tensor:
+        """`stored * scale`."""
+        return _product(self.stored, self.get_buffer("scale"))
+
+
 def stays(model: nn.Module, key: str, keep_fp32: Collection[str]) -> bool:
-    """Whether the weight `key` of `model` may stay in fp8: that of a linear layer which need not be in float32."""
+    """Whether the weight `key` of `model` may stay as stored: that of a linear layer which need not be in float32."""
     layer, _, last = key.rpartition(".")
     if last != "weight" or not set(layer.split(".")).isdisjoint(keep_fp32):
         return False
@@ -104,6 +124,6 @@ def install(model: nn.Module, scales: Mapping[str, Tensor], dtype: torch.dtype) 
         model.set_submodule(name, Fp8Linear(linear.weight.data, scale, linear.bias, dtype))
 
 
-def layers(model: nn.Module) -> dict[str, Fp8Linear]:
-    """The layers of `model` that hold fp8, by the key of their weight ("blocks.0.attn1.to_q.weight")."""
-    return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, Fp8Linear)}
+def layers(model: nn.Module) -> dict[str, HeldLinear]:
+    """The layers of `model` whose weights stay as stored, by the key of these ("blocks.0.attn1.to_q.weight")."""
+    return {f"{name}.weight": module for name, module in model.named_modules() if isinstance(module, HeldLinear)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import WeightsError
 from . import wan_layouts as layouts
-from .fit import seems
+from .fit import seems, shape_of
 from .needs import describe, need_of
 from .state import FILE_KEYS, without_prefixes
 
@@ -126,7 +126,7 @@ def check_models(models: ModelPaths) -> None:
         load_vae(models.vae, device="meta")
     if models.text_encoder is not None:
         state = read_source(locate(Path(models.text_encoder), "text_encoder"), None, "meta")
-        shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+        shapes = {key: shape_of(tensor) for key, tensor in state.items()}
         rows = _first(shapes, ("shared.weight", "token_embedding.weight", "encoder.embed_tokens.weight"))
         if rows is not None and rows[-1] != TEXT_WIDTH:
             raise WeightsError(

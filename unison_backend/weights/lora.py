@@ -34,8 +34,8 @@ _OTHERS = {"lora_mid.weight": "LoCon", "hada_w1_a": "LoHa", "lokr_w1": "LoKr", "
 def merge_lora(model: Any, path: Path | str, strength: float = 1.0) -> int:
     """Add `strength` times the LoRA in `path` to `model`, a diffusers `WanVACETransformer3DModel`, in place.
 
-    Sums are made in float32 and rounded once to the weight's own dtype; a weight in fp8 stays, and the sum is made in
-    use. Returns the number of weights changed.
+    Sums are made in float32 and rounded once to the weight's own dtype; a weight in fp8 or GGUF stays, and the sum
+    is made in use. Returns the number of weights changed.
     Raises WeightsError when the file is no LoRA, is one of another kind, or does not fit this model; then nothing is
     changed.
     """
@@ -45,7 +45,7 @@ def merge_lora(model: Any, path: Path | str, strength: float = 1.0) -> int:
 
     parts = _read(Path(path))
     held = fp8.layers(model)
-    own = dict(model.named_parameters()) | {name: layer.stored for name, layer in held.items()}
+    own = dict(model.named_parameters()) | {name: layer.outline for name, layer in held.items()}
     changes = [change for module, given in parts.items() for change in _changes(module, given, own, Path(path))]
     with torch.no_grad():
         for name, given, scale in changes:

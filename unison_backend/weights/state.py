@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ResourceError, UnisonError, WeightsError, one_line
+from .fit import is_packed, on_meta
 from .small_json import parse_json
 
 Value = TypeVar("Value")
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 
 SAFETENSORS = (".safetensors", ".sft")
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+GGUF = ".gguf"
+_GGUF_HEAD = b"GGUF"
 
 # What the first bytes of a wrong file, in lower case, say it is, and what to do about it.
 _HEADS = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the weights themselves: run `git lfs pull` or download it"),
-    (b"gguf", "is a GGUF file, which only the host's GGUF loaders read: get the .safetensors form (fp16, bf16 or fp8)"),
     (b"<!doctype", "is a web page, not weights: download the file itself"),
 )
 
@@ -64,17 +66,26 @@ _OTHER_FORMATS = {
 }
 
 
-def load_state_dict(path: Path | str, *, device: Device = "cpu", prefixes: Sequence[str] = ()) -> dict[str, Tensor]:
+def load_state_dict(
+    path: Path | str, *, device: Device = "cpu", prefixes: Sequence[str] = (), packed: bool = False
+) -> dict[str, Tensor]:
     """The tensors of one weights file by key, in their stored shapes and dtypes.
 
     path: .safetensors / .sft (memory-mapped, zero-copy) or .pth / .pt / .bin / .ckpt (memory-mapped where it is a zip;
     one level of `{"state_dict": ...}` or `{"model": ...}` is unwrapped). device: where the tensors go; "meta" gives
     shapes and dtypes and reads no data. prefixes: each that every key carries is taken off, in this order.
+    packed: whether a GGUF file will do, whose blocks come as they are (`gguf.read_gguf`).
     Raises WeightsError, which names the file and the cure, for anything that is not a readable, plain state dict, and
     ResourceError for a file that the machine cannot map (some systems refuse one that is larger than the memory).
     """
     path = Path(path)
-    kind = _check(path)
+    kind = _check(path, packed=packed)
+    if kind == GGUF:
+        from .gguf import read_gguf
+
+        state = read_gguf(path)
+        state = {key: on_meta(tensor) if str(device) == "meta" else tensor.to(device) for key, tensor in state.items()}
+        return without_prefixes(state, prefixes)
     state = _read_safetensors(path, device) if kind in SAFETENSORS else _read_pickle(path, device)
     return without_prefixes(state, prefixes)
 
@@ -87,7 +98,7 @@ def without_prefixes(state: dict[str, Value], prefixes: Sequence[str]) -> dict[s
     return state
 
 
-def _check(path: Path) -> str:
+def _check(path: Path, *, packed: bool) -> str:
     """The file's suffix in lower case, once its existence, size and first bytes are those of a weights file."""
     if path.is_dir():
         raise WeightsError(f"{path} is a folder; give the weights file inside it")
@@ -103,7 +114,18 @@ def _check(path: Path) -> str:
     for magic, message in _HEADS:
         if head.lstrip().lower().startswith(magic):
             raise WeightsError(f"{path} {message}")
-    kind = path.suffix.lower()
+    return _kind(path, head, packed=packed)
+
+
+def _kind(path: Path, head: bytes, *, packed: bool) -> str:
+    """The suffix in lower case, once it goes with the file's first bytes."""
+    kind, is_gguf = path.suffix.lower(), head.startswith(_GGUF_HEAD)
+    if is_gguf and not packed:
+        raise WeightsError(f"{path} is a GGUF file, which is not read for this model: get the .safetensors form")
+    if is_gguf and kind != GGUF:
+        raise WeightsError(f"{path} is a GGUF file; rename it to {path.stem}{GGUF}")
+    if kind == GGUF and packed:
+        return kind
     if kind not in SAFETENSORS + PICKLES:
         raise WeightsError(f"{path} has an unknown suffix; weights are {', '.join(SAFETENSORS + PICKLES)}")
     if kind in SAFETENSORS and head.startswith(b"PK"):
@@ -250,7 +272,7 @@ def _refuse_other_formats(state: Mapping[str, Tensor], what: str) -> None:
         name = _OTHER_FORMATS.get(last)
         if last == "comfy_quant" and not tensor.is_meta:
             name = _format_name(tensor)
-        elif last == "weight" and tensor.ndim > 1 and not tensor.is_floating_point():
+        elif last == "weight" and tensor.ndim > 1 and not tensor.is_floating_point() and not is_packed(tensor):
             name = str(tensor.dtype).removeprefix("torch.")
         if name is not None:
             raise WeightsError(f"{what} is quantised as {name} ({key}); get the fp16, bf16 or fp8 scaled file")

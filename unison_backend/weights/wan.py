@@ -1,11 +1,13 @@
 """The three models behind Wan VACE, from any file people have: transformer, VAE and UMT5 text encoder.
 
 A path is a diffusers pipeline folder, one of its component folders, a folder as Wan published it, or a single file in
-Wan's own or in diffusers' / HF's spelling, fp8 included. Sizes are read from the shapes in the file. Models are built
-without memory, then take the file's tensors as they are: with `dtype=None` on the CPU nothing is copied.
+Wan's own or in diffusers' / HF's spelling, fp8 included; the transformer's may be GGUF. Sizes are read from the shapes
+in the file. Models are built without memory, then take the file's tensors as they are: with `dtype=None` on the CPU
+nothing is copied.
 
-dtype: None is as stored (layers over fp8 compute in bfloat16). The weights of linear layers stay in fp8 where a file
-has them so (`fp8.Fp8Linear`). float16 and bfloat16 keep in float32 what the libraries' `from_pretrained` keeps there:
+dtype: None is as stored (layers over fp8 and GGUF compute in bfloat16). The weights of linear layers stay in fp8 or in
+GGUF's blocks where a file has them so (`fp8.Fp8Linear`, `gguf.GgufLinear`). float16 and bfloat16 keep in float32 what
+the libraries' `from_pretrained` keeps there:
 in the transformer `time_embedder`, `scale_shift_table`, `norm1..3` and the rotary table, in UMT5 `wo` (with float16
 only). device: "meta" gives shapes only. Every loader raises WeightsError.
 """
@@ -20,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import WeightsError
 from . import wan_layouts as layouts
 from .experts import refuse_expert
-from .fit import assign, seems
+from .fit import assign, on_meta, seems, shape_of
 from .folder import CONFIG, weight_map
 from .kinds import check_kind, kind_of_base, own_part
 from .small_json import read_json
-from .state import PICKLES, SAFETENSORS, SPIECE_KEY, dequantize, load_state_dict
+from .state import GGUF, PICKLES, SAFETENSORS, SPIECE_KEY, dequantize, load_state_dict
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     State = dict[str, Tensor]
 
 _ORIGINAL_NAMES = {"vae": "Wan2.1_VAE.pth", "text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}
+_PACKED = ("transformer",)  # components that may be GGUF
+_FIRST = "patch_embedding.weight"
 _PREFERRED = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 
 # What a folder's config.json may add to a size that is read from shapes.
@@ -89,7 +93,7 @@ def _with_base(source: Source, base: Source, dtype: torch.dtype | None, device: 
     from .module import joined
 
     module, under = (_by_diffusers_names(read_source(part, dtype, device, whole=False)) for part in (source, base))
-    if told := kind_of_base({key: tuple(tensor.shape) for key, tensor in under.items()}):
+    if told := kind_of_base({key: shape_of(tensor) for key, tensor in under.items()}):
         raise WeightsError(f"--vace-base {base.path}: {told}; a Wan text-to-video model of the module's size fits")
     return joined(module, under, source.path, base.path)
 
@@ -142,8 +146,8 @@ def locate(path: Path, component: str) -> Source:
         if files:
             return Source(component, path, files, folder)
     raise WeightsError(
-        f"{path} holds no {component} weights; give a file ({', '.join(SAFETENSORS + PICKLES)}), a diffusers pipeline "
-        f"folder with {component}/ in it, or that folder itself"
+        f"{path} holds no {component} weights; give a file ({', '.join((*SAFETENSORS, *PICKLES, GGUF))}), a diffusers "
+        f"pipeline folder with {component}/ in it, or that folder itself"
     )
 
 
@@ -171,13 +175,18 @@ def read_source(source: Source, dtype: torch.dtype | None, device: Device, *, wh
 
     state: State = {}
     for file in source.files:
-        state |= load_state_dict(file)
+        state |= load_state_dict(file, packed=source.component in _PACKED)
     state = own_part(state, source.component)
+    if source.component == "transformer" and _FIRST not in state and source.path.suffix.lower() == GGUF and whole:
+        raise WeightsError(
+            f"{source.path} is an unfinished GGUF file: it has no {_FIRST}, which its maker's tool adds last (a tensor "
+            "of five dimensions); get another one"
+        )
     if whole:
-        check_kind(source.component, {key: tuple(tensor.shape) for key, tensor in state.items()}, source.what)
+        check_kind(source.component, {key: shape_of(tensor) for key, tensor in state.items()}, source.what)
     if str(device) == "meta":
         data = (SPIECE_KEY, "comfy_quant")
-        state = {key: value if key.endswith(data) else value.to("meta") for key, value in state.items()}
+        state = {key: value if key.endswith(data) else on_meta(value) for key, value in state.items()}
     spiece = {key: state.pop(key) for key in (SPIECE_KEY,) if key in state}
     target = dtype or torch.bfloat16
     return dequantize(state, target, device=device, what=source.what, keep_fp8=source.component != "vae") | spiece
@@ -191,7 +200,7 @@ def model_config(
     kind: the sentence on what the file seems to be, for the message.
     """
     try:
-        config = derive({key: tuple(tensor.shape) for key, tensor in state.items()})
+        config = derive({key: shape_of(tensor) for key, tensor in state.items()})
     except (LookupError, ValueError, ZeroDivisionError) as error:
         raise WeightsError(f"{source.what}: it is not one (missing or odd: {error}).{kind}") from error
     beside = source.folder / CONFIG
@@ -206,7 +215,7 @@ def filled(
     """`make(**config)` built on meta, filled with `state`, in eval mode and without gradients."""
     import torch
 
-    from . import fp8
+    from . import fp8, gguf
 
     try:
         with torch.device("meta"):
@@ -214,8 +223,12 @@ def filled(
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsError(f"{source.what}: its sizes fit no such model ({error}).{seems(state)}") from error
     state, scales = _placed(model, state, dtype or torch.bfloat16, keep)
-    assign(model, state, source.what, dtype=dtype, device=device, keep_fp32=keep, as_stored=scales)
+    layers = [key for key in state if fp8.stays(model, key, keep)]
+    state, packed = gguf.placed(state, layers, torch.float32 if dtype else torch.bfloat16)
+    everything = state | packed
+    assign(model, everything, source.what, dtype=dtype, device=device, keep_fp32=keep, as_stored=scales, apart=packed)
     fp8.install(model, scales, dtype or torch.bfloat16)
+    gguf.install(model, packed, dtype or torch.bfloat16)
     return model.eval().requires_grad_(False)
 
 
