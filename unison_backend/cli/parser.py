@@ -23,7 +23,7 @@ from ..sources.masks import FEATHER, FILLS
 from ..weights.experts import BOUNDARY
 from . import download as cli_download
 from . import training as cli_training
-from .values import number, whole
+from .values import models_folder, number, whole
 
 # What argparse repeats of a person's own words: enough to find them again.
 _ECHO = 60
@@ -31,9 +31,8 @@ _LONG = re.compile(r"\S{120,}")
 
 Command = Callable[[argparse.Namespace], int]
 
-_MODELS = (
-    "a models folder as ComfyUI's (default: UNISON_MODELS, else what `unison download` fetched, else embedded models)"
-)
+    "a models folder as ComfyUI's, or ComfyUI's own folder (default: UNISON_MODELS, else what `unison download` "
+    "fetched, else embedded models)"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -202,7 +201,7 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         metavar="FRAMES",
         help=f"frames that each segment goes on from, 4k+1 (default: {OVERLAP}, at most half of a segment)",
     )
-    parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS)
+    parser.add_argument("--models", type=models_folder, metavar="DIR", help=_MODELS)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1")
     parser.add_argument(
         "--planner",
@@ -312,5 +311,5 @@ def _add_merge(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _add_doctor(parser: argparse.ArgumentParser, command: Command) -> None:
-    parser.add_argument("--models", type=Path, metavar="DIR", help="a models folder to look into")
+    parser.add_argument("--models", type=models_folder, metavar="DIR", help="a models folder to look into")
     parser.set_defaults(command=command)

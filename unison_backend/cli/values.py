@@ -1,9 +1,12 @@
-"""Numbers of the command line, read so that none of them is endless."""
+"""Values of the command line: numbers, read so that none of them is endless, and a ComfyUI's models folder."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
+
+from ..errors import InputError
 
 # More digits than any option means.
 _LONGEST = 40
@@ -28,3 +31,13 @@ def whole(text: str) -> int:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"{text[:_LONGEST]!r} is no whole number of at most {_LONGEST} digits")
+
+
+def models_folder(text: str) -> Path:
+    """A models folder; of a ComfyUI's own folder the one inside."""
+    from ..weights.download import comfy_models
+
+    try:
+        return comfy_models(Path(text))
+    except InputError:
+        return Path(text)

@@ -110,3 +110,15 @@ def test_two_experts_have_loras_and_guidance_of_their_own(models):
         with_preset(options, engine_of(options), pair)
     with pytest.raises(InputError, match="boundary is 1"):
         sampling_of(parsed("--boundary", 1))
+
+
+def test_a_comfyui_by_its_own_folder(tmp_path):
+    """Core's own files, by the names that its templates have, are all that making takes."""
+    names = ("diffusion_models/wan2.1_vace_14B_fp16", "text_encoders/umt5_xxl_fp16", "vae/wan_2.1_vae")
+    files = [tmp_path / "models" / f"{name}.safetensors" for name in names]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    for given in (tmp_path, tmp_path / "models"):
+        told = "\n".join(doctor._models(parsed("--models", given).models, usable=False))
+        assert all(str(file) in told for file in files) and "MISSING" not in told

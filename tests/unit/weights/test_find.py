@@ -216,3 +216,11 @@ def test_sums_are_whole_and_sizes_are_said() -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         find(tmp_path / "none")
+
+
+def test_a_text_encoder_with_its_tokenizer_inside_goes_first(tmp_path: Path) -> None:
+    """Core's file holds one, kijai's does not; his name sorts before it."""
+    touch(tmp_path, "text_encoders/umt5-xxl-enc-fp8_e4m3fn.safetensors")
+    assert find(tmp_path).text_encoder == tmp_path / "text_encoders/umt5-xxl-enc-fp8_e4m3fn.safetensors"
+    touch(tmp_path, "text_encoders/wan/umt5_xxl_fp8_e4m3fn_scaled.safetensors")
+    assert find(tmp_path).text_encoder == tmp_path / "text_encoders/wan/umt5_xxl_fp8_e4m3fn_scaled.safetensors"
