@@ -5,7 +5,7 @@ Usage: COMFYUI_PATH=... COMFYUI_PYTHON=... python3 -m uv run python benchmarks/h
 
 The native graph is ComfyUI's own (CLIPTextEncode, WanVaceToVideo, KSampler); ours plans, projects and prepares sources
 in front of the same KSampler (uni_pc_bh2, simple), through Exact Padding. Beside them stand ours with all 2048 rows, as
-without Exact Padding, and ours with UniPC Sampler (Unison). Whole graphs, from words to pictures, with the models
+without Exact Padding, and ours with UniPC Sampler. Whole graphs, from words to pictures, with the models
 loaded; in turns in one process of the host, with the same number of forwards. FLOPs are counted with PyTorch's counter
 over one run. Memory is what a run adds to the most that its process ever held, each in a process of its own. Nothing
 here is a test: no figure can fail it.
@@ -26,7 +26,7 @@ from core import report
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE = ROOT / "benchmarks" / "host_inside.py"
 NATIVE = "native"
-NAMES = (NATIVE, "ours, all 2048 rows", "ours", "ours, UniPC Sampler (Unison)")
+NAMES = (NATIVE, "ours, all 2048 rows", "ours", "ours, UniPC Sampler")
 
 
 def compare(frames: int, steps: int, rounds: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ SIDE, CFG, SHIFT, SEED = 64, 5.0, 5.0, 0
 # Ours has to read the words; the native graph is given what it reads in them.
 INSTRUCTION = "Create a {side}x{side} {kind} of a red circle on a blue background{length}."
 WORDS = "a red circle on a blue background"
-NATIVE, WHOLE, OURS, REFERENCE = "native", "ours, all 2048 rows", "ours", "ours, UniPC Sampler (Unison)"
+NATIVE, WHOLE, OURS, REFERENCE = "native", "ours, all 2048 rows", "ours", "ours, UniPC Sampler"
 
 
 def main(pack, arguments):

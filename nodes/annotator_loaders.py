@@ -20,7 +20,7 @@ class UnisonLoadDetector(Loader):
         return schema(
             "UnisonLoadDetector",
             "Loaders",
-            display_name="Load Detector (Unison)",
+            display_name="Load Detector",
             description="A GroundingDINO, a folder as Hugging Face has it or one file as its authors publish it: finds "
             "what a phrase names.",
             search_aliases=["unison", "grounding dino", "groundingdino"],
@@ -58,7 +58,7 @@ class UnisonLoadSegmenter(Loader):
         return schema(
             "UnisonLoadSegmenter",
             "Loaders",
-            display_name="Load Segmenter (Unison)",
+            display_name="Load Segmenter",
             description="SAM2 or SAM2.1, as a folder or as one file: cuts things out, and follows them in videos.",
             search_aliases=["unison", "sam2", "segment anything"],
             inputs=[
@@ -95,7 +95,7 @@ class UnisonLoadControlModel(Loader):
         return schema(
             "UnisonLoadControlModel",
             "Loaders",
-            display_name="Load Control Model (Unison)",
+            display_name="Load Control Model",
             description="A depth model (Depth-Anything as one file or a folder; DPT, ZoeDepth), a pose model (ViTPose "
             "with a person detector) or an optical flow model (RAFT, one file); which one it is, its files say.",
             search_aliases=["unison", "depth anything", "vitpose", "raft", "preprocessor"],

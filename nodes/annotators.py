@@ -31,7 +31,7 @@ class UnisonDetect(io.ComfyNode):
         return schema(
             "UnisonDetect",
             "Annotators",
-            display_name="Detect (Unison)",
+            display_name="Detect",
             description="Finds what a phrase names in one frame, and shows the boxes. Nothing found is an error that "
             "says the best score.",
             search_aliases=["unison", "grounding dino", "boxes", "find object"],
@@ -123,7 +123,7 @@ class UnisonSegment(io.ComfyNode):
         return schema(
             "UnisonSegment",
             "Annotators",
-            display_name="Segment (Unison)",
+            display_name="Segment",
             description="Cuts out what boxes, points or a rough mask mark in one frame, and follows it through the "
             "video, forwards and backwards.",
             search_aliases=["unison", "sam2", "segment anything", "track", "video mask"],
@@ -200,7 +200,7 @@ class UnisonControlMap(io.ComfyNode):
         return schema(
             "UnisonControlMap",
             "Annotators",
-            display_name="Control Map (Unison)",
+            display_name="Control Map",
             description="Edges, scribble, grey, depth, pose or optical flow of pictures or frames, steady over a "
             "video. What already is such a map is left as it is.",
             search_aliases=["unison", "preprocessor", "canny", "depth map", "openpose", "optical flow"],

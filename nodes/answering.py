@@ -18,7 +18,7 @@ class UnisonAnswer(io.ComfyNode):
         return schema(
             "UnisonAnswer",
             "Planning",
-            display_name="Answer (Unison)",
+            display_name="Answer",
             description="Shows the planner's answer. App mode shows it as the result. Where a picture or video is "
             "made, there is no answer and this node does not run.",
             search_aliases=["unison", "show text", "preview text", "caption", "question", "answer"],

@@ -22,7 +22,7 @@ class UnisonComposite(io.ComfyNode):
         return schema(
             "UnisonComposite",
             "Sources",
-            display_name="Composite (Unison)",
+            display_name="Composite",
             description="Puts the source back wherever the mask left it alone, to the bit, with a feather outside the "
             "mask. Sources of a plan that is no edit leave the pictures as they are.",
             search_aliases=["unison", "inpaint stitch", "ImageCompositeMasked", "paste back"],

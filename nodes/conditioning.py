@@ -25,7 +25,7 @@ class UnisonProjector(io.ComfyNode):
         return schema(
             "UnisonProjector",
             "Conditioning",
-            display_name="Projector (Unison)",
+            display_name="Projector",
             description="Turns planner features into 4 extra text tokens. Without features (planned by rules) or "
             "without a projector nothing comes out, and the text context is made of the words alone.",
             search_aliases=["unison", "project features", "mlp"],
@@ -52,7 +52,7 @@ class UnisonTextContext(io.ComfyNode):
         return schema(
             "UnisonTextContext",
             "Conditioning",
-            display_name="Text Context (Unison)",
+            display_name="Text Context",
             description="T5 rows and projected tokens, zero-padded to 2048 rows as in the reference (padding is "
             "attended, so its length matters). Any sampler takes them.",
             search_aliases=["unison", "clip text encode", "prompt", "negative prompt", "umt5"],

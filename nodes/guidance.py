@@ -33,9 +33,9 @@ class UnisonGuidance(io.ComfyNode):
         return schema(
             "UnisonGuidance",
             "Sampling",
-            display_name="Guidance (Unison)",
+            display_name="Guidance",
             description="The guidance that suits a model: 3 for the embedded demo models, 5 for any other. VACE "
-            "Sampler (Unison) asks it when its cfg is 0.",
+            "Sampler asks it when its cfg is 0.",
             search_aliases=["unison", "cfg", "guidance scale"],
             inputs=[io.Model.Input("model", tooltip="With LoRAs and patches if you like.")],
             outputs=[io.Float.Output(display_name="cfg", tooltip="For the cfg of any sampler.")],

@@ -1,7 +1,7 @@
 """What a run of the host's sampling is spared without changing its picture: rows of padding, VACE at strength 0.
 
 It is done when a run begins, by wrappers of the host's own kind: from the MODEL for any sampler (`attach`), or from
-UniPC Sampler (Unison) itself. Nothing of the host is changed. Where the host or a pack that changed it could call parts
+UniPC Sampler itself. Nothing of the host is changed. Where the host or a pack that changed it could call parts
 of the network in another way than is known here, nothing is done, which costs time only.
 """
 

@@ -63,6 +63,6 @@ def check_context(**sides: Conditioning | None) -> None:
     for name, side in sides.items():
         if side is None or any(PROJECTED in options for _, options in side):
             raise InputError(
-                f"{name} holds no text: Text Context (Unison) is switched off (bypassed), or Projector (Unison) is "
+                f"{name} holds no text: Text Context is switched off (bypassed), or Projector is "
                 f"connected here in its place. Switch it on (Ctrl+B), or connect {name} of Text Context"
             )

@@ -25,7 +25,7 @@ class UnisonLoadPlanner(io.ComfyNode):
         return schema(
             "UnisonLoadPlanner",
             "Loaders",
-            display_name="Load Planner (Unison)",
+            display_name="Load Planner",
             description="The planner reads the instruction. A Qwen2.5-VL with Unison's planning weights plans, gives "
             "features for the projector and answers questions; a plain one answers while the rules plan.",
             search_aliases=["unison", "qwen2.5-vl", "planning lora", "vlm loader"],
@@ -128,7 +128,7 @@ class UnisonLoadProjector(Loader):
         return schema(
             "UnisonLoadProjector",
             "Loaders",
-            display_name="Load Projector (Unison)",
+            display_name="Load Projector",
             description="The projector turns planner features into 4 extra text tokens. It belongs to the planner "
             "that it was trained with.",
             search_aliases=["unison", "mlp projector", "projector.pth"],
@@ -157,7 +157,7 @@ class UnisonDemoModels(io.ComfyNode):
         return schema(
             "UnisonDemoModels",
             "Loaders",
-            display_name="Models: yours or demo (Unison)",
+            display_name="Models: yours or demo",
             description="Five models for a whole Unison graph. Nothing connected: the tiny embedded set, which runs "
             "on any CPU without a download and knows coloured shapes (64x64 pixels, 9 frames). Connect model, clip and "
             "vae (and a planner and projector, if you have them) and yours are used instead.",

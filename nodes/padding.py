@@ -19,9 +19,9 @@ class UnisonExactPadding(io.ComfyNode):
         return schema(
             "UnisonExactPadding",
             "Sampling",
-            display_name="Exact Padding (Unison)",
+            display_name="Exact Padding",
             description="Makes the zero rows of a text context (about 2000 of 2048) cost what three rows cost, with "
-            "any sampler. The picture is the same. UniPC Sampler (Unison) and VACE Sampler (Unison) do it by "
+            "any sampler. The picture is the same. UniPC Sampler and VACE Sampler do it by "
             "themselves.",
             search_aliases=["unison", "speed", "padding", "text context", "faster"],
             inputs=[io.Model.Input("model", tooltip="Wan 2.1 text to video or VACE; others pass as they are.")],

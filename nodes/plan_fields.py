@@ -54,7 +54,7 @@ class UnisonEditPlan(io.ComfyNode):
         return schema(
             "UnisonEditPlan",
             "Planning",
-            display_name="Edit Plan (Unison)",
+            display_name="Edit Plan",
             description="Overrides any field of a plan; the task follows from the fields. Media go by the names of the "
             "planner's sockets, or are counted from 0 in the order in which they stand in the instruction.",
             search_aliases=[
@@ -135,7 +135,7 @@ class UnisonPlanDetails(io.ComfyNode):
         return schema(
             "UnisonPlanDetails",
             "Planning",
-            display_name="Plan Details (Unison)",
+            display_name="Plan Details",
             description="Unpacks a plan: every field on a socket of its own. Media stand there by name, as Edit Plan "
             "takes them, and by number. Fields that the plan does not have are empty, or -1 for media numbers.",
             search_aliases=["unison", "unpack plan", "plan to json", "signal tokens", "target", "plan info"],

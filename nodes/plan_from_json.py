@@ -38,7 +38,7 @@ class UnisonPlanFromJSON(io.ComfyNode):
         return schema(
             "UnisonPlanFromJSON",
             "Planning",
-            display_name="Plan from JSON (Unison)",
+            display_name="Plan from JSON",
             description="Takes a plan that was made elsewhere, as `unison plan --json` prints it or Plan Details gives "
             "it, and the media that it speaks of, in its order. Nothing is planned again.",
             search_aliases=["unison", "import plan", "json to plan", "load plan", "api"],

@@ -27,7 +27,7 @@ from . import host
 # Working memory as a share of the weights: a plan is a few dozen tokens, an answer also holds pictures.
 _PLANNING_SHARE, _ANSWER_SHARE = 0.1, 0.5
 # What takes the embedded models' place, by the files' names.
-REAL = "Real weights: connect {} to Models: yours or demo (Unison); a Qwen2.5-VL folder (Load Planner) answers.".format(
+REAL = "Real weights: connect {} to Models: yours or demo; a Qwen2.5-VL folder (Load Planner) answers.".format(
     ", ".join(need.file for need in NEEDS if need.required)
 )
 

@@ -103,7 +103,7 @@ class UnisonPlanner(io.ComfyNode):
         return schema(
             "UnisonPlanner",
             "Planning",
-            display_name="Planner (Unison)",
+            display_name="Planner",
             description="Reads one instruction with its images, videos and masks, and names the task, size, length "
             "and the role of each medium. Questions are answered. The plan is shown on the node.",
             search_aliases=[
@@ -201,7 +201,7 @@ class UnisonPlanner(io.ComfyNode):
         if planner.qwen is None:
             raise UnsupportedError(
                 "this instruction asks a question, and the rules cannot answer. Begin with what to make, as in 'Create "
-                "a picture of ...', set output to picture or video, or connect Load Planner (Unison) with a "
+                "a picture of ...', set output to picture or video, or connect Load Planner with a "
                 f"{describe(need_of('planner'))}"
             )
         with planner.answering() as qwen:

@@ -25,7 +25,7 @@ class UnisonRouteTask(io.ComfyNode):
         return schema(
             "UnisonRouteTask",
             "Routing",
-            display_name="Route by Task (Unison)",
+            display_name="Route by Task",
             description="Connect one branch for each task; only the one that the plan names runs. Branches may carry "
             "anything, all of one type. Where the plan's task is not connected, nothing behind this node runs.",
             search_aliases=["unison", "switch", "router", "auto route", "if else"],
@@ -60,7 +60,7 @@ class UnisonRouteModality(io.ComfyNode):
         return schema(
             "UnisonRouteModality",
             "Routing",
-            display_name="Route by Modality (Unison)",
+            display_name="Route by Modality",
             description="Sends a value to text, image or video, as the plan says; the other two stay silent, and what "
             "is behind them does not run.",
             search_aliases=["unison", "switch", "router", "split", "image or video"],
@@ -112,7 +112,7 @@ class UnisonGate(io.ComfyNode):
         return schema(
             "UnisonGate",
             "Routing",
-            display_name="Gate (Unison)",
+            display_name="Gate",
             description="Open: the value passes. Closed: what makes it does not run, and what is behind stays silent.",
             search_aliases=["unison", "switch", "mute", "block", "if"],
             inputs=[

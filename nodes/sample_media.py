@@ -76,7 +76,7 @@ class UnisonExampleMedia(io.ComfyNode):
         return schema(
             "UnisonExampleMedia",
             "Loaders",
-            display_name="Example Media (Unison)",
+            display_name="Example Media",
             description="A picture, its mask and a video that come with the pack: coloured shapes, which the embedded "
             "models know. For trying a graph out; put Load Image and Load Video in its place for your own.",
             search_aliases=["unison", "sample picture", "test image", "test video", "example image"],

@@ -57,7 +57,7 @@ class UnisonVACEConditioning(io.ComfyNode):
         return schema(
             "UnisonVACEConditioning",
             "Sampling",
-            display_name="VACE Conditioning (Unison)",
+            display_name="VACE Conditioning",
             description="Encodes sources for VACE and makes the empty latent. Each socket below sources replaces "
             "that part of them. References stand in front on the time axis; trim_latent says how many to cut off.",
             search_aliases=["unison", "WanVaceToVideo", "vace", "control video", "reference image"],
@@ -132,7 +132,7 @@ class UnisonSigmas(io.ComfyNode):
         return schema(
             "UnisonSigmas",
             "Sampling",
-            display_name="Sigmas (Unison)",
+            display_name="Sigmas",
             description="The reference's schedule: it starts a hair below 1, where UniPC is still finite.",
             search_aliases=["unison", "scheduler", "flow sigmas", "shift"],
             inputs=schedule_inputs(),
@@ -152,9 +152,9 @@ class UnisonSampler(io.ComfyNode):
         return schema(
             "UnisonSampler",
             "Sampling",
-            display_name="UniPC Sampler (Unison)",
+            display_name="UniPC Sampler",
             description="The reference's flow UniPC (order 2, bh2), for any flow model. Wants sigmas that start "
-            "below 1, such as Sigmas (Unison).",
+            "below 1, such as Sigmas.",
             search_aliases=["unison", "unipc", "uni_pc_bh2", "flow unipc"],
             inputs=[
                 io.Boolean.Input(
@@ -181,7 +181,7 @@ class UnisonVACESampler(io.ComfyNode):
         return schema(
             "UnisonVACESampler",
             "Sampling",
-            display_name="VACE Sampler (Unison)",
+            display_name="VACE Sampler",
             description="Samples with the reference's settings and decodes. It turns into ComfyUI's own nodes, so "
             "LoRAs, previews, offloading and caches work as everywhere. Give sources, or a latent whose conditioning "
             "already holds VACE's (from VACE Conditioning or WanVaceToVideo).",
@@ -195,9 +195,7 @@ class UnisonVACESampler(io.ComfyNode):
                 io.Vae.Input("vae", raw_link=True, tooltip="The Wan 2.1 VAE."),
                 SourcesSocket.Input("sources", optional=True, tooltip="From Prepare Sources."),
                 io.Latent.Input("latent", optional=True, tooltip="In place of sources."),
-                io.Sampler.Input(
-                    "sampler", optional=True, raw_link=True, tooltip="In place of UniPC Sampler (Unison)."
-                ),
+                io.Sampler.Input("sampler", optional=True, raw_link=True, tooltip="In place of UniPC Sampler."),
                 io.Sigmas.Input("sigmas", optional=True, raw_link=True, tooltip="In place of steps and shift."),
                 io.Int.Input(
                     "seed",
@@ -302,7 +300,7 @@ def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any, kep
         context = [vace.out(i) for i in range(4)]
     positive, negative, latent, trim = context
     schedule = {"steps": given["steps"], "shift": given["shift"]}
-    # UniPC Sampler (Unison) collapses by itself; this is for another sampler in its place, and says if it cannot be.
+    # UniPC Sampler collapses by itself; this is for another sampler in its place, and says if it cannot be.
     model = graph.node("UnisonExactPadding", model=given["model"]).out(0)
     sampled = graph.node(
         "SamplerCustom",

@@ -41,7 +41,7 @@ from .sources_socket import HostSources
 def source_outputs() -> list[Any]:
     """Sources as one socket and as native ones."""
     return [
-        SourcesSocket.Output(display_name="sources", tooltip="For VACE Conditioning or VACE Sampler (Unison)."),
+        SourcesSocket.Output(display_name="sources", tooltip="For VACE Conditioning or VACE Sampler."),
         io.Image.Output(display_name="control_video", tooltip="[T, H, W, 3]; grey where everything is to be made."),
         io.Mask.Output(display_name="control_masks", tooltip="1 = make, 0 = keep."),
     ]
@@ -139,7 +139,7 @@ class UnisonPrepareSources(io.ComfyNode):
         return schema(
             "UnisonPrepareSources",
             "Sources",
-            display_name="Prepare Sources (Unison)",
+            display_name="Prepare Sources",
             description="Makes VACE's control video, mask and references from the plan's media, at final size and "
             "length. Shows the first frame, its mask and the references. Blocked for a question.",
             search_aliases=["unison", "vace", "control video", "mask", "inpaint", "reference image", "first frame"],
@@ -282,7 +282,7 @@ class UnisonFrameReference(io.ComfyNode):
         return schema(
             "UnisonFrameReference",
             "Sources",
-            display_name="Frame Reference (Unison)",
+            display_name="Frame Reference",
             description="Sources for a video whose first, last or any other frame is given. The first picture's shape "
             "decides the size within the area of width x height.",
             search_aliases=["unison", "first frame", "last frame", "image to video", "keyframes", "start end frame"],
@@ -359,7 +359,7 @@ class UnisonReferenceCanvas(io.ComfyNode):
         return schema(
             "UnisonReferenceCanvas",
             "Sources",
-            display_name="Reference Canvas (Unison)",
+            display_name="Reference Canvas",
             description="Fits every picture whole onto a white canvas of the output's size, as VACE expects "
             "references (nothing is cropped).",
             search_aliases=["unison", "letterbox", "pad image", "reference image"],

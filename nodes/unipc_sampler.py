@@ -71,4 +71,4 @@ def check_flow(model: Any) -> None:
         inner = getattr(inner, "inner_model", inner)
     sampling = getattr(inner, "model_sampling", None)
     if not isinstance(sampling, CONST):
-        raise InputError("UniPC (Unison) samples flow models such as Wan; choose another sampler for this model")
+        raise InputError("UniPC samples flow models such as Wan; choose another sampler for this model")

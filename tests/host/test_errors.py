@@ -103,7 +103,7 @@ def test_a_text_context_that_is_bypassed_is_an_error(host, sampler):
     made = graph.node(sampler, **inputs)
     graph.node("PreviewAny", source=made[0])
     error = failed(host.run(graph))
-    assert error["exception_message"].startswith("positive holds no text: Text Context (Unison) is switched off")
+    assert error["exception_message"].startswith("positive holds no text: Text Context is switched off")
     assert "Ctrl+B" in error["exception_message"] and error["exception_type"] == "InputError"
 
 

@@ -253,10 +253,11 @@ def language_problems(language, bare, parts):
 
 
 def title_problems(language, text):
-    """Wherever `(Unison)` stands, a node of that name is meant."""
+    """Nodes are called as they are: the pack's name stands on their badge, and every loader that is named exists."""
+    problems = ["`(Unison)` is in no node's title"] if "(Unison)" in text else []
     titles = {entry["display_name"] for entry in locale(language).values()}
-    ends = [text[: match.end()] for match in re.finditer(r"\(Unison\)", text)]
-    return [f"no node is called {end[-30:]!r}" for end in ends if not end.endswith(tuple(titles))]
+    named = re.findall(r"\bLoad (?:[A-Z]\w+)(?: [A-Z]\w+)*", text)
+    return problems + [f"no node is called {name!r}" for name in named if not name.startswith(tuple(titles))]
 
 
 def example_problems(example):
@@ -332,7 +333,8 @@ def test_the_allowed_words_are_all_in_use():
             "is image_",
         ),
         (lambda text: text.replace("`<mask1>`.\n", "`<mask3>`.\n"), "the planner has no"),
-        (lambda text: text.replace("Load Planner (Unison)", "Load Planer (Unison)"), "no node is called"),
+        (lambda text: text.replace("Load Planner", "Load Planer"), "no node is called"),
+        (lambda text: text.replace("Projector.", "Projector (Unison)."), "is in no node's title"),
         (lambda text: text.replace("Questions are", "Questions\u2014are"), "not ASCII"),
         (lambda text: text + "\n" * 40, "lines"),
     ],

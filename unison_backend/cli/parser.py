@@ -31,8 +31,10 @@ _LONG = re.compile(r"\S{120,}")
 
 Command = Callable[[argparse.Namespace], int]
 
+_MODELS = (
     "a models folder as ComfyUI's, or ComfyUI's own folder (default: UNISON_MODELS, else what `unison download` "
     "fetched, else embedded models)"
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -32,7 +32,7 @@ _OTHER = {"high": "low", "low": "high"}
 CURE = (
     "of which one alone makes wrong pictures. The command line runs both: put the other half beside it under the same "
     "name but for high and low, or name it with --vace-low. In ComfyUI both run one after the other, each with a "
-    "KSampler (Advanced), behind VACE Conditioning (Unison). A whole model that is only called so takes another name"
+    "KSampler (Advanced), behind VACE Conditioning. A whole model that is only called so takes another name"
 )
 
 

@@ -97,7 +97,7 @@ class Bench:
         )[0]["samples"]
 
     def custom(self, model, **parts):
-        """The latents of the host's SamplerCustom, by default with UniPC (Unison)."""
+        """The latents of the host's SamplerCustom, by default with UniPC."""
         from comfy_extras.nodes_custom_sampler import SamplerCustom
 
         given = {
