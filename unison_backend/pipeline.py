@@ -20,6 +20,7 @@ from .errors import InputError, ResourceError
 from .files import Place, check_place
 from .media.from_files import FileMedia
 from .media.moving import is_moving, shown_kind
+from .media.sequence import check_free, frame_name, is_sequence, write_sequence
 from .media.write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
 from .memory import memory_errors
 from .plan import overrides
@@ -263,12 +264,23 @@ def check_runnable(planned: Planned, out: Path, annotators: Annotators | None = 
 
 
 def output_path(out: Path, plan: Plan) -> Path:
-    """`out`, a file name that fits what is made, or a folder: there it gets the next free name at the end."""
+    """`out`, a file name that fits what is made, a folder (there it gets the next free name at the end), or of a video
+    the name of its frames."""
     suffixes = _suffixes(plan)
-    if not is_folder(out) and out.suffix.lower() not in suffixes:
+    if _is_frames(out, plan):
+        check_free(out)
+    elif not is_folder(out) and out.suffix.lower() not in suffixes:
         made = "a picture" if plan.output == "image" else "a video"
-        raise InputError(f"--out {out}: {made} is made here ({plan.task}); the name must end in {', '.join(suffixes)}")
+        frames = " (or, for its frames, frames/%04d.png)" if plan.output == "video" else ""
+        raise InputError(
+            f"--out {out}: {made} is made here ({plan.task}); the name must end in {', '.join(suffixes)}{frames}"
+        )
     return out
+
+
+def _is_frames(out: Path, plan: Plan) -> bool:
+    """Whether a video is to be written as numbered pictures."""
+    return plan.output == "video" and not is_folder(out) and is_sequence(out)
 
 
 def is_folder(out: Path) -> bool:
@@ -278,6 +290,8 @@ def is_folder(out: Path) -> bool:
 
 def place_of(out: Path, plan: Plan) -> tuple[Path, Place]:
     """What `out` is to the one who writes."""
+    if _is_frames(out, plan):
+        return frame_name(out, 1), "name"
     return (out / f"unison{_suffixes(plan)[0]}", "number") if is_folder(out) else (out, "link")
 
 
@@ -484,6 +498,10 @@ def write(
     if spec.fps is None:
         raise ValueError("a video needs a frame rate")
     sound, start, notices = _sound_of(planned)
+    if _is_frames(out, plan):
+        left = ("the sound is left out: pictures have none",) if sound else ()
+        made = write_sequence(out, frames.numpy(), metadata=metadata, progress=progress, cancel=cancel)
+        return made, (*notices, *left)
     path = write_video(path, frames.numpy(), spec.fps, audio_from=sound, audio_start=start, metadata=metadata,
                        progress=progress, cancel=cancel, place=place)  # fmt: skip
     return path, notices

@@ -81,7 +81,8 @@ def _add_plan(parser: argparse.ArgumentParser, command: Command) -> None:
 
 def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_text(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE_OR_DIR", help="where a picture or video goes")
+    where = "where a picture or video goes; frames/%%04d.png: a video as PNG frames"
+    parser.add_argument("--out", type=Path, metavar="FILE_OR_DIR", help=where)
     _add_planning(parser)
     _add_given(parser)
     _add_sources(parser)

@@ -72,10 +72,13 @@ def _server(options: argparse.Namespace, progress: Progress) -> There | None:
 
 def _refuse_file(options: argparse.Namespace, planned: Planned) -> None:
     """A file for a picture or video is named, and the plan is an answer: said before any model is loaded."""
+    from ..media.sequence import is_sequence
     from ..media.write import IMAGE_WRITE_SUFFIXES, VIDEO_WRITE_SUFFIXES
 
     suffix = options.out.suffix.lower() if options.out is not None else ""
     wanted = "picture" if suffix in IMAGE_WRITE_SUFFIXES else "video" if suffix in VIDEO_WRITE_SUFFIXES else None
+    if options.out is not None and is_sequence(options.out):
+        wanted = "video"
     if wanted is None or options.out.is_dir():
         return
     reading = planned.reading
