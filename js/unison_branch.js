@@ -12,6 +12,8 @@ const MAX_STEPS = 64
 const links = new Set()
 /** Sockets with a tick: socket -> {node, label: what it was called}. */
 const sockets = new Map()
+/** Subgraph nodes whose outputs are about to be drawn anew. */
+const replaced = new WeakSet()
 
 /** Teach the canvas the colour; frontends draw a link's own colour only where it is selected. */
 export function watchLinks(LGraphCanvas) {
@@ -76,9 +78,20 @@ function tick(node, socket) {
   redraw(node)
 }
 
-/** Nodes 2.0 looks at labels again when it is told to. */
+/** Nodes 2.0 looks at labels again when it is told to, at those of a subgraph node's outputs only when they are others. */
 function redraw(node) {
   node.graph?.trigger?.("node:slot-label:changed", { nodeId: node.id })
+  if (!window.LiteGraph?.vueNodesMode || !node.subgraph || replaced.has(node)) return
+  replaced.add(node)
+  queueMicrotask(() => {
+    const own = [...node.outputs]
+    node.outputs = own.map((socket) => new Proxy(socket, {}))
+    // Behind the drawing, which the change above has put into the same queue.
+    queueMicrotask(() => {
+      node.outputs = own
+      replaced.delete(node)
+    })
+  })
 }
 
 /** The sockets' own labels, as the file has them. */

@@ -145,9 +145,11 @@ function box(result, language) {
   return element("div", `${result.error ? FAILED : BOX} ${result.isOld ? OLD : ""}`, ...children)
 }
 
-/** What matters most stands first: an error, then the plan. */
-function rank(result) {
-  return result.error ? 0 : result.output.unison_plan ? 1 : 2
+/** What matters most stands first: an error, then the plan, then pictures. */
+function rank({ error, output }) {
+  if (error) return 0
+  if (output.unison_plan) return 1
+  return output.unison_pictures ? 2 : 3
 }
 
 /** Cards of one node: [{output or error, cures, isOld, from}]; null when there is nothing to say. */

@@ -7,6 +7,8 @@ const PROGRESS_TEXT = "$$node-text-preview"
 const MAX_HEIGHT = 320
 const MARGIN = 6
 const BORDER = 2
+// Below a row of pictures: the padding of its box.
+const GAP = 6
 
 /** Heights of nodes without their result and with it: node -> {before, after}; after is null until it is known. */
 const grown = new WeakMap()
@@ -20,6 +22,16 @@ export function put(node, content) {
   element.replaceChildren(...(content ? [content] : []))
   element.style.display = content ? "" : "none"
   requestAnimationFrame(() => fit(node))
+  for (const picture of content?.querySelectorAll("img") ?? []) {
+    picture.addEventListener("load", () => measureAgain(node, content))
+  }
+}
+
+/** A picture that has come may have pushed others into a row of their own. */
+function measureAgain(node, content) {
+  if (widgetOf(node)?.element.firstElementChild !== content) return
+  measured.delete(content)
+  fit(node)
 }
 
 /** The host's own text of a node under way, which says what the result says again. */
@@ -87,10 +99,20 @@ function heightOf(element, width) {
   }
   ruler.style.width = `${width}px`
   ruler.replaceChildren(content.cloneNode(true))
-  const height = Math.min(MAX_HEIGHT, Math.ceil(ruler.firstElementChild.getBoundingClientRect().height) + 2 * MARGIN + BORDER)
+  const height = Math.ceil(footOf(ruler.firstElementChild)) + 2 * MARGIN + BORDER
   ruler.replaceChildren()
   measured.set(content, { key, height })
   return height
+}
+
+/** Where a result ends, or is to be scrolled from: never in the middle of a row of pictures. */
+function footOf(content) {
+  const { top, height } = content.getBoundingClientRect()
+  const most = MAX_HEIGHT - 2 * MARGIN - BORDER
+  if (height <= most) return height
+  const pictures = [...content.querySelectorAll("img")].map((picture) => picture.getBoundingClientRect())
+  const cut = pictures.filter((box) => box.top - top < most && box.bottom - top > most - GAP)
+  return Math.min(height, Math.max(most, ...cut.map((box) => box.bottom - top + GAP)))
 }
 
 function openDetails(content) {

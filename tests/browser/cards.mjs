@@ -1,5 +1,5 @@
 /**
- * What stands on the nodes: cards, errors and the chosen branch, through the steps that a person takes.
+ * The steps that a person takes, and what is to be seen after them: on the nodes, in search and in the node library.
  *
  * `node cards.mjs TASK.json ANSWER.json`
  * Task: as for `withFrontend`, and {screenshots: folder, graphs: {name: {nodes, links, inside}}, steps: [[name, ...]]}.
@@ -8,12 +8,15 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { closeSearch, insert, listed, search, toggleLibrary } from './library.mjs'
 import { open, withFrontend } from './page.mjs'
 
 const task = JSON.parse(readFileSync(process.argv[2], 'utf-8'))
-const RUN_MS = 60_000
+const RUN_MS = 240_000
 // From the end of a run to what it leaves on the screen: frames, and one look into the host's history.
 const DRAWN_MS = 700
+// Where the canvas is empty in these sessions, in CSS pixels.
+const FREE = [1100, 880]
 
 const answer = await withFrontend(task, async (page) => {
   const steps = {
@@ -26,6 +29,15 @@ const answer = await withFrontend(task, async (page) => {
       await page.keyboard.press('Escape')
       return end
     },
+    /** Names that the search of a double click finds, best first; and those that the library at the side lists. */
+    search: (text) => search(page, text, FREE),
+    listed: (text) => listed(page, text),
+    'close search': () => closeSearch(page),
+    'close library': () => toggleLibrary(page),
+    /** Find a node or blueprint by its name, put it onto the canvas, and connect it: [[from, slot, to, input]]. */
+    insert: (name, links) => insert(page, name, FREE).then(() => page.evaluate(joinAll, links)),
+    ids: () => page.evaluate(() => Object.fromEntries(window.app.graph.nodes.map(({ title, id }) => [title, id]))),
+    shape: (title) => page.evaluate(shape, title),
     set: (title, widget, value) => page.evaluate(setWidget, [title, widget, value]),
     mode: (title, mode) => page.evaluate(setMode, [title, mode]),
     /** Load the page anew, and the graph that was in it. */
@@ -48,6 +60,12 @@ const answer = await withFrontend(task, async (page) => {
     saved: () => page.evaluate(() => window.app.graph.serialize()),
     link: (title, socket) => page.evaluate(linkPlace, [title, socket]),
     labels: (title) => page.evaluate((name) => [...byTitle(name).inputs, ...byTitle(name).outputs].map((s) => s.label ?? null), title),
+    /** Sockets' names as Nodes 2.0 draws them: outputs only; none where the canvas draws them. */
+    drawn: (title) =>
+      page.evaluate((name) => {
+        const drawn = document.querySelectorAll(`[data-node-id="${byTitle(name).id}"] .lg-slot--output`)
+        return [...drawn].map((slot) => slot.innerText.trim())
+      }, title),
     panel: () => page.evaluate(() => document.querySelector('[data-testid="properties-panel"]')?.innerText ?? null),
     picture: (name) => page.screenshot({ path: join(task.screenshots, `${name}.png`) }).then(() => name)
   }
@@ -66,6 +84,31 @@ writeFileSync(process.argv[3], JSON.stringify(answer))
 /** In the page: what the other functions call. */
 function helpers() {
   window.byTitle = (title) => window.app.canvas.graph.nodes.find((node) => node.title === title)
+  /** Links as [from, output (number or name), to, input]. */
+  window.joinAll = (links) => {
+    for (const [from, output, to, input] of links) {
+      const source = byTitle(from)
+      const target = byTitle(to)
+      const slot = target.inputs.findIndex((socket) => socket.name === input)
+      const way = typeof output === 'string' ? source.outputs.findIndex((socket) => socket.name === output) : output
+      if (slot < 0 || way < 0 || !source.connect(way, target, slot)) throw new Error(`${from} does not fit ${to}.${input}`)
+    }
+  }
+}
+
+/** In the page: links as [from, output, to, input]. */
+function joinAll(links) {
+  window.joinAll(links)
+}
+
+/** In the page: sockets and widgets of a node, as a file would have them. */
+function shape(title) {
+  const node = byTitle(title)
+  return {
+    inputs: node.inputs.map(({ name, type, label, widget }) => ({ name, type, label: label ?? null, widget: widget?.name ?? null })),
+    outputs: node.outputs.map(({ name, type }) => ({ name, type })),
+    widgets: (node.widgets ?? []).map(({ name, value }) => [name, value])
+  }
 }
 
 /**
@@ -84,10 +127,7 @@ async function build({ nodes, links, inside, off }) {
     for (const [name, value] of Object.entries(values ?? {})) node.widgets.find((w) => w.name === name).value = value
     made[title] = node
   }
-  for (const [from, output, to, input] of links) {
-    const slot = made[to].inputs.findIndex((socket) => socket.name === input)
-    if (slot < 0 || !made[from].connect(output, made[to], slot)) throw new Error(`${from} does not fit ${to}.${input}`)
-  }
+  joinAll(links)
   for (const title of off ?? []) made[title].mode = 4
   if (inside) {
     const { node } = app.graph.convertToSubgraph(new Set(inside.map((title) => made[title])))
@@ -150,6 +190,11 @@ function cards() {
       shown: box.height > 0 && getComputedStyle(element).visibility !== 'hidden',
       links: [...element.querySelectorAll('a')].map((link) => link.href),
       pictures: [...element.querySelectorAll('img')].map((picture) => picture.naturalWidth),
+      // How far each picture reaches below the card's foot, and how much of it stands above.
+      feet: [...element.querySelectorAll('img')].map((picture) => {
+        const { top, bottom } = picture.getBoundingClientRect()
+        return [(bottom - box.bottom) / scale, (box.bottom - top) / scale]
+      }),
       isOld: [...element.querySelectorAll('*')].some((child) => Number(child.style.opacity || 1) < 1)
     }
   }

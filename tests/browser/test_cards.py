@@ -34,6 +34,8 @@ LINKS = [
 ]
 FLAT = {"nodes": NODES, "links": LINKS, "off": ["Picture 1"]}
 GRAPHS = {"flat": FLAT, "subgraph": FLAT | {"inside": ["Plan", "Sources", "Ways"]}}
+# More to say than a card has room for, pictures among it.
+GRAPHS["full"] = FLAT | {"inside": ["Models", "Plan", "Sources", "Ways"], "off": []}
 # Text Context is off, so the projector's rows go where a text belongs.
 SAMPLING = {
     "nodes": {
@@ -85,6 +87,7 @@ SESSION = [
     ("first run", ["run"]),
     ("first", ["cards"]),
     ("labels", ["labels", "Ways"]),
+    ("drawn", ["drawn", "Ways"]),
     ("chosen link", ["link", "Shown", "images"]),
     ("other link", ["link", "Other", "images"]),
     ("flat", ["picture", "flat"]),
@@ -125,6 +128,7 @@ SESSION = [
     (None, ["run"]),
     ("outside", ["cards"]),
     ("labels outside", ["labels", "Inside"]),
+    ("drawn outside", ["drawn", "Inside"]),
     ("chosen link outside", ["link", "Shown", "images"]),
     ("other link outside", ["link", "Other", "images"]),
     ("subgraph", ["picture", "subgraph"]),
@@ -137,6 +141,15 @@ SESSION = [
     (None, ["leave"]),
     (None, ["run"]),
     ("error outside", ["cards"]),
+    ("drawn after error", ["drawn", "Inside"]),
+    (None, ["build", "full"]),
+    (None, ["enter", "Inside"]),
+    (None, ["set", "Plan", "instruction", NAMED]),
+    (None, ["leave"]),
+    (None, HOME),
+    ("full run", ["run"]),
+    ("full", ["cards"]),
+    ("full picture", ["picture", "full"]),
     ("error outside picture", ["picture", "error outside"]),
 ]
 # A short one where the interface is Chinese.
@@ -277,6 +290,7 @@ def test_what_the_host_refuses_stands_on_the_node_too(seen):
 
 def test_the_chosen_branch_has_its_colour_and_a_tick(seen):
     assert seen["labels"] == [None, None, None, "image \u2713", None]
+    assert seen["drawn"] in ([], ["text", "image \u2713", "video"])
     assert CHOSEN in pixels_near(seen, "flat", seen["chosen link"])
     assert CHOSEN not in pixels_near(seen, "flat", seen["other link"])
 
@@ -286,8 +300,18 @@ def test_the_subgraph_shows_what_is_inside(seen):
     assert text.startswith("Plan\ntext to image planned by rules\n64 x 64")
     assert is_whole(seen["outside"]["Inside"]) and seen["inside"]["Plan"]["text"] in text
     assert [label for label in seen["labels outside"] if label] == ["image \u2713"]
+    # Where the page draws the nodes: with the tick, and without it once another run has started.
+    assert seen["drawn outside"] in ([], ["image \u2713", "video"])
+    assert seen["drawn after error"] in ([], ["image", "video"])
     assert CHOSEN in pixels_near(seen, "subgraph", seen["chosen link outside"])
     assert CHOSEN not in pixels_near(seen, "subgraph", seen["other link outside"])
+
+
+def test_a_full_card_cuts_no_picture(seen):
+    assert seen["full run"][0] == "execution_success", seen["full run"]
+    card = seen["full"]["Inside"]
+    assert card["pictures"] == [64, 64] and card["content"] > 320
+    assert all(below <= 0 or above <= 0 for below, above in card["feet"]), card["feet"]
 
 
 def test_an_error_inside_stands_outside_with_its_cure(seen):
