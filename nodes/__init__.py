@@ -21,6 +21,7 @@ from . import (
     routing,
     sample_media,
     sampling,
+    server_planner,
     sources,
 )
 
@@ -40,6 +41,7 @@ MODULES = (
     routing,
     annotator_loaders,
     annotators,
+    server_planner,
 )
 
 

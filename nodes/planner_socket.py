@@ -17,7 +17,8 @@ from ..unison_backend.media.from_tensors import TensorMedia
 from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.prompt import Prompt
 from ..unison_backend.plan.tasks import Make
-from ..unison_backend.planner.base import PlanResult
+from ..unison_backend.planner.answers import USUAL, AnswerSettings
+from ..unison_backend.planner.base import PlanResult, Stream, unheard
 from ..unison_backend.planner.by_pixels import with_seen_mask
 from ..unison_backend.planner.rules.plan import RulesPlanner
 from ..unison_backend.progress import Cancel, Progress
@@ -66,8 +67,21 @@ class PlannerModel:
         """Who plans, in one word."""
         return "qwen" if self.plans else "rules"
 
+    @property
+    def can_answer(self) -> bool:
+        """Whether it answers questions."""
+        return self.qwen is not None
+
     def plan_with(
-        self, prompt: Prompt, media: TensorMedia, make: Make, progress: Progress, cancel: Cancel
+        self,
+        prompt: Prompt,
+        media: TensorMedia,
+        make: Make,
+        progress: Progress,
+        cancel: Cancel,
+        *,
+        settings: AnswerSettings = USUAL,
+        stream: Stream = unheard,
     ) -> PlanResult:
         """The same, with the mask that its pixels show where the words leave it open. Raises PlanError, Cancelled."""
         return with_seen_mask(
@@ -102,9 +116,19 @@ class PlannerModel:
         words = unknown_notice(plan.prompt, plan.task.is_generation, REAL)
         return tuple(told for told in (words, foreign_notice(plan, media, media.labels, REAL)) if told is not None)
 
-    def answering(self) -> Any:
-        """A context with the QwenPlanner to ask."""
-        return self.loaded(_ANSWER_SHARE)
+    def answer(
+        self,
+        prompt: Prompt,
+        media: TensorMedia,
+        settings: AnswerSettings,
+        *,
+        stream: Stream,
+        progress: Progress,
+        cancel: Cancel,
+    ) -> str:
+        """The Qwen's answer. Raises MediaError, Cancelled."""
+        with self.loaded(_ANSWER_SHARE) as qwen:
+            return str(qwen.answer(prompt, media, settings, stream=stream, progress=progress, cancel=cancel))
 
     @contextmanager
     def loaded(self, share: float) -> Iterator[Any]:

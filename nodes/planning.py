@@ -13,6 +13,7 @@ from ..unison_backend.plan.spec import MAX_FPS
 from ..unison_backend.plan.tasks import MAKES, Make
 from ..unison_backend.planner.answers import AnswerSettings
 from ..unison_backend.planner.at_hand import MEDIA_USES, MediaUse
+from ..unison_backend.planner.base import Stream
 from ..unison_backend.planner.rules.explain import as_lines
 from ..unison_backend.planner.rules.fired import recording
 from ..unison_backend.weights.needs import describe, need_of
@@ -22,6 +23,7 @@ from .plan_fields import plan_outputs, plan_values
 from .plan_socket import BoundPlan
 from .planner_socket import PlannerModel
 from .schema import ADVANCED, FeaturesSocket, PlannerSocket, PlanSocket, schema
+from .server_planner import ServerPlannerModel
 
 IMAGES = ("image1", "image2", "image3", "image4")
 VIDEOS = ("video1", "video2")
@@ -178,35 +180,46 @@ class UnisonPlanner(io.ComfyNode):
         answer_seed: int = 0,
         output: Make = "auto",
         media: MediaUse = MEDIA_USES[0],
-        planner: PlannerModel | None = None,
+        planner: PlannerModel | ServerPlannerModel | None = None,
         **sockets: Any,
     ) -> io.NodeOutput:
         found = collect(*({name: sockets.get(name) for name in kind} for kind in (IMAGES, VIDEOS, MASKS)), video_fps)
         make: Make = "made" if output == "auto" and force_plan else output
         prompt, items, why = found.bind(instruction, media, make)
         planner = planner or PlannerModel()
+        settings = AnswerSettings(max_new_tokens, temperature, answer_seed)
         with host.interruptible():
             with recording() as trace:
-                result = planner.plan_with(prompt, items, make, host.progress_bar(), host.cancelled)
+                result = planner.plan_with(
+                    prompt, items, make, host.progress_bar(), host.cancelled, settings=settings, stream=cls._stream()
+                )
             notices = (*found.notices, *planner.notices(result.plan, items))
             bound = BoundPlan.of(result.told(why), items, planner.name, notices)
-            settings = AnswerSettings(max_new_tokens, temperature, answer_seed)
             answer = "" if bound.plan.task.is_generation else cls._answer(planner, prompt, bound, settings)
         features = None if result.features is None else host.to_results(result.features)
         card = bound.card(answer) | {"explained": list(as_lines(trace))}
         return io.NodeOutput(bound, features, answer, *plan_values(bound), ui={"unison_plan": [card]})
 
     @classmethod
-    def _answer(cls, planner: PlannerModel, prompt: Prompt, bound: BoundPlan, settings: AnswerSettings) -> str:
-        if planner.qwen is None:
+    def _answer(
+        cls, planner: PlannerModel | ServerPlannerModel, prompt: Prompt, bound: BoundPlan, settings: AnswerSettings
+    ) -> str:
+        if bound.plan.answer is not None:  # it came with the plan
+            return bound.plan.answer
+        if not planner.can_answer:
             raise UnsupportedError(
                 "this instruction asks a question, and the rules cannot answer. Begin with what to make, as in 'Create "
                 "a picture of ...', set output to picture or video, or connect Load Planner with a "
                 f"{describe(need_of('planner'))}"
             )
-        with planner.answering() as qwen:
-            return qwen.answer(prompt, bound.media, settings, stream=host.text_on_node(cls.hidden.unique_id),
-                               progress=host.progress_bar(), cancel=host.cancelled)  # fmt: skip
+        return planner.answer(
+            prompt, bound.media, settings, stream=cls._stream(), progress=host.progress_bar(), cancel=host.cancelled
+        )
+
+    @classmethod
+    def _stream(cls) -> Stream:
+        """Shows an answer on the node while it grows."""
+        return host.text_on_node(cls.hidden.unique_id)
 
 
 NODES = (UnisonPlanner,)

@@ -31,6 +31,7 @@ _INSTALLED = (
     "UnisonLoadPlanner.planner",
     "UnisonLoadPlanner.lora",
     "UnisonLoadProjector.projector",
+    "UnisonServerPlanner.key",
     "UnisonLoadDetector.detector",
     "UnisonLoadSegmenter.segmenter",
     "UnisonLoadControlModel.control",

@@ -16,13 +16,15 @@ PIECE = 9  # characters of an answer in one event
 @dataclass
 class Stub:
     """answers: what each request gets, in order; the last one stays. A text is streamed as an answer; a callable takes
-    the handler and the request. requests: (body, headers) of each. left: set when a client closes its connection early.
+    the handler and the request. requests: (body, headers) of each. asked: set by the first request. left: set when
+    a client closes its connection early.
     """
 
     answers: list[Any]
     models: tuple[str, ...] = ("tiny",)
     requests: list[tuple[dict[str, Any], dict[str, str]]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     url: str = ""
@@ -63,6 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.stub.paths.append(self.path)
         self.stub.requests.append((body, dict(self.headers)))
+        self.stub.asked.set()
         answers = self.stub.answers
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if callable(answer):

@@ -59,6 +59,7 @@ ALLOWED = {
     "options that the snapshot leaves out": "auto rules none found",
     "places and pads": "first last IMGPAD VIDPAD",
     "parts of plans that no node has": "borders",
+    "addresses and keys": "http localhost v1 example.com THE-KEY UNISON_SERVER_KEY __unison keys",
 }
 # Names that ComfyUI's own Chinese keeps in English.
 KEPT_NAMES = {"fps", "cfg", "clip", "vae", "sigmas", "Latent", "LoRA", "JSON"}

@@ -29,7 +29,7 @@ class ServerOptions:
     url: "http://localhost:8000/v1"; without a path it is /v1. model: "" is the only one it has. key_env, key_file:
     where a key comes from, by default from UNISON_SERVER_KEY where that is set. silence: seconds without a word after
     which it is given up. sees: it is shown pictures and frames of videos, else it is only told their kinds.
-    bound_keys: a key goes to another machine only if it names that machine.
+    bound_keys: a key goes to another machine only if it names that machine. keyless: none is sent.
     """
 
     url: str
@@ -39,6 +39,7 @@ class ServerOptions:
     silence: float = SILENCE
     sees: bool = True
     bound_keys: bool = False
+    keyless: bool = False
 
     def __post_init__(self) -> None:
         _ = self.base
@@ -66,7 +67,7 @@ class ServerOptions:
 
     def key(self) -> str | None:
         """The key to send; None where there is none. Raises InputError, which never holds any of it."""
-        where, text = self._kept()
+        where, text = ("", "") if self.keyless else self._kept()
         if not text:
             return None
         *hosts, key = text.split()
