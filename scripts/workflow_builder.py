@@ -124,7 +124,7 @@ class Node:
         """What a widget holds: as given, else its default; a linked widget keeps its default."""
         given = self.inputs.get(widget.name)
         if given is None or isinstance(given, Link):
-            default = widget.options.get("default")
+            default = widget.options.get("default", "" if widget.kind == "STRING" else None)
             return widget.options.get("options", [None])[0] if default is None else default
         return given
 

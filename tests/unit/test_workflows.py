@@ -302,6 +302,7 @@ def test_widget_values_are_allowed(graph, host):
 
 def test_every_widget_of_the_oldest_host_has_a_value(graph):
     host = HOSTS[-1] if graph["name"] in NEWER else HOSTS[0]
+    assert all(None not in node["widgets_values"] for node in graph["nodes"])
     for node in own(graph):
         known = inputs_of(host, node["type"])
         wanted = [name for name, kind, options, _ in known if is_widget(kind, options)]
