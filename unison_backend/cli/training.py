@@ -120,6 +120,8 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rank", type=whole, default=64)
     parser.add_argument("--alpha", type=whole, default=128)
     parser.add_argument("--dropout", type=number, default=0.0)
+    parser.add_argument("--keep", type=whole, default=4, metavar="N",
+                        help="questions of a step whose answers are held to the base's own; 0: none")  # fmt: skip
     parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, about a third slower")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="of the frozen base")
     _add_schedule(parser)
@@ -134,7 +136,7 @@ def _train_planner(options: argparse.Namespace) -> int:
 
     pairs = [as_pair(row) for path in options.data for row in read_messages(path)]
     settings = recipe.LoraSettings(
-        options.rank, options.alpha, options.dropout, options.batch or 16, options.gradient_checkpointing
+        options.rank, options.alpha, options.dropout, options.batch or 16, options.gradient_checkpointing, options.keep
     )
     with Bar() as progress, stop_signal(patient=True) as cancel:
         adapter = recipe.train(

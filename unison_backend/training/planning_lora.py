@@ -14,25 +14,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..errors import InputError, ResourceError, WeightsError
-from ..plan.prompt import parse_pads
-from ..planner.qwen.chat import chat_ids
+from ..plan.tokens import ADDED_TOKENS
 from ..planner.qwen.loading import Qwen, load_qwen
 from ..progress import Cancel, Progress, never, silent
 from ..weights.state import load_state_dict
 from ..weights.write import WRITE_ERRORS
 from .loop import Fit, Say, own_randomness, unsaid
+from .planning_keep import Asked, Keeper, asked_in
+from .planning_samples import IGNORED, Samples, choose, planning_loss, to_batch
 from .sample_keys import file_key, key_of
 from .schedule import Schedule
 
 # Every linear layer of the language model, none of the vision tower's (whose MLPs have the same names).
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 SAVED = ("embed_tokens", "lm_head")
-MAX_IDS = 2048
-IGNORED = -100  # a label that is not learned
-WINDOW = 8  # batches among which samples of about one length are looked for
 
 SCHEDULE = Schedule(steps=2000, lr=2e-4, warmup=100, weight_decay=0.0, betas=(0.9, 0.95), seed=21)
 
@@ -46,6 +43,7 @@ class LoraSettings:
     dropout: float = 0.0
     batch: int = 16
     gradient_checkpointing: bool = False
+    keep: int = 4  # questions of a step whose answers are held to the base's; 0: none
 
     def __post_init__(self) -> None:
         for name, value in (("rank", self.rank), ("alpha", self.alpha), ("batch", self.batch)):
@@ -53,42 +51,8 @@ class LoraSettings:
                 raise InputError(f"{name} is {value}; it has to be at least 1")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}; it has to be at least 0 and below 1")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One record as ids; the last `learned` of them are the plan and the end of the turn."""
-
-    ids: tuple[int, ...]
-    learned: int
-
-
-def to_sample(tokenizer: Any, prompt: str, answer: str, end: int) -> Sample:
-    """A record's prompt (with pads) and what the planner is to write, as ids. Raises InputError when it is too long."""
-    asked = chat_ids(tokenizer, parse_pads(prompt), add_generation_prompt=True)
-    written = [*tokenizer(answer, add_special_tokens=False).input_ids, end]
-    if len(asked) + len(written) > MAX_IDS:
-        raise InputError(f"a record has {len(asked) + len(written)} tokens, at most {MAX_IDS} can be trained on")
-    return Sample((*asked, *written), len(written))
-
-
-class Samples:
-    """Records as samples, each made when it is first asked for, so that half a million are no wait.
-
-    lengths: [N], how long each is to read, nearly. Raises InputError for a record that is too long.
-    """
-
-    def __init__(self, tokenizer: Any, pairs: Sequence[tuple[str, str]], end: int) -> None:
-        self._tokenizer, self._pairs, self._end = tokenizer, pairs, end
-        self._made: dict[int, Sample] = {}
-        self.lengths = torch.tensor([len((asked + told).encode()) for asked, told in pairs])
-        for index in (self.lengths > MAX_IDS // 2).nonzero().flatten().tolist():  # a byte is an id at the most
-            _ = self[index]
-
-    def __getitem__(self, index: int) -> Sample:
-        if index not in self._made:
-            self._made[index] = to_sample(self._tokenizer, *self._pairs[index], self._end)
-        return self._made[index]
+        if self.keep < 0:
+            raise InputError(f"keep is {self.keep}; it has to be at least 0")
 
 
 def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
@@ -115,14 +79,17 @@ def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
 
 def train(
     base: Path, pairs: Sequence[tuple[str, str]], out: Path, schedule: Schedule = SCHEDULE,
-    settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto", say: Say = unsaid,
+    settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto",
+    questions: Sequence[Asked] | None = None, say: Say = unsaid,
     progress: Progress = silent, cancel: Cancel = never,
 ) -> Path:  # fmt: skip
     """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
 
-    pairs: instructions with pads, and what the planner is to write (signal tokens, or a plain answer of the person's
-    own understanding data). start: an adapter of the same rank to go on from. A state in `out` is resumed; `say` hears
-    what is said of it. With the schedule's seed two runs end with the same bits on a CPU, wherever they were killed.
+    pairs: instructions with pads, and what the planner is to write: signal tokens, a plain answer of the person's own
+    understanding data, or nothing for a question, of which is learned that it is no plan. questions: those whose
+    answers are held to the base's own (default: those in `pairs`, about drawn pictures). start: an adapter of the same
+    rank to go on from. A state in `out` is resumed; `say` hears what is said of it. With the schedule's seed two runs
+    end with the same bits on a CPU, wherever they were killed.
     Raises InputError for records that cannot be used, WeightsError for `base` and `start`, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
@@ -133,18 +100,17 @@ def train(
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
     samples = Samples(qwen.tokenizer, pairs, end)
-    with own_randomness():
-        torch.manual_seed(schedule.seed)
-        model = add_lora(qwen, settings)
-    if start is not None:
-        go_on_from(model, start)
-    model.train()
+    asked = asked_in(pairs) if questions is None else questions
+    keeper = Keeper(qwen, asked if settings.keep else (), out, file_key(base), settings.keep, progress, cancel)
+    signals = [qwen.token_ids[token] for token in ADDED_TOKENS if token not in ("<IMGPAD>", "<VIDPAD>")]
+    model = _seeded_lora(qwen, settings, schedule.seed, start)
     made_with = {
         "data": key_of(text for pair in pairs for text in pair),
         "base": file_key(base),
         "start": file_key(start) if start else "",
         "dtype of the base": dtype,
-        **{name: getattr(settings, name) for name in ("rank", "alpha", "dropout", "batch")},
+        **{name: getattr(settings, name) for name in ("rank", "alpha", "dropout", "batch", "keep")},
+        "kept questions": keeper.key,
     }
     fit = Fit(model, schedule, out, accelerator, made_with=made_with, say=say)
     # What is trained is float32: over a base in half precision the layers in between compute in bfloat16.
@@ -157,7 +123,8 @@ def train(
         read = (wanted != IGNORED).any(0).nonzero().flatten()  # places whose next token some record learns
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
             logits = fit.module(input_ids=ids, attention_mask=real, use_cache=False, logits_to_keep=read).logits
-        return {"loss": functional.cross_entropy(logits.flatten(0, 1).float(), wanted[:, read].flatten())}
+            terms = {"loss": planning_loss(logits, wanted[:, read], signals)}
+            return terms | keeper.terms(fit.module, model, generator)
 
     fit.run(loss, stage="training the planner", progress=progress, cancel=cancel)
     if schedule.ema:
@@ -165,6 +132,15 @@ def train(
     if accelerator.is_main_process:
         _save(model, qwen.tokenizer, out / "adapter")
     return out / "adapter"
+
+
+def _seeded_lora(qwen: Qwen, settings: LoraSettings, seed: int, start: Path | None) -> Any:
+    with own_randomness():
+        torch.manual_seed(seed)
+        model = add_lora(qwen, settings)
+    if start is not None:
+        go_on_from(model, start)
+    return model.train()
 
 
 def go_on_from(model: Any, folder: Path) -> None:
@@ -182,31 +158,6 @@ def go_on_from(model: Any, folder: Path) -> None:
         raise WeightsError(
             f"{folder} is no adapter to go on from here ({why}); give one of this base and of the same rank"
         ) from error
-
-
-def choose(lengths: Tensor, batch: int, generator: torch.Generator) -> list[int]:
-    """`batch` samples of about one length, which leaves little to pad: neighbours by length among `WINDOW` batches.
-
-    lengths [N]. Each sample comes as often as any other.
-    """
-    drawn = torch.randint(len(lengths), (batch * WINDOW,), generator=generator)
-    window = drawn[lengths[drawn].argsort(stable=True)].view(WINDOW, batch)
-    chosen: list[int] = window[int(torch.randint(WINDOW, (1,), generator=generator))].tolist()
-    return chosen
-
-
-def to_batch(samples: Sequence[Sample], *, pad: int, device: Any = "cpu") -> tuple[Tensor, Tensor, Tensor]:
-    """(ids, labels, mask) [B, S]: padded behind, labels only where something is learned."""
-    length = max(len(sample.ids) for sample in samples)
-    ids = torch.full((len(samples), length), pad)
-    labels = torch.full_like(ids, IGNORED)
-    real = torch.zeros_like(ids)
-    for row, sample in enumerate(samples):
-        count = len(sample.ids)
-        ids[row, :count] = torch.tensor(sample.ids)
-        labels[row, count - sample.learned : count] = ids[row, count - sample.learned : count]
-        real[row, :count] = 1
-    return ids.to(device), labels.to(device), real.to(device)
 
 
 def _save(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_lora_from_data_to_plans(tmp_path, capsys):
     base, data, out = str(demo.ensure_untrained().planner), str(tmp_path / "data.jsonl"), str(tmp_path / "lora")
     assert main(["data", "planning", "--count", "60", "--out", data]) == 0
     command = ["train", "planner", "--base", base, "--data", data, "--out", out, "--rank", "8", "--alpha", "16"]
-    schedule = ["--lr", "0.003", "--batch", "4", "--dtype", "fp32"]
+    schedule = ["--lr", "0.003", "--batch", "4", "--dtype", "fp32", "--keep", "0"]
     assert main([*command, *schedule, "--steps", "40"]) == 0
     assert capsys.readouterr().out.strip().endswith("adapter")
     losses = [json.loads(line)["loss"] for line in (tmp_path / "lora" / "log.jsonl").read_text().splitlines()]

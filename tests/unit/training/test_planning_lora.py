@@ -9,33 +9,37 @@ import torch
 from safetensors.torch import load_file
 
 from unison_backend.demo import set as demo
+from unison_backend.demo.world.questions import question
 from unison_backend.errors import Cancelled, InputError, PromptError, ResourceError, WeightsError
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import ADDED_TOKENS
 from unison_backend.planner.qwen.loading import load_qwen
-from unison_backend.planner.qwen.planner import QwenPlanner
+from unison_backend.planner.qwen.merging import merge
+from unison_backend.planner.qwen.planner import AnswerSettings, QwenPlanner
+from unison_backend.training.demo.qwen import media_of
 from unison_backend.training.log import LOG_FILE
 from unison_backend.training.planning_data import draw
-from unison_backend.training.planning_lora import (
+from unison_backend.training.planning_keep import Asked
+from unison_backend.training.planning_lora import LoraSettings, add_lora, train
+from unison_backend.training.planning_samples import (
+    DECIDES,
     IGNORED,
     MAX_IDS,
     WINDOW,
-    LoraSettings,
     Sample,
     Samples,
-    add_lora,
     choose,
+    planning_loss,
     to_batch,
     to_sample,
-    train,
 )
 from unison_backend.training.planning_score import evaluate
 from unison_backend.training.planning_wording import record_of
 from unison_backend.training.schedule import Schedule
 
 SCHEDULE = Schedule(steps=6, lr=3e-3, warmup=1, weight_decay=0.0, betas=(0.9, 0.95), seed=2, save_every=100)
-SETTINGS = LoraSettings(rank=4, alpha=8, batch=2)
+SETTINGS = LoraSettings(rank=4, alpha=8, batch=2, keep=0)
 PAIRS = [(record.prompt, record.tokens) for record in draw(12, seed=1)]
 
 
@@ -87,9 +91,35 @@ def test_signals_in_the_answer_are_single_ids_and_typed_ones_are_text(qwen):
     assert sample.ids.count(end_of(qwen)) == bare.count(end_of(qwen))
 
 
-def test_a_record_without_tokens_ends_at_once(qwen):
+def test_a_record_without_an_answer_only_decides(qwen):
     sample = to_sample(qwen.tokenizer, "Why?", "", end_of(qwen))
-    assert sample.learned == 1 and sample.ids[-1] == end_of(qwen)
+    assert sample.decides and not to_sample(qwen.tokenizer, "Why?", "So.", end_of(qwen)).decides
+    _, labels, _ = to_batch([sample, Sample((1, 2, 3), 2)], pad=0)
+    asked = len(QwenPlanner(qwen).ids(parse_pads("Why?")))
+    assert labels[0].tolist() == [IGNORED] * asked + [DECIDES] and labels[1, :3].tolist() == [IGNORED, 2, 3]
+
+
+def test_deciding_leaves_the_other_ids_odds_alone():
+    """No empty answer is learned: of a question's logits the signals' alone fall, and all others rise in proportion."""
+    torch.manual_seed(0)
+    logits = torch.randn(1, 1, 8, requires_grad=True)
+    loss = planning_loss(logits, torch.tensor([[DECIDES]]), signals=[2, 5])
+    chances = logits.softmax(-1)[0, 0]
+    assert loss.item() == pytest.approx(-(1 - chances[[2, 5]].sum()).log().item(), rel=1e-5)
+    loss.backward()
+    gradient = logits.grad[0, 0]
+    assert (gradient[[2, 5]] > 0).all() and (gradient[[0, 1, 3, 4, 6, 7]] < 0).all()
+    others = gradient[[0, 1, 3, 4, 6, 7]] / chances[[0, 1, 3, 4, 6, 7]]
+    assert torch.allclose(others, others[0].expand(6), rtol=1e-3)
+
+
+def test_the_loss_is_the_mean_of_what_is_learned_and_decided():
+    torch.manual_seed(0)
+    logits, wanted = torch.randn(2, 2, 8), torch.tensor([[3, IGNORED], [DECIDES, 4]])
+    parts = [planning_loss(logits, torch.full_like(wanted, IGNORED).index_put((r, c), wanted[r, c]), [2])
+             for r, c in ((torch.tensor(0), torch.tensor(0)), (torch.tensor(1), torch.tensor(0)),
+                          (torch.tensor(1), torch.tensor(1)))]  # fmt: skip
+    assert planning_loss(logits, wanted, [2]).item() == pytest.approx(sum(part.item() for part in parts) / 3, rel=1e-5)
 
 
 def test_labels_are_the_plan_and_the_end_alone():
@@ -230,6 +260,23 @@ def test_checkpointing_gives_the_same_adapter(base, trained, tmp_path):
     whole, made = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (trained, tmp_path))
     for key, value in whole.items():
         torch.testing.assert_close(made[key], value, atol=1e-4, rtol=1e-3)
+
+
+def test_a_merged_folder_answers_as_its_base(tmp_path):
+    """A question is no longer an empty answer: the embedded model says the same after a few steps at a high rate."""
+    base = demo.ensure().planner
+    asked = [question("image", Random(f"merged {number}")) for number in range(6)]
+    questions = [Asked(parse_pads(one.prompt), media_of(one)) for one in asked]
+    pairs = [(record.prompt, record.tokens) for record in draw(48, seed=1)]
+    settings = replace(SETTINGS, keep=4, batch=4)
+    train(base, pairs, tmp_path, replace(SCHEDULE, steps=30, lr=1e-3), settings, dtype="fp32", questions=questions)
+    merge(base, tmp_path / "adapter", tmp_path / "merged", dtype="fp32")
+    short = AnswerSettings(max_new_tokens=16)
+    said = []
+    for folder in (base, tmp_path / "merged"):
+        planner = QwenPlanner(load_qwen(folder, dtype="fp32"))
+        said.append([planner.answer(one.prompt, one.media, short) for one in questions])
+    assert all(said[0]) and sum(one == other for one, other in zip(*said, strict=True)) >= 5, said
 
 
 def test_nothing_to_train_on_is_said(base, tmp_path):

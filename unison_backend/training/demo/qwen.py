@@ -6,27 +6,22 @@ trained, the vision tower's too. The planning LoRA comes afterwards, with the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...demo.world.questions import FPS, Question, Subject, question
-from ...media.from_tensors import TensorMedia, footage, still
+from ...demo.world.questions import Question, Subject, question
+from ...media.from_tensors import TensorMedia
 from ...plan.prompt import parse_pads
-from ...planner.qwen.chat import chat_ids
 from ...planner.qwen.loading import Qwen
-from ...planner.qwen.vision import vision_inputs
 from ...progress import Cancel, Progress, check, never, silent
 from ..loop import Fit
-from ..planning_lora import Sample, to_batch
+from ..planning_samples import to_batch
 from ..schedule import Schedule
+from ..shown import Shown, as_media, show, vision_batch
 
 COUNTS: dict[Subject, int] = {"image": 12000, "video": 6000, "text": 300}
 BATCH = 32
@@ -34,34 +29,14 @@ SCHEDULE = Schedule(steps=4000, lr=1e-3, warmup=200, betas=(0.9, 0.95), ema=0.99
 AGAIN = Schedule(steps=4000, lr=8e-4, warmup=100, betas=(0.9, 0.95), ema=0.998, seed=31)  # with new questions
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A question as ids with its answer, and what the model is shown (bfloat16 pixels, grids)."""
-
-    sample: Sample
-    tensors: dict[str, Tensor]
-
-
 def media_of(asked: Question) -> TensorMedia | None:
     """The question's picture or clip as the planner takes media."""
     return None if asked.medium is None else as_media(asked.medium)
 
 
-def as_media(frames: Tensor) -> TensorMedia:
-    """One frame [1, H, W, 3] as a picture, more as a clip."""
-    item = still(frames[0], "the picture") if len(frames) == 1 else footage(frames, Fraction(FPS), "the video")
-    return TensorMedia.of(["the medium"], [item])
-
-
-def show(qwen: Qwen, asked: Question, end: int) -> Shown:
+def show_question(qwen: Qwen, asked: Question, end: int) -> Shown:
     """The question as the planner would put it to the model, its answer behind it."""
-    prompt, media = parse_pads(asked.prompt), media_of(asked)
-    shown = vision_inputs(qwen.processor, qwen.tokenizer, prompt, media) if media else None
-    ids = chat_ids(qwen.tokenizer, prompt, add_generation_prompt=True, media_ids=shown.media_ids if shown else None)
-    answer = [*qwen.tokenizer(asked.answer, add_special_tokens=False).input_ids, end]
-    tensors = shown.tensors if shown else {}
-    pixels = {name: value.bfloat16() if name.startswith("pixel") else value for name, value in tensors.items()}
-    return Shown(Sample((*ids, *answer), len(answer)), pixels)
+    return show(qwen, parse_pads(asked.prompt), media_of(asked), asked.answer, end)
 
 
 def draw(
@@ -73,7 +48,7 @@ def draw(
     for subject, count in counts.items():
         for index in range(count):
             check(cancel, "drawing questions")
-            shown.append(show(qwen, question(subject, Random(f"{subject} {seed} {index}")), end))
+            shown.append(show_question(qwen, question(subject, Random(f"{subject} {seed} {index}")), end))
             progress("drawing questions", len(shown), sum(counts.values()))
     return shown
 
@@ -97,18 +72,3 @@ def train(
     fit.run(loss, stage="training the understanding model", progress=progress, cancel=cancel)
     fit.use_averaged()
     model.eval().requires_grad_(False)
-
-
-def vision_batch(qwen: Qwen, ids: Tensor, chosen: Sequence[Shown]) -> dict[str, Any]:
-    """The pictures and clips of a batch in order, as the model's arguments."""
-    import inspect
-
-    batch: dict[str, Any] = {}
-    for name in sorted({name for one in chosen for name in one.tensors}):
-        parts = [one.tensors[name] for one in chosen if name in one.tensors]
-        joined = torch.cat(parts).to(ids.device)
-        batch[name] = joined.float() if name.startswith("pixel") else joined
-    if "mm_token_type_ids" in inspect.signature(qwen.base.forward).parameters:
-        config = qwen.base.config
-        batch["mm_token_type_ids"] = (ids == config.image_token_id).long() + 2 * (ids == config.video_token_id).long()
-    return batch

@@ -21,11 +21,14 @@ from torch import Tensor
 
 from ...demo import build as models
 from ...demo import tokenizers as tokens
+from ...demo.world.questions import Subject, question
 from ...engine.device import pick_device
 from ...errors import InputError
+from ...plan.prompt import parse_pads
 from ...progress import Cancel, Progress, check, never, silent
 from ...weights.state import load_state_dict
 from ...weights.write import write_tensors
+from ..planning_keep import Asked
 from ..schedule import Schedule
 from . import qwen as demo_qwen
 from . import text as demo_text
@@ -57,6 +60,7 @@ SHAPE_ORDERS = 48_000  # more of the world's own orders beside those
 HARD_ORDERS = 24_000  # and of those with numbers that are hard to copy
 PLAIN_RECORDS = 18_000  # more of the plain templates: sizes with a name, and seconds
 PLANNING_BATCH = 40
+KEPT = 2400  # questions whose answers the planning LoRA is held to
 PLANNING = Schedule(steps=12_000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
 LORA_RANK = 64
 PROJECTOR_PAIRS = 400
@@ -216,13 +220,21 @@ def planner(work: Work, share: float, progress: Progress, cancel: Cancel) -> Non
     settings = recipe.LoraSettings(rank=LORA_RANK, alpha=2 * LORA_RANK, batch=PLANNING_BATCH)
     pairs = [(record.prompt, record.tokens) for record in records]
     adapter = recipe.train(work.set / "qwen", pairs, work.state("planner"), _scaled(PLANNING, share), settings,
-                           dtype="fp32", progress=progress, cancel=cancel)  # fmt: skip
+                           dtype="fp32", questions=_questions(max(12, round(KEPT * share))),
+                           progress=progress, cancel=cancel)  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = "qwen"  # beside it, wherever the set lies
     (out / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     state = load_state_dict(adapter / "adapter_model.safetensors")
     save(state, out / "adapter_model.safetensors", torch.bfloat16)
+
+
+def _questions(count: int) -> list[Asked]:
+    """Questions that the set can answer, half of them about pictures, a quarter each about clips and nothing."""
+    subjects: tuple[Subject, ...] = ("image", "video", "image", "text")
+    drawn = [question(subjects[n % 4], Random(f"kept {n}")) for n in range(count)]
+    return [Asked(parse_pads(one.prompt), demo_qwen.media_of(one)) for one in drawn]
 
 
 def projector(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:

@@ -26,7 +26,7 @@ from ...planner.qwen.vision import FRAMES_PER_TOKEN, frame_budget, vision_inputs
 from ...progress import Cancel, Progress, check, never, silent
 from ..loop import Fit
 from ..schedule import Schedule
-from .qwen import as_media
+from ..shown import as_media
 
 COUNTS: dict[Subject, int] = {"image": 6000, "video": 4000}
 BATCH = 48

@@ -426,7 +426,7 @@ def test_questions_are_put_as_the_planner_puts_them():
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
     for subject, key in (("image", "pixel_values"), ("video", "pixel_values_videos"), ("text", None)):
         asked = question(subject, Random(1))
-        shown = demo_qwen.show(qwen, asked, end)
+        shown = demo_qwen.show_question(qwen, asked, end)
         written = shown.sample.ids[-shown.sample.learned :]
         assert written[-1] == end and qwen.tokenizer.decode(written[:-1]) == asked.answer
         assert (key in shown.tensors) if key else not shown.tensors

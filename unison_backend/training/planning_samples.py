@@ -1,0 +1,106 @@
+"""Records as ids: what is read, what of it is learned, and how they stand together in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import InputError
+from ..plan.prompt import parse_pads
+from ..planner.qwen.chat import chat_ids
+
+MAX_IDS = 2048
+IGNORED = -100  # a label that is not learned
+DECIDES = -101  # a label of which only is learned that it is no signal token
+WINDOW = 8  # batches among which samples of about one length are looked for
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One record as ids; the last `learned` of them are the plan or the answer, and the end of the turn.
+
+    decides: no answer is known, only that it is no plan: of what stands last nothing is learned but that it is no
+    signal token.
+    """
+
+    ids: tuple[int, ...]
+    learned: int
+    decides: bool = False
+
+
+def to_sample(tokenizer: Any, prompt: str, answer: str, end: int) -> Sample:
+    """A record's prompt (with pads) and what the planner is to write, as ids; without an answer it only decides.
+
+    Raises InputError when it is too long.
+    """
+    asked = chat_ids(tokenizer, parse_pads(prompt), add_generation_prompt=True)
+    written = [*tokenizer(answer, add_special_tokens=False).input_ids, end]
+    if len(asked) + len(written) > MAX_IDS:
+        raise InputError(f"a record has {len(asked) + len(written)} tokens, at most {MAX_IDS} can be trained on")
+    return Sample((*asked, *written), len(written), decides=not answer)
+
+
+class Samples:
+    """Records as samples, each made when it is first asked for, so that half a million are no wait.
+
+    lengths: [N], how long each is to read, nearly. Raises InputError for a record that is too long.
+    """
+
+    def __init__(self, tokenizer: Any, pairs: Sequence[tuple[str, str]], end: int) -> None:
+        self._tokenizer, self._pairs, self._end = tokenizer, pairs, end
+        self._made: dict[int, Sample] = {}
+        self.lengths = torch.tensor([len((asked + told).encode()) for asked, told in pairs])
+        for index in (self.lengths > MAX_IDS // 2).nonzero().flatten().tolist():  # a byte is an id at the most
+            _ = self[index]
+
+    def __getitem__(self, index: int) -> Sample:
+        if index not in self._made:
+            self._made[index] = to_sample(self._tokenizer, *self._pairs[index], self._end)
+        return self._made[index]
+
+
+def choose(lengths: Tensor, batch: int, generator: torch.Generator) -> list[int]:
+    """`batch` samples of about one length, which leaves little to pad: neighbours by length among `WINDOW` batches.
+
+    lengths [N]. Each sample comes as often as any other.
+    """
+    drawn = torch.randint(len(lengths), (batch * WINDOW,), generator=generator)
+    window = drawn[lengths[drawn].argsort(stable=True)].view(WINDOW, batch)
+    chosen: list[int] = window[int(torch.randint(WINDOW, (1,), generator=generator))].tolist()
+    return chosen
+
+
+def to_batch(samples: Sequence[Sample], *, pad: int, device: Any = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, labels, mask) [B, S]: padded behind, labels only where something is learned (DECIDES: no signal token)."""
+    length = max(len(sample.ids) for sample in samples)
+    ids = torch.full((len(samples), length), pad)
+    labels = torch.full_like(ids, IGNORED)
+    real = torch.zeros_like(ids)
+    for row, sample in enumerate(samples):
+        count = len(sample.ids)
+        ids[row, :count] = torch.tensor(sample.ids)
+        labels[row, count - sample.learned : count] = ids[row, count - sample.learned : count]
+        if sample.decides:
+            labels[row, count - 1] = DECIDES
+        real[row, :count] = 1
+    return ids.to(device), labels.to(device), real.to(device)
+
+
+def planning_loss(logits: Tensor, wanted: Tensor, signals: Sequence[int]) -> Tensor:
+    """Mean over what is learned: cross-entropy of ids, and -log(1 - p(signals)) where a label is DECIDES.
+
+    logits [B, S, vocabulary], wanted [B, S]: the label of the id behind each. Where a record only decides, the other
+    ids' odds among each other are left alone, so that the answers stay the model's own.
+    """
+    rows, labels = logits.flatten(0, 1).float(), wanted.flatten()
+    learned = functional.cross_entropy(rows, labels.where(labels != DECIDES, IGNORED), reduction="sum")
+    deciding = rows[labels == DECIDES]
+    others = deciding.clone()
+    others[:, list(signals)] = -torch.inf
+    decided = (deciding.logsumexp(-1) - others.logsumexp(-1)).sum()
+    return (learned + decided) / (labels != IGNORED).sum().clamp(min=1)
