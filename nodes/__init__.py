@@ -21,6 +21,7 @@ from . import (
     routing,
     sample_media,
     sampling,
+    segments,
     server_planner,
     sources,
 )
@@ -35,6 +36,7 @@ MODULES = (
     conditioning,
     sources,
     sampling,
+    segments,
     guidance,
     padding,
     compositing,

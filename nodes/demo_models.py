@@ -25,7 +25,7 @@ def model(files: demo.DemoSet) -> Any:
     """The VACE transformer as MODEL, which the host detects like the real one, with the guidance that suits it."""
     import comfy.sd
 
-    return guidance.marked(comfy.sd.load_diffusion_model(str(files.vace)), demo.CFG)
+    return guidance.marked(comfy.sd.load_diffusion_model(str(files.vace)), demo.CFG, demo.FRAMES)
 
 
 def vae(files: demo.DemoSet) -> Any:

@@ -1,4 +1,4 @@
-"""The guidance that suits a model: the embedded set's is its own, every other's the reference's."""
+"""What suits a model, guidance and frames at once: the embedded set's are its own, every other's the reference's."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.defaults import CFG
+from ..unison_backend.defaults import CFG, NUM_FRAMES
 from .schema import schema
 
 # On a ModelPatcher; the host hands attachments on to clones, so LoRAs and patches keep it.
-KEY = "unison_cfg"
+KEY, FRAMES_KEY = "unison_cfg", "unison_frames"
 
 
-def marked(model: Any, cfg: float) -> Any:
-    """The MODEL with the guidance that suits it noted on it."""
+def marked(model: Any, cfg: float, frames: int) -> Any:
+    """The MODEL with the guidance that suits it, and how many frames it makes at once, noted on it."""
     model.set_attachments(KEY, cfg)
+    model.set_attachments(FRAMES_KEY, frames)
     return model
+
+
+def frames_at_once(model: Any) -> int:
+    """What is noted on a MODEL, else how many frames Wan makes at once."""
+    noted = model.get_attachment(FRAMES_KEY)
+    return NUM_FRAMES if noted is None else int(noted)
 
 
 def suiting(model: Any) -> float:

@@ -10,10 +10,21 @@ from typing import Any
 from ..unison_backend.defaults import FPS
 from ..unison_backend.media.from_tensors import Item, TensorMedia
 from ..unison_backend.plan import report
+from ..unison_backend.plan.continuing import clips_of
 from ..unison_backend.plan.length import Length
 from ..unison_backend.plan.plan import Plan
+from ..unison_backend.plan.segments import Segmenting
 from ..unison_backend.plan.spec import GenerationSpec, resolve
 from ..unison_backend.planner.base import PlanResult
+
+# What VACE Sampler calls the two, which alone knows how many frames its model makes at once.
+SEGMENT, OVERLAP = "segment", "overlap"
+IN_SEGMENTS = Segmenting(named=(SEGMENT, OVERLAP), by="VACE Sampler")
+
+
+def _segmenting(plan: Plan, length: Length) -> Segmenting | None:
+    """A whole length may be any, and a clip goes on in no other way; what graphs say otherwise is sampled at once."""
+    return IN_SEGMENTS if length == "whole" or clips_of(plan) else None
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class BoundPlan:
     def of(cls, made: PlanResult, media: TensorMedia, planner: str = "", notices: Iterable[str] = ()) -> BoundPlan:
         """Resolves a plan against its media. Raises PlanError."""
         said = (*notices, *(notice.text for notice in made.notices if notice.is_warning))
-        spec = resolve(made.plan, media.infos, labels=media.labels)
+        spec = resolve(made.plan, media.infos, labels=media.labels, segmenting=_segmenting(made.plan, "reference"))
         reasons = (*(notice for notice in made.notices if not notice.is_warning), *spec.reasons)
         return cls(made.plan, replace(spec, reasons=reasons), media, planner, said)
 
@@ -48,7 +59,14 @@ class BoundPlan:
     def changed(self, plan: Plan, fps: Fraction | None = None) -> BoundPlan:
         """Another plan for the same media, resolved anew, at the person's `fps` if that is given."""
         chosen = fps or self.chosen_fps
-        spec = resolve(plan, self.media.infos, fps=chosen, labels=self.media.labels, length=self.length)
+        spec = resolve(
+            plan,
+            self.media.infos,
+            fps=chosen,
+            labels=self.media.labels,
+            length=self.length,
+            segmenting=_segmenting(plan, self.length),
+        )
         return replace(self, plan=plan, spec=spec, chosen_fps=chosen)
 
     def lasting(self, length: Length) -> BoundPlan:
@@ -57,8 +75,8 @@ class BoundPlan:
 
     def told_since(self, planned: BoundPlan) -> list[str]:
         """What there is to say of the length that `planned`, the same plan with another length, does not say."""
-        known = set(planned.spec.reasons)
-        return [reason.text for reason in self.spec.reasons if reason.field == "num_frames" and reason not in known]
+        known, told = set(planned.spec.reasons), ("num_frames", "segments")
+        return [reason.text for reason in self.spec.reasons if reason.field in told and reason not in known]
 
     def with_medium(self, label: str, item: Item) -> BoundPlan:
         """One more medium behind the others, which no role has yet."""

@@ -8,17 +8,19 @@ from comfy_api.latest import io
 
 from ..unison_backend.defaults import CFG, PLAN_FPS, SHIFT, STEPS, VACE_STRENGTH
 from ..unison_backend.engine import unipc
-from ..unison_backend.engine.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
 from ..unison_backend.errors import InputError
-from . import host_text, sources_socket, unipc_sampler
+from . import host, host_text, sampler_graph, segments, sources_socket, unipc_sampler
 from .host_prompt import refuse_expert
-from .schema import ABSENT, ADVANCED, SourcesSocket, block, schema
+from .sampler_graph import SAMPLERS
+from .schema import ABSENT, ADVANCED, SourcesSocket, schema
+from .segments import MAX_SEED
 from .sources_socket import HostSources
 
-MAX_SEED = 2**64 - 1
 EITHER = "connect sources or latent, one of the two"
-# The reference's own, then those of the host that a flow model takes; every host since 0.8 has them.
-SAMPLERS = ("unipc", "euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc", "lcm", "res_multistep")
+NOT_AT_ONCE = (
+    "these sources go on from a clip, of which only a part is sampled: connect them to VACE Sampler or "
+    "Sample in Segments"
+)
 NO_SIZE = "connect sources, or a control_video (grey, 0.5, where everything is to be made)"
 
 
@@ -102,26 +104,20 @@ class UnisonVACEConditioning(io.ComfyNode):
         control_masks: Any = None,
         references: Any = None,
     ) -> io.NodeOutput:
-        import node_helpers
-        import torch
-        from comfy import model_management
-
         if sources is None and control_video is None:
             raise InputError(NO_SIZE)
+        if sources is not None and sources.lengths is not None and control_video is None:
+            raise InputError(NOT_AT_ONCE)
         host_text.check_context(positive=positive, negative=negative)
         used = sources_socket.from_sockets(sources, control_video, control_masks, references)
-        frames, mask = sources_socket.encode(used, vae)
-        values = {"vace_frames": [frames], "vace_mask": [mask], "vace_strength": [strength]}
-        sides = [node_helpers.conditioning_set_values(side, values, append=True) for side in (positive, negative)]
+        sides = segments.with_vace(used, positive, negative, vae, strength)
         count, height, width = used.mask.shape
-        shape = (1, LATENT_CHANNELS, len(used.references) + latent_frames(count))
-        size = (height // SPATIAL_STRIDE, width // SPATIAL_STRIDE)
-        latent = torch.zeros(*shape, *size, device=model_management.intermediate_device())
         fps, sound = (float(PLAN_FPS), None) if sources is None else (sources.fps, sources.audio)
         # Another video than the sources' own is all of it the result.
         kept = sources.kept_frames if sources is not None and sources.num_frames == count else count
         shown = sources_socket.stretched("control_masks", control_masks, width, height)
-        return io.NodeOutput(*sides, {"samples": latent}, len(used.references), fps, sound, kept, ui=shown)
+        latent = {"samples": segments.empty_latent(used)}
+        return io.NodeOutput(*sides, latent, len(used.references), fps, sound, kept, ui=shown)
 
 
 class UnisonSigmas(io.ComfyNode):
@@ -189,7 +185,7 @@ class UnisonVACESampler(io.ComfyNode):
                 *("unison", "ksampler", "wan vace", "text to video", "image to video", "video edit", "inpaint")
             ],
             inputs=[
-                io.Model.Input("model", raw_link=True, tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),
+                io.Model.Input("model", tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),
                 io.Conditioning.Input("positive", raw_link=True, tooltip="From Text Context, or any for Wan."),
                 io.Conditioning.Input("negative", raw_link=True, tooltip="From Text Context, or any for Wan."),
                 io.Vae.Input("vae", raw_link=True, tooltip="The Wan 2.1 VAE."),
@@ -240,6 +236,7 @@ class UnisonVACESampler(io.ComfyNode):
                     default=SAMPLERS[0],
                     tooltip="unipc is the reference's, the others are ComfyUI's. A connected sampler wins.",
                 ),
+                *segments.segment_inputs(),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="One picture, or the video's frames."),
@@ -263,6 +260,9 @@ class UnisonVACESampler(io.ComfyNode):
         trim_latent: int = 0,
         sources: HostSources | None = None,
         latent: Any = None,
+        model: Any = None,
+        segment: int = 0,
+        overlap: int = 0,
         **inputs: Any,
     ) -> io.NodeOutput:
         if (sources is None) == (latent is None):
@@ -273,7 +273,8 @@ class UnisonVACESampler(io.ComfyNode):
         given = (
             inputs
             | {"trim_latent": trim_latent}
-            | {name: links[name] for name in ("sources", "latent", "trim_latent") if name in links}
+            | {name: links[name] for name in ("model", "sources", "latent", "trim_latent") if name in links}
+            | {"segment": segment, "overlap": overlap}
         )
         if sources is not None:
             frames, rate, kept = sources.num_frames, sources.fps, sources.kept_frames
@@ -282,54 +283,10 @@ class UnisonVACESampler(io.ComfyNode):
         else:
             frames, rate, sound = latent["samples"].shape[2] - trim_latent, float(PLAN_FPS), None
             kept = frames
-        return expansion(given, fps or rate, frames > 1, sound, kept if kept < frames else None)
-
-
-def expansion(given: dict[str, Any], fps: float, is_video: bool, sound: Any, kept: int | None = None) -> io.NodeOutput:
-    """The subgraph of the sampler node; every input of every inner node is given, since none is validated.
-
-    kept: how many of the decoded frames are the result, None for all.
-    """
-    from comfy_execution.graph_utils import GraphBuilder
-
-    graph = GraphBuilder()
-    context = [given["positive"], given["negative"], given.get("latent"), given["trim_latent"]]
-    if given.get("sources") is not None:
-        names = ("positive", "negative", "vae", "sources", "strength")
-        vace = graph.node("UnisonVACEConditioning", **{name: given[name] for name in names})
-        context = [vace.out(i) for i in range(4)]
-    positive, negative, latent, trim = context
-    schedule = {"steps": given["steps"], "shift": given["shift"]}
-    # UniPC Sampler collapses by itself; this is for another sampler in its place, and says if it cannot be.
-    model = graph.node("UnisonExactPadding", model=given["model"]).out(0)
-    sampled = graph.node(
-        "SamplerCustom",
-        model=graph.node("ModelSamplingSD3", model=model, shift=given["shift"]).out(0),
-        add_noise=True,
-        noise_seed=given["seed"],
-        cfg=given["cfg"] or graph.node("UnisonGuidance", model=given["model"]).out(0),
-        positive=positive,
-        negative=negative,
-        sampler=given.get("sampler") or _sampler(graph, given.get("sampler_name", SAMPLERS[0])),
-        sigmas=given.get("sigmas") or graph.node("UnisonSigmas", **schedule).out(0),
-        latent_image=latent,
-    )
-    trimmed = graph.node("TrimVideoLatent", samples=sampled.out(0), trim_amount=trim).out(0)
-    images = graph.node("VAEDecode", samples=trimmed, vae=given["vae"]).out(0)
-    if kept is not None:
-        images = graph.node("ImageFromBatch", image=images, batch_index=0, length=kept).out(0)
-    video = block(1)[0]
-    if is_video:
-        audio = {} if sound is None else {"audio": sound}
-        video = graph.node("CreateVideo", images=images, fps=fps, **audio).out(0)
-    return io.NodeOutput(images, video, fps, trimmed, expand=graph.finalize())
-
-
-def _sampler(graph: Any, name: str) -> Any:
-    """The sampler of that name: the reference's, or one of the host's."""
-    if name == SAMPLERS[0]:
-        return graph.node("UnisonSampler", integer_time=True).out(0)
-    return graph.node("KSamplerSelect", sampler_name=name).out(0)
+        if (whole := segments.segmented(sources, model, segment, overlap)) is not None:
+            host.text_on_node(cls.hidden.unique_id)(segments.told(whole))
+            return sampler_graph.in_segments(given, fps or rate, sound)
+        return sampler_graph.at_once(given, fps or rate, frames > 1, sound, kept if kept < frames else None)
 
 
 NODES = (UnisonVACEConditioning, UnisonSigmas, UnisonSampler, UnisonVACESampler)

@@ -17,6 +17,7 @@ from ..unison_backend.pipeline import check_memory
 from ..unison_backend.plan.geometry import round_length, round_side
 from ..unison_backend.plan.length import LENGTHS, Length
 from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan
+from ..unison_backend.plan.spec import GenerationSpec
 from ..unison_backend.plan.tasks import Task
 from ..unison_backend.planner.base import PlanResult
 from ..unison_backend.sources import prepare as preparing
@@ -102,7 +103,7 @@ def prepared(
     annotators: preparing.Annotators = preparing.NO_ANNOTATORS,
 ) -> HostSources:
     """A plan's sources. Raises InputError, UnsupportedError, ResourceError."""
-    preparing.check_possible(bound.plan, bound.media, annotators)
+    preparing.check_possible(bound.plan, bound.media, annotators, bound.spec)
     check_memory(bound.spec)
     with host.interruptible():
         made = preparing.prepare(
@@ -114,7 +115,24 @@ def prepared(
             mask_options=options,
             annotators=annotators,
         )
-    return HostSources(made, bound.fps, host_audio.kept(bound), bound.plan.source is not None, bound.spec.kept_frames)
+    return HostSources(
+        sources=made,
+        fps=bound.fps,
+        audio=host_audio.kept(bound),
+        is_edit=bound.plan.source is not None,
+        kept=bound.spec.kept_frames,
+        in_segments=bound.length == "whole",
+        lengths=_lengths(bound.spec),
+    )
+
+
+def _lengths(spec: GenerationSpec) -> tuple[int, int, int] | None:
+    """Of a clip that goes on: its frames before what is new, the new ones, those behind them."""
+    if not spec.clips or spec.kept_frames is None:
+        return None
+    before = sum(len(clip.frames) for clip in spec.clips if clip.start == 0)
+    behind = sum(len(clip.frames) for clip in spec.clips if clip.start > 0)
+    return before, spec.kept_frames - before - behind, behind
 
 
 def preview(made: HostSources, cls: Any, notices: Sequence[str] = ()) -> dict[str, Any]:
@@ -223,7 +241,7 @@ class UnisonPrepareSources(io.ComfyNode):
         if not plan.plan.task.is_generation:
             return io.NodeOutput(*block(10))
         bound, notices = cls._replaced(plan.lasting(length), mask, control_map, invert_mask)
-        notices += bound.told_since(plan)
+        notices += [*bound.told_since(plan), *host_audio.left_out(bound)]
         options = MaskOptions(mask_fill, mask_grow, mask_blur, mask_scale)
         made = prepared(bound, options, annotators(detector, segmenter, control_model, threshold))
         pictures = made.sources.references

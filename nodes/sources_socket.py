@@ -9,8 +9,11 @@ from ..unison_backend.defaults import FPS
 from ..unison_backend.engine.vace_context import LATENT_CHANNELS, encode_context
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.resize import cover, letterbox_on_white
+from ..unison_backend.plan.continuing import segments_between
 from ..unison_backend.plan.geometry import FRAME_MULTIPLE, SIDE_MULTIPLE, is_same_aspect
+from ..unison_backend.plan.segments import Segmenting, segments_of
 from ..unison_backend.sources.prepare import Sources
+from ..unison_backend.sources.segmented import Segmented, lasting
 from . import host
 
 
@@ -19,7 +22,8 @@ class HostSources:
     """Sources with their frames a second, and the sound that still fits them (a host AUDIO) if there is any.
 
     is_edit: what the mask leaves out is a source to be kept, which a composite can put back. kept: how many of the
-    frames are the result, None for all.
+    frames are the result, None for all. in_segments: more frames than a model makes at once are made in segments.
+    lengths: of a clip that goes on: its frames before what is new, the new ones, those behind them.
     """
 
     sources: Sources
@@ -27,6 +31,17 @@ class HostSources:
     audio: Any = None
     is_edit: bool = False
     kept: int | None = None
+    in_segments: bool = False
+    lengths: tuple[int, int, int] | None = None
+
+    def segmented(self, how: Segmenting) -> Segmented | None:
+        """The video in the segments that it is to be made in; None where it is made at once."""
+        if self.lengths is not None:
+            segments = segments_between(*self.lengths, how)
+            made = max(self.kept_frames, *(segment.stop for segment in segments))
+            return Segmented(lasting(self.sources, made), segments)
+        segments = segments_of(self.num_frames, how) if self.in_segments else ()
+        return Segmented(self.sources, segments) if segments else None
 
     @property
     def num_frames(self) -> int:

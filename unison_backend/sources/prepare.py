@@ -151,8 +151,8 @@ def _check_clips(plan: Plan, name: str, spec: GenerationSpec | None) -> None:
     """Whether a plan's clips can go on here. name: of the first of them."""
     if spec is None or not spec.clips:
         raise UnsupportedError(
-            f"the plan goes on from {name}, and continuing a video is made by the command line only (unison run). Here "
-            "give a frame of it as a picture and say how it goes on, as in 'Animate this picture: ...'."
+            f"the plan goes on from {name}, which has no place in what is to be made here. Give a frame of it as a "
+            "picture and say how it goes on, as in 'Animate this picture: ...'."
         )
     if plan.source is not None or plan.control is not None:
         raise UnsupportedError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..plan.segments import Segment
+from .composite import put_back
 from .masks import MASK_THRESHOLD
 from .prepare import Sources
 
@@ -46,6 +47,11 @@ class Segmented:
         """
         return self._frames(Segment(0, len(self.sources.video)))
 
+    def result(self, count: int, *, keeps_frames: bool) -> Tensor:
+        """The first `count` frames; keeps_frames: those that the sources keep whole in their places, to the bit."""
+        frames, sources = self.frames()[:count], self.sources
+        return put_back(frames, sources.video[:count], sources.mask[:count]) if keeps_frames else frames
+
     def _frames(self, window: Segment) -> Tensor:
         frames = self.sources.video[window.start : window.stop].clone()
         for number, (segment, made) in enumerate(zip(self.segments, self.made, strict=False)):
@@ -66,6 +72,16 @@ class Segmented:
         for segment in self.segments[:count]:
             is_made[slice(*segment)] = True
         return is_made
+
+
+def lasting(sources: Sources, count: int) -> Sources:
+    """The sources cut to `count` frames, or with their last frame repeated up to that."""
+    video, mask = sources.video[:count], sources.mask[:count]
+    missing = count - len(video)
+    if missing:
+        video = torch.cat([video, video[-1:].expand(missing, -1, -1, -1)])
+        mask = torch.cat([mask, mask[-1:].expand(missing, -1, -1)])
+    return replace(sources, video=video, mask=mask)
 
 
 def _share(is_made: Tensor) -> Tensor:

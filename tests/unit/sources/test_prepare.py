@@ -426,5 +426,5 @@ def test_a_clip_goes_on_to_a_picture():
 def test_where_clips_cannot_go_on_that_is_said():
     media = Drawn(noise(5, 32, 32, 3))
     plan = Plan(Task.IMAGE_TO_VIDEO, frames=(Frame(0, "first"),), media=(VIDEO,))
-    with pytest.raises(UnsupportedError, match=r"goes on from drawn 0, .* by the command line only"):
+    with pytest.raises(UnsupportedError, match=r"goes on from drawn 0, which has no place in what is to be made here"):
         prepare(plan, resolve(plan, media.infos), media)

@@ -4,7 +4,7 @@ import torch
 
 from unison_backend.plan.segments import Segment
 from unison_backend.sources.prepare import Sources
-from unison_backend.sources.segmented import Segmented
+from unison_backend.sources.segmented import Segmented, lasting
 
 
 def made(value, frames=9):
@@ -36,3 +36,21 @@ def test_nothing_that_it_was_given_changes():
     second.taking(made(0.7)).frames()
     assert first.made == () and len(second.made) == 1
     assert (video == 0.5).all() and (mask == 1).all() and (second.made[0] == 0.1).all()
+
+
+def test_the_result_is_cut_and_a_clips_own_frames_are_put_back():
+    video, mask = torch.rand(13, 4, 4, 3), torch.ones(13, 4, 4)
+    mask[:5] = 0
+    whole = Segmented(Sources(video, mask), (Segment(0, 9), Segment(4, 13))).taking(made(0.1)).taking(made(0.7))
+    plain, kept = (whole.result(11, keeps_frames=keeps) for keeps in (False, True))
+    assert len(plain) == len(kept) == 11
+    assert torch.equal(kept[:5], video[:5]) and torch.equal(kept[5:], plain[5:])
+    assert not torch.equal(plain[:5], video[:5])
+
+
+def test_sources_are_cut_or_last_longer():
+    video, mask = torch.rand(6, 4, 4, 3), torch.rand(6, 4, 4)
+    shorter, longer = lasting(Sources(video, mask), 5), lasting(Sources(video, mask), 9)
+    assert torch.equal(shorter.video, video[:5]) and torch.equal(shorter.mask, mask[:5])
+    assert torch.equal(longer.video[:6], video) and all(torch.equal(one, video[5]) for one in longer.video[6:])
+    assert longer.mask.shape == (9, 4, 4) and torch.equal(longer.mask[8], mask[5])
