@@ -65,15 +65,7 @@ def continuation(plan: Plan, infos: dict[int, MediaInfo], names: dict[int, str],
     trail = next((clip.medium for clip in clips if clip.place == "last"), None)
     before = () if lead is None else _at_rate(infos[lead], rate)
     behind = () if trail is None else _at_rate(infos[trail], rate)
-    new = _new_frames(plan, rate, how, both=bool(before and behind))
-    if plan.in_all and plan.num_frames is not None:
-        new -= len(before) + len(behind)
-        if new < 1:
-            lasts = seconds(Fraction(len(before) + len(behind)) / rate)
-            raise InputError(
-                f"{names[clips[0].medium]} lasts {lasts} already, so nothing is new: say a longer length, or how much "
-                "is added, as in 'by 3 seconds'"
-            )
+    new = _new_frames(plan, rate, how, (len(before), len(behind)), names[clips[0].medium])
     count = len(before) + new + len(behind)
     if count > MAX_FRAMES:
         raise InputError(
@@ -94,11 +86,24 @@ def continuation(plan: Plan, infos: dict[int, MediaInfo], names: dict[int, str],
     )
 
 
-def _new_frames(plan: Plan, rate: Fraction, how: Segmenting, both: bool) -> int:
-    """As many as are said; else what one segment makes behind the frames it goes on from."""
+def _new_frames(plan: Plan, rate: Fraction, how: Segmenting, there: tuple[int, int], name: str) -> int:
+    """As many as are said, beyond the clips' own where that is said of all; else what one segment makes behind the
+    frames it goes on from. there: frames of the clips before and behind what is new."""
     if plan.num_frames is None:
-        return max(FRAME_MULTIPLE, how.frames - how.overlap * (2 if both else 1))
-    return plan.num_frames if plan.counted else max(1, round_half_up(Fraction(plan.num_frames, PLAN_FPS) * rate))
+        return max(FRAME_MULTIPLE, how.frames - how.overlap * (2 if all(there) else 1))
+    said = plan.num_frames if plan.counted else max(1, round_half_up(Fraction(plan.num_frames, PLAN_FPS) * rate))
+    return _beyond(said, sum(there), rate, name) if plan.in_all else said
+
+
+def _beyond(all_frames: int, there: int, rate: Fraction, name: str) -> int:
+    """The new ones of so many frames in all. Raises InputError where nothing would be new."""
+    if all_frames > there:
+        return all_frames - there
+    lasts = seconds(Fraction(there) / rate)
+    raise InputError(
+        f"{name} lasts {lasts} already, so nothing is new: say a longer length, or how much is added, as in "
+        "'by 3 seconds'"
+    )
 
 
 def segments_between(before: int, new: int, behind: int, how: Segmenting) -> tuple[Segment, ...]:
