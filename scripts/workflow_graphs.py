@@ -52,6 +52,12 @@ def demo() -> Workflow:
     return made
 
 
+def two_columns(keys: list[str]) -> tuple[list[str], list[str]]:
+    """So that a long list does not make the whole graph small."""
+    half = -(-len(keys) // 2)
+    return keys[:half], keys[half:]
+
+
 def routed() -> Workflow:
     """All twelve tasks, wired from single nodes."""
     made = start("unison_route")
@@ -99,10 +105,10 @@ def routed() -> Workflow:
         column(
             box("Instruction and media", BLUE, ["image1", "video1"], ["image2", "mask1"], ["planner"]),
             box("Text", CYAN, ["projector"], ["text"]),
-        ),
-        column(
             box("Finding masks, making maps (off)", YELLOW, ["detector_loader", "segmenter_loader", "control_loader"]),
-            box("Sources", GREEN, [f"sources_{family}" for family in families], ["route_task"], align="middle"),
+        ),
+        box(
+            "Sources", GREEN, *two_columns([f"sources_{family}" for family in families]), ["route_task"], align="middle"
         ),
         column(
             box(
