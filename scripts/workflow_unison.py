@@ -91,64 +91,86 @@ def unison_node(workflow: Workflow, instruction: str, **given: Any) -> Node:
     return workflow.node("unison", unison().id, title="Unison", instruction=instruction, **given)
 
 
-# A short name for each intent: the frontend's search looks at the first thirty characters of a name and nothing else.
+# A short name for each intent, with the words that people search: the frontend's search looks at the first thirty
+# characters of a name, and at no description. Then where it stands, what it is for, and a sentence to start from, which
+# the embedded models can do with the sample media.
 BLUEPRINTS = {
-    "Unison": (CATEGORY, DESCRIPTION),
+    "Unison": (CATEGORY, DESCRIPTION, "Create a 64x64 image of a red circle on a blue background."),
     "Text to Image (Unison)": (
         "Image generation and editing/Text to image",
         "Makes a picture from a sentence.",
+        "Create a 64x64 image of a red circle on a blue background.",
     ),
-    "Text to Video (Unison)": ("Video generation and editing/Text to video", "Makes a video from a sentence."),
+    "Text to Video (Unison)": (
+        "Video generation and editing/Text to video",
+        "Makes a video from a sentence.",
+        "Create a 64x64 video of a white circle moving to the right on a purple background, 9 frames.",
+    ),
     "Image Edit (Unison)": (
         "Image generation and editing/Edit image",
         "Changes a picture as a sentence says, inside a painted mask, or where a detector finds the thing.",
+        "Make the square in <image1> red.",
     ),
-    "Inpaint (Unison)": (
+    "Inpaint with a Mask (Unison)": (
         "Image generation and editing/Inpaint image",
         "Fills what is painted on a picture with what a sentence says; the rest stays to the bit.",
+        "Add a yellow star in the middle of <image1>.",
     ),
     "Object Removal (Unison)": (
         "Image generation and editing/Inpaint image",
         "Takes a thing out of a picture or video: paint over it, or name it where a detector is connected.",
+        "Remove the square from <image1>.",
     ),
     "Outpaint (Unison)": (
         "Image generation and editing/Outpaint image",
-        "Makes a picture or video larger beyond its edges, as in: extend it to the left.",
+        "Makes a picture or video larger beyond its edges.",
+        "Extend <image1> to the left.",
     ),
-    "Video Edit (Unison)": (CATEGORY, "Changes a thing in a video as a sentence says, with a mask or a detector."),
+    "Video Edit (Unison)": (
+        CATEGORY,
+        "Changes a thing in a video as a sentence says, with a mask or a detector.",
+        "Make the circle in <video1> yellow.",
+    ),
     "Image to Video (Unison)": (
         "Video generation and editing/Image to video",
         "Sets a picture in motion: the first frame, the last, or both.",
+        "Make a video of 9 frames that starts with <image1>: the circle moves to the right.",
     ),
     "Animate a Picture (Unison)": (
         "Video generation and editing/Image to video",
         "Sets a picture in motion as a sentence says.",
+        "Animate <image1>, 9 frames: the circle moves to the right.",
     ),
     "Reference to Video (Unison)": (
         "Video generation and editing/Conditioned",
         "Makes a picture or video with who or what is shown in one or more pictures.",
+        "Create a 64x64 video of the star in <image1> moving to the right on a green background, 9 frames.",
     ),
     "Follow a Map (Unison)": (
         "Video generation and editing/Conditioned",
         "Makes a picture or video that follows a depth, pose, edge, scribble, flow or grey map.",
+        "Draw a yellow star on a purple background with the edge map <image1>.",
     ),
-    "Ask about a Picture (Unison)": (
+    "Ask a Question (Unison)": (
         "Text Tools",
-        "Answers questions about a picture or video, or describes it. Needs a planner that can answer (Qwen2.5-VL).",
+        "Answers questions about a picture or video. The embedded planner knows coloured shapes only, Qwen2.5-VL the "
+        "world.",
+        "What colour is the circle in <image1>?",
     ),
     "Caption (Unison)": (
         "Text Tools",
-        "Describes a picture or video. Needs a planner that can answer (Qwen2.5-VL).",
+        "Describes a picture or video. The embedded planner knows coloured shapes only, Qwen2.5-VL the world.",
+        "Describe <image1> in one sentence.",
     ),
 }
 
 
 def blueprint(name: str) -> Workflow:
     """A file of one node, which the node library inserts with everything inside."""
-    category, description = BLUEPRINTS[name]
+    category, description, sentence = BLUEPRINTS[name]
     nested = unison(name, description, category)
     made = Workflow(name, name, {"unison": 1})
-    made.node("unison", nested.id, title=name)
+    made.node("unison", nested.id, title=name, instruction=sentence)
     made.extra = {"BlueprintDescription": description}
     arrange(made, row(box("Unison", BLUE, ["unison"])))
     made.groups = []

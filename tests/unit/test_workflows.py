@@ -574,7 +574,7 @@ def test_blueprints_are_found_by_what_people_search():
     """The node library's search sees the first thirty characters of a name."""
     heads = [name[:30].lower() for name in BLUEPRINTS]
     for words in ("text to image", "text to video", "image edit", "video edit", "inpaint", "object removal", "outpaint",
-                  "image to video", "animate", "follow a map", "ask", "caption"):  # fmt: skip
+                  "image to video", "animate", "follow a map", "ask", "question", "mask", "caption"):  # fmt: skip
         assert any(words in head for head in heads), words
     for name in BLUEPRINTS:
         made = read(SUBGRAPHS / f"{name}.json")
