@@ -15,7 +15,7 @@ from typing import Any
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.from_tensors import Footage, Item, Still, TensorMedia, footage, still
 from ..unison_backend.plan.prompt import Medium, Prompt, bind_names, sockets_named
-from ..unison_backend.plan.spec import Reasons
+from ..unison_backend.plan.spec import Reason, Reasons
 from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.at_hand import AtHand, MediaUse
 
@@ -32,10 +32,6 @@ class SocketMedia:
     items: dict[str, Item] = field(default_factory=dict)
     empty_masks: list[str] = field(default_factory=list)
 
-    @property
-    def notices(self) -> tuple[str, ...]:
-        return tuple(f"{name} marks nothing (all black): it counts as not connected" for name in self.empty_masks)
-
     def bind(self, instruction: str, use: MediaUse = "all", make: Make = "auto") -> tuple[Prompt, TensorMedia, Reasons]:
         """The instruction with its media in it, and why these. Raises PromptError, InputError.
 
@@ -44,12 +40,14 @@ class SocketMedia:
         for name in self.empty_masks:
             if name in sockets_named(instruction):
                 raise InputError(f"the instruction names <{name}>, but that mask is all black: paint the place white")
-        reasons: Reasons = ()
+        # Where only what is named takes part, a picture's own mask is connected all the time, and mostly unpainted.
+        told = "marks nothing (all black): it counts as not connected"
+        reasons: Reasons = tuple(Reason("mask", f"{name} {told}", use == "all") for name in self.empty_masks)
         if use == "named":
             sizes = {name: (item.info.width, item.info.height) for name, item in self.items.items()}
-            prompt, reasons = AtHand(self.media, sizes).meant_by(instruction, make)
-        else:
-            prompt = bind_names(instruction, self.media)
+            prompt, why = AtHand(self.media, sizes).meant_by(instruction, make)
+            return prompt, TensorMedia(prompt, self.items), (*why, *reasons)
+        prompt = bind_names(instruction, self.media)
         return prompt, TensorMedia(prompt, self.items), reasons
 
     def add(self, socket: str, name: str, item: Item, *, is_mask: bool = False) -> None:

@@ -99,6 +99,18 @@ def test_an_empty_mask_counts_as_not_connected(host):
     assert shown["notices"] == ["mask1 marks nothing (all black): it counts as not connected"]
 
 
+def test_an_unpainted_mask_of_a_picture_that_is_not_named_is_no_warning(host):
+    """Templates have the mask of Load Image connected all the time; it is told under the reasons only."""
+
+    def sockets(graph):
+        return {"image1": image(graph), "mask1": mask(graph, 0.0), "media": "named"}
+
+    shown = card(host, "Create a 64x64 image of a red circle.", sockets)
+    assert shown["task"] == "text_to_image" and shown["notices"] == []
+    told = [reason["text"] for reason in shown["reasons"] if reason["field"] == "mask"]
+    assert told == ["mask1 marks nothing (all black): it counts as not connected"]
+
+
 @pytest.mark.parametrize(
     ("edit", "expected"),
     [
