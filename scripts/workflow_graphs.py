@@ -27,6 +27,7 @@ from workflow_parts import (
     saved,
     start,
     text,
+    two_experts,
 )
 from workflow_texts import EXAMPLES_NOTE, FAST, FAST_LORA
 
@@ -229,4 +230,52 @@ def by_sam3() -> Workflow:
     return made
 
 
-WORKFLOWS: tuple[Callable[[], Workflow], ...] = (demo, *INTENTS, by_sam3, mixed, fast, routed)
+# Of 20 steps at shift 5 with the host's schedule "simple": where the noise falls below 0.875 of its range.
+CHANGE = 9
+
+
+def experts() -> Workflow:
+    """Wan2.2-VACE-Fun's two experts with the host's own samplers, one after the other."""
+    made, high, low = two_experts("unison_experts")
+    media = ["image1", "video1", "mask1"]
+    plan = planner(made, RED_CIRCLE_MOVES, dict.fromkeys(media))["plan"]
+    words = text(made, plan)
+    given = made.nodes["models"]
+    sources = made.node("sources", "UnisonPrepareSources", plan=plan, length="whole")
+    vace = made.node("vace", "UnisonVACEConditioning", positive=words["positive"], negative=words["negative"],
+                     vae=given["vae"], sources=sources["sources"])  # fmt: skip
+    shifts = {}
+    for end, model in (("", high), ("_low", low)):
+        lora = made.node(f"lora{end}", "LoraLoaderModelOnly", bypassed=True, model=model,
+                         lora_name="your_lora.safetensors")  # fmt: skip
+        padding = made.node(f"padding{end}", "UnisonExactPadding", model=lora["MODEL"])
+        shifts[end] = made.node(f"shift{end}", "ModelSamplingSD3", model=padding["model"], shift=5.0)["MODEL"]
+    shared = {"noise_seed": 0, "steps": 20, "cfg": DEMO_CFG, "sampler_name": "euler", "scheduler": "simple",
+              "positive": vace["positive"], "negative": vace["negative"]}  # fmt: skip
+    first = made.node("sample", "KSamplerAdvanced", title="High noise: the first steps", model=shifts[""],
+                      add_noise="enable", latent_image=vace["latent"], start_at_step=0, end_at_step=CHANGE,
+                      return_with_leftover_noise="enable", **shared)  # fmt: skip
+    last = made.node("sample_low", "KSamplerAdvanced", title="Low noise: the rest", model=shifts["_low"],
+                     add_noise="disable", latent_image=first["LATENT"], start_at_step=CHANGE, end_at_step=10000,
+                     return_with_leftover_noise="disable", **shared)  # fmt: skip
+    trim = made.node("trim", "TrimVideoLatent", samples=last["LATENT"], trim_amount=vace["trim_latent"])
+    decode = made.node("decode", "VAEDecode", samples=trim["LATENT"], vae=given["vae"])
+    cut = made.node("cut", "ImageFromBatch", image=decode["IMAGE"], batch_index=0, length=sources["kept_frames"])
+    kept = made.node("composite", "UnisonComposite", images=cut["IMAGE"], sources=sources["sources"])
+    route = made.node("route_modality", "UnisonRouteModality", plan=plan, value=kept["images"])
+    save_image(made, route["image"])
+    video = made.node("create_video", "CreateVideo", images=route["video"], fps=vace["fps"], audio=vace["audio"])
+    save_video(made, video["VIDEO"])
+    sides = [["vace", "lora", "padding", "shift"], ["sample"], ["lora_low", "padding_low", "shift_low"], ["sample_low"]]
+    layout = row(
+        left_side(more=["unet_low"], models=["models", "models_low"]),
+        box("Instruction and media", BLUE, media, ["planner"]),
+        column(box("Sources", GREEN, ["sources"]), box("Text", CYAN, ["projector", "text"])),
+        box("Sampling", PURPLE, *sides, ["trim", "decode", "cut", "composite"]),
+        box("Results", RED, ["route_modality", "create_video"], ["save_image", "save_video"]),
+    )
+    arrange(made, layout)
+    return made
+
+
+WORKFLOWS: tuple[Callable[[], Workflow], ...] = (demo, *INTENTS, by_sam3, mixed, fast, experts, routed)

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from workflow_builder import Link, Node, Workflow
 from workflow_layout import Box, Stack, box, column, row
-from workflow_texts import FAST_LORA, MODEL_FILES, PROJECTOR_FILE, TITLES, YOUR_MODELS, fast_lora_url, model_url, note
+from workflow_texts import (
+    EXPERT_FILES,
+    FAST_LORA,
+    MODEL_FILES,
+    PROJECTOR_FILE,
+    TITLES,
+    TWO_MODELS,
+    YOUR_MODELS,
+    fast_lora_url,
+    model_url,
+    note,
+)
 
 # Ids are for ever, and the same role has the same one in every workflow: tests and API clients use them.
 IDS = {
@@ -56,6 +68,12 @@ IDS = {
     "composite": 60,
     "padding": 61,
     "cut": 62,
+    "unet_low": 63,
+    "models_low": 64,
+    "lora_low": 65,
+    "padding_low": 66,
+    "shift_low": 67,
+    "sample_low": 68,
     "route_modality": 70,
     "route_answer": 71,
     "save_image": 72,
@@ -131,6 +149,23 @@ def own_models(workflow: Workflow, *, bypassed: bool) -> dict[str, Link]:
     return _given(workflow)
 
 
+def two_experts(name: str) -> tuple[Workflow, Link, Link]:
+    """A workflow with its note and models, and the two that sample: for high noise and for low noise."""
+    workflow = start(name, yours=False)
+    workflow.note("models_note", "Your models: what goes where", TWO_MODELS)
+    own_models(workflow, bypassed=True)
+    high, low = EXPERT_FILES
+    workflow.nodes["unet"].inputs["unet_name"] = high
+    workflow.nodes["unet"].properties.pop("models")
+    second = workflow.node("unet_low", "UNETLoader", bypassed=True, title="Load Diffusion Model: low noise",
+                           unet_name=low, weight_dtype="default")  # fmt: skip
+    first = workflow.node("models", "UnisonDemoModels", title="Models: high noise", **_given(workflow))
+    others = {name: link for name, link in _given(workflow).items() if name in ("clip", "vae")}
+    both = workflow.node("models_low", "UnisonDemoModels", title="Models: low noise", model=second["MODEL"], **others,
+                         planner=first["planner"])  # fmt: skip
+    return workflow, first["model"], both["model"]
+
+
 def _given(workflow: Workflow) -> dict[str, Link]:
     nodes = workflow.nodes
     return {"model": nodes["unet"]["MODEL"], "clip": nodes["clip"]["CLIP"], "vae": nodes["vae"]["VAE"],
@@ -148,10 +183,13 @@ def fast_lora() -> list[dict[str, str]]:
     return [{"name": FAST_LORA, "url": fast_lora_url(), "directory": "loras"}]
 
 
-def left_side(*groups: Box) -> Stack:
-    """The first column of every workflow: how to use it, what else is said, and where all models come from."""
-    loaders = ["unet", "clip", "vae", "planner_loader", "projector_loader"]
-    known = row(box("Your models", YELLOW, loaders), box("Models", YELLOW, ["models"]), align="middle")
+def left_side(*groups: Box, more: Sequence[str] = (), models: Sequence[str] = ("models",)) -> Stack:
+    """The first column of every workflow: how to use it, what else is said, and where all models come from.
+
+    more: loaders behind the first one. models: what they go into.
+    """
+    loaders = ["unet", *more, "clip", "vae", "planner_loader", "projector_loader"]
+    known = row(box("Your models", YELLOW, loaders), box("Models", YELLOW, list(models)), align="middle")
     return column(box("Start here", GREY, ["note", "models_note"]), *groups, known)
 
 

@@ -35,6 +35,7 @@ SHOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "unison_sam3": (("made_recoloured.gif",), ("circle.gif",)),
     "unison_mixed_nodes": (("made_followed.gif",), ("edges.gif",)),
     "unison_fast": (("made_rising.gif",), ("star.png",)),
+    "unison_experts": (("made_rising.gif",), ()),
     "unison_route": (("made_circle.png", "made_recoloured.gif", "made_controlled.png", "made_reference.png"), ()),
 }
 ASKED = {"unison_understanding": ("What is shown?", "An orange circle")}

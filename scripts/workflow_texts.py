@@ -21,6 +21,8 @@ FAST_LORA = "Wan21_CausVid_bidirect2_T2V_1_3B_lora_rank32.safetensors"
 FAST_LORAS = "https://huggingface.co/Kijai/WanVideo_comfy"
 FAST = {"strength_model": 0.7, "shift": 8.0, "steps": 8}
 
+# As ComfyUI repackages Wan2.2-VACE-Fun; not linked, its exact names there could not be looked up.
+EXPERT_FILES = tuple(f"wan2.2_fun_vace_{side}_noise_14B_fp8_scaled.safetensors" for side in ("high", "low"))
 # (folder of `models`, file): where each lies in a models folder.
 MODEL_FILES = {
     "unet": ("diffusion_models", VACE_FILE),
@@ -56,6 +58,7 @@ TITLES = {
     "unison_sam3": "Video Edit with SAM3 - mask by words",
     "unison_mixed_nodes": "With stock nodes - LoRA, Cache, Upscale",
     "unison_fast": "Fast - 8 steps with a LoRA",
+    "unison_experts": "Two Experts - Wan 2.2 Fun VACE",
     "unison_route": "Route by Task - every node by itself",
 }
 _NOTES = Path(__file__).resolve().parent / "workflow_notes"
@@ -72,6 +75,21 @@ def fast_lora_url() -> str:
     return f"{FAST_LORAS}/resolve/main/{FAST_LORA}"
 
 
+_TWO_MODELS = [
+    "The loaders in the group *Your models* are off (bypassed), so the demo models run. To use your own:",
+    "",
+    "1. Put the files into the folders below, and reload the page.",
+    "2. Choose them, select the first four loaders (drag a frame around them with Ctrl held) and press **Ctrl+B**.",
+    "3. The planner and the projector are optional.",
+    "",
+    "| Loader | Folder in `models` |",
+    "| --- | --- |",
+    *(f"| {file} | diffusion_models |" for file in EXPERT_FILES),
+    *(f"| [{MODEL_FILES[key][1]}]({model_url(key)}) | {MODEL_FILES[key][0]} |" for key in ("clip", "vae")),
+    f"| [planner]({UNISON}), a folder | unison |",
+    f"| [{PROJECTOR_FILE}]({UNISON}) | unison |",
+]
+TWO_MODELS = "\n".join(_TWO_MODELS)
 YOUR_MODELS = "\n".join(
     [
         "The loaders in the group *Your models* are off (bypassed), so the demo models run. To use your own:",

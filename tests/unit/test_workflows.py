@@ -17,6 +17,7 @@ from unison_backend.demo.set import CFG
 from unison_backend.plan.prompt import Medium, bind_names
 from unison_backend.plan.tasks import Task
 from unison_backend.planner.rules.plan import RulesPlanner
+from unison_backend.weights.experts import BOUNDARY, side_of
 from unison_backend.weights.needs import NEEDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ SUBGRAPHS = ROOT / "subgraphs"
 TITLES = json.loads((API / "titles.json").read_text("utf-8"))
 """File name by the name that a workflow has in tests: the title in the template browser, changed only on purpose."""
 NAMES = tuple(sorted(TITLES))
-WIRED = ("unison_demo", "unison_fast", "unison_mixed_nodes", "unison_route", "unison_sam3")
+WIRED = ("unison_demo", "unison_experts", "unison_fast", "unison_mixed_nodes", "unison_route", "unison_sam3")
 """Those of single nodes; the others are built around one node, the subgraph Unison."""
 OWN = {
     "unison_your_models": ("vace", "text_encoder", "vae", "projector", "segmenter", "depth"),
@@ -61,7 +62,11 @@ SINGLE = {
 }
 # Combos that list what is installed: any of the files that the notes speak of.
 INSTALLED = {
-    "UNETLoader.unet_name": {"wan2.1_vace_1.3B_fp16.safetensors"},
+    "UNETLoader.unet_name": {
+        "wan2.1_vace_1.3B_fp16.safetensors",
+        "wan2.2_fun_vace_high_noise_14B_fp8_scaled.safetensors",
+        "wan2.2_fun_vace_low_noise_14B_fp8_scaled.safetensors",
+    },
     "CLIPLoader.clip_name": {"umt5_xxl_fp8_e4m3fn_scaled.safetensors"},
     "VAELoader.vae_name": {"wan_2.1_vae.safetensors"},
     "UnisonLoadPlanner.planner": {"auto"},
@@ -384,7 +389,7 @@ def test_your_models_go_into_the_models_node(name):
     made = workflow_of(name)
     nodes = {node["id"]: node for node in made["nodes"]}
     takes = {"UnisonDemoModels"} | {entry["id"] for entry in made.get("definitions", {}).get("subgraphs", ())}
-    (models,) = [node for node in nodes.values() if node["type"] in takes]
+    models = nodes[min(node["id"] for node in nodes.values() if node["type"] in takes)]
     feeding = [nodes[link[1]]["type"] for link in made["links"] if link[3] == models["id"]]
     assert feeding[: len(MODEL_LOADERS)] == list(MODEL_LOADERS)
 
@@ -395,6 +400,7 @@ def test_model_links_are_those_of_the_backend(workflow):
     linked = [model for node in loaders for model in node["properties"].get("models", [])]
     annotators = {"unison_route": ("segmenter", "depth"), "unison_sam3": ("sam3",)}
     usual = ("vace", "text_encoder", "vae", "projector") if workflow["name"] in WIRED else ()
+    usual = usual[workflow["name"] == "unison_experts" :]
     wanted = OWN.get(workflow["name"], (*usual, *annotators.get(workflow["name"], ())))
     single = dict(zip(SINGLE, ("segmenter", "depth", "sam3"), strict=True))
     assert [single.get(model["name"]) or needs[model["name"]].key for model in linked] == list(wanted)
@@ -619,7 +625,12 @@ def test_routes_are_these_branches_and_no_other():
 
 def test_graphs_sample_with_the_guidance_of_their_models():
     """Stock samplers take the demo models' number; the subgraph asks the model, whatever it is."""
-    for name, role in (("unison_demo", "sampler"), ("unison_mixed_nodes", "sample"), ("unison_route", "sample")):
+    for name, role in (
+        ("unison_demo", "sampler"),
+        ("unison_experts", "sample"),
+        ("unison_mixed_nodes", "sample"),
+        ("unison_route", "sample"),
+    ):
         assert read(API / f"{name}.json")[ROLES[name][role]]["inputs"]["cfg"] == CFG
     for name in (n for n in NAMES if n not in WIRED):
         assert read(API / f"{name}.json")[ROLES[name]["sampler"]]["inputs"]["cfg"] == 0
@@ -639,6 +650,30 @@ def test_the_fast_workflow_samples_as_the_template_that_ships_its_lora():
     assert lora["mode"] == BYPASSED and lora["widgets_values"] == [FAST_LORA, 0.7]
     url = f"{FAST_LORAS}/resolve/main/{FAST_LORA}"
     assert lora["properties"]["models"] == [{"name": FAST_LORA, "url": url, "directory": "loras"}]
+
+
+def test_two_experts_share_the_steps_where_wan_changes_them():
+    roles, prompt = ROLES["unison_experts"], read(API / "unison_experts.json")
+    first, last = (prompt[roles[role]] for role in ("sample", "sample_low"))
+    assert {first["class_type"], last["class_type"]} == {"KSamplerAdvanced"}
+    shared = ("steps", "cfg", "sampler_name", "scheduler", "noise_seed", "positive", "negative")
+    assert all(first["inputs"][name] == last["inputs"][name] for name in shared)
+    assert last["inputs"]["latent_image"] == [roles["sample"], 0]
+    noise = ("add_noise", "return_with_leftover_noise")
+    assert [first["inputs"][name] for name in noise] == ["enable", "enable"]
+    assert [last["inputs"][name] for name in noise] == ["disable", "disable"]
+    steps, shift = first["inputs"]["steps"], prompt[roles["shift"]]["inputs"]["shift"]
+    assert shift == prompt[roles["shift_low"]]["inputs"]["shift"]
+    times = [shift * u / (1 + (shift - 1) * u) for u in (1 - step / steps for step in range(steps))]
+    change = sum(time >= BOUNDARY for time in times)
+    ends = [(entry["inputs"]["start_at_step"], entry["inputs"]["end_at_step"]) for entry in (first, last)]
+    assert ends == [(0, change), (change, 10000)]
+    for end, models in (("", "models"), ("_low", "models_low")):
+        assert prompt[roles[f"padding{end}"]]["inputs"]["model"] == [roles[models], 0]
+    files = [
+        node["widgets_values"][0] for node in workflow_of("unison_experts")["nodes"] if node["type"] == "UNETLoader"
+    ]
+    assert [side_of(file) for file in files] == ["high", "low"]
 
 
 # ---------------------------------------------------------------------------------------------- words
@@ -679,6 +714,7 @@ TASKS = {
     "unison_image_to_video": "image_to_video",
     "unison_mixed_nodes": "text_to_video",
     "unison_fast": "text_to_image",
+    "unison_experts": "text_to_video",
     "unison_route": "text_to_image",
     "unison_your_models": "text_to_video",
     "unison_your_depth": "video_control",

@@ -31,8 +31,9 @@ _FOLDER = re.compile(r"(?<![a-z0-9])(high|low)(?=[ _-]?noise(?![a-z])|$)", re.IG
 _OTHER = {"high": "low", "low": "high"}
 CURE = (
     "of which one alone makes wrong pictures. The command line runs both: put the other half beside it under the same "
-    "name but for high and low, or name it with --vace-low. In ComfyUI both run one after the other, each with a "
-    "KSampler (Advanced), behind VACE Conditioning. A whole model that is only called so takes another name"
+    "name but for high and low, or name it with --vace-low. In ComfyUI the template Two Experts has both, one after "
+    "the other, each with a KSampler (Advanced), behind VACE Conditioning. A whole model that is only called so takes "
+    "another name"
 )
 
 
