@@ -42,9 +42,9 @@ def register() -> None:
 
 
 def planner_folders() -> dict[str, Path]:
-    """Qwen2.5-VL folders by the name shown, those with planning weights first."""
+    """Qwen2.5-VLs by the name shown: folders with planning weights, other folders, then files."""
     found = {name: path for name, path in _folders(CONFIG, _PLANNER_KEYS) if model_type(path) == PLANNER_TYPE}
-    return dict(sorted(found.items(), key=lambda item: not has_planning_weights(item[1])))
+    return dict(sorted(found.items(), key=lambda item: not has_planning_weights(item[1]))) | dict(_files("planner"))
 
 
 def adapter_folders() -> dict[str, Path]:
@@ -56,7 +56,7 @@ def projector_files() -> dict[str, Path]:
     """Projector weights in the pack's own folders; weights inside a model's folder are not among them."""
     found = _single_files().items()
     return _with_offered(
-        {name: path for name, path in found if FLOW_NAME not in path.name.lower() and not _is_annotator(path)}
+        {name: path for name, path in found if FLOW_NAME not in path.name.lower() and not _is_other(path)}
     )
 
 
@@ -66,9 +66,9 @@ def _with_offered(found: dict[str, Path]) -> dict[str, Path]:
     return found | bare
 
 
-def _is_annotator(file: Path) -> bool:
+def _is_other(file: Path) -> bool:
     """Whether a file is another model in one file by its name."""
-    return any(is_single_file(file, need.key) for need in ANNOTATOR_NEEDS)
+    return any(is_single_file(file, need.key) for need in (*ANNOTATOR_NEEDS, need_of("planner")))
 
 
 def _single_files() -> dict[str, Path]:
@@ -143,7 +143,7 @@ def _folders(marker: str, keys: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
 
 def _files(key: str) -> Iterator[tuple[str, Path]]:
     """(name, path) of every file that is a whole model of a kind by its name."""
-    for root in _roots(_ANNOTATOR_KEYS[key]):
+    for root in _roots(need_of(key).folders):
         for folder, names in _walk(root):
             for file in single_files([folder / name for name in sorted(names)], key):
                 yield _shown(root, file), file

@@ -13,6 +13,13 @@ from ..unison_backend.errors import Cancelled, UnisonError
 from .values import check_values, kinds_of
 
 
+def qwen_tokenizer() -> Path:
+    """Where the host keeps Qwen2.5's tokenizer, which its own text encoders take."""
+    from comfy import model_management
+
+    return Path(model_management.__file__).parent / "text_encoders" / "qwen25_tokenizer"
+
+
 def cancelled() -> bool:
     """A backend `Cancel`: True once the person pressed stop. The request itself stays for `interruptible`."""
     from comfy import model_management

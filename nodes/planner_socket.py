@@ -157,11 +157,12 @@ def load_planner(
     folder: Path, lora: Path | None, *, plans: bool | None = None, dtype: str = "auto", attention: str = "auto",
     device: str = "auto", progress: Progress,
 ) -> PlannerModel:  # fmt: skip
-    """A Qwen2.5-VL folder in a patcher. plans: by default whether it has planning weights. Raises WeightsError."""
+    """A Qwen2.5-VL (folder or file) in a patcher. plans: by default whether it has planning weights. WeightsError."""
     from ..unison_backend.planner.qwen.loading import load_qwen
 
     # Onto the CPU first: where it runs is the host's decision at every use.
-    qwen = load_qwen(folder, lora, dtype=dtype, attention=_attention(attention), device="cpu", progress=progress)
+    options: dict[str, Any] = {"dtype": dtype, "attention": _attention(attention), "small": host.qwen_tokenizer()}
+    qwen = load_qwen(folder, lora, **options, device="cpu", progress=progress)
     if lora is not None:
         _keep_marks_apart(qwen.model)
     patcher = host.model_patcher(UnisonPlannerWeights(qwen.model), device)

@@ -58,17 +58,21 @@ def test_models_are_found_where_people_keep_them(furnished):
         assert run.outputs[planner.id]["unison_notices"] == said
 
 
-def test_published_annotator_files_are_listed(host):
+def test_published_files_are_listed(host):
     names = ("sam2/sam2.1_hiera_tiny.safetensors", "depthanything/depth_anything_v2_vits_fp32.safetensors")
-    files = [host.models_folder / name for name in (*names, "unison/sam2_hiera_small.pt", "unison/my_projector.pth")]
+    own = ("unison/sam2_hiera_small.pt", "unison/my_projector.pth", "unison/qwen_2.5_vl_fp16.safetensors")
+    others = ("grounding-dino/groundingdino_swint_ogc.pth", "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors")
+    files = [host.models_folder / name for name in (*names, *own, *others)]
     for file in files:
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"x")
     try:
         assert {names[0], "unison/sam2_hiera_small.pt"} <= set(options(host, "UnisonLoadSegmenter", "segmenter"))
         assert names[1] in options(host, "UnisonLoadControlModel", "control")
+        assert others[0] in options(host, "UnisonLoadDetector", "detector")
+        assert {own[2], others[1]} <= set(options(host, "UnisonLoadPlanner", "planner"))
         projectors = options(host, "UnisonLoadProjector", "projector")
-        assert "unison/my_projector.pth" in projectors and "unison/sam2_hiera_small.pt" not in projectors
+        assert own[1] in projectors and not {own[0], own[2]} & set(projectors)
     finally:
         for file in files:
             file.unlink()

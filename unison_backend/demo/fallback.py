@@ -127,8 +127,8 @@ def _without_projector(models: ModelPaths) -> ModelPaths:
 def find_planner(folder: Path | None, given: Path | None, progress: Progress = silent) -> ModelPaths:
     """Only the planner: `given`, else the one in `folder` (or UNISON_MODELS), else the embedded one."""
     folder = folder or named_folder()
-    if given is not None and not given.is_dir():
-        raise InputError(f"--planner-folder: {given} is no folder; give a Qwen2.5-VL folder")
+    if given is not None and not given.exists():
+        raise InputError(f"--planner-folder: {given} is not there; give a Qwen2.5-VL folder or file")
     if given is not None:
         return ModelPaths(planner=given)
     return find(folder) if folder else demo_models(progress)

@@ -85,7 +85,8 @@ def load_planner(options: PlannerOptions, models: ModelPaths, progress: Progress
 
     if models.planner is None:
         raise InputError(
-            "no Qwen2.5-VL folder found: put one into the models folder's unison/ or LLM/, or give --planner-folder"
+            "no Qwen2.5-VL found: put its folder or file into the models folder's unison/ or LLM/, or give "
+            "--planner-folder"
         )
     qwen = load_qwen(
         models.planner,

@@ -21,8 +21,9 @@ from torch.nn import functional
 from ..demo.world.questions import question
 from ..errors import ResourceError
 from ..plan.prompt import Prompt, parse_pads
+from ..planner.answers import AnswerSettings
 from ..planner.qwen.loading import Qwen
-from ..planner.qwen.planner import AnswerSettings, QwenPlanner
+from ..planner.qwen.planner import QwenPlanner
 from ..progress import Cancel, Progress, check
 from ..sources.prepare import Media
 from .held_out import spread

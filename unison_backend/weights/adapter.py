@@ -24,9 +24,7 @@ def planning_adapter(folder: Path, planner: Path) -> bool:
         return False
     if config.get("peft_type") != "LORA":
         return False
-    whole = config_of(planner)
-    text = whole.get("text_config")
-    width = (text if isinstance(text, dict) else whole).get("hidden_size")
+    width = _width(planner)
     if (folder / "adapter_model.safetensors").is_file():
         shapes = [shape for key, shape in _shapes(folder / "adapter_model.safetensors") if _EMBEDDING in key]
         return any(width in shape for shape in shapes)
@@ -35,6 +33,15 @@ def planning_adapter(folder: Path, planner: Path) -> bool:
     return (folder / "adapter_model.bin").is_file() and (
         _EMBEDDING in named or bool(config.get("trainable_token_indices"))
     )
+
+
+def _width(planner: Path) -> Any:
+    """Of a planner's folder, by its config, or of one in a file, by its header; None where neither says it."""
+    if planner.is_file():
+        return next((shape[-1] for key, shape in _shapes(planner) if key.endswith(f"{_EMBEDDING}.weight")), None)
+    whole = config_of(planner)
+    text = whole.get("text_config")
+    return (text if isinstance(text, dict) else whole).get("hidden_size")
 
 
 def _shapes(file: Path) -> list[tuple[str, list[Any]]]:

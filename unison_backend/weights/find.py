@@ -84,9 +84,13 @@ def find(folder: Path) -> ModelPaths:
 
 
 def _planner(folder: Path) -> Path | None:
-    """The first Qwen2.5-VL folder with planning weights, else the first."""
+    """The first Qwen2.5-VL folder with planning weights, else the first, else the first in one file."""
     folders = [place for place in _folders(folder, "planner") if model_type(place) == PLANNER_TYPE]
-    return next((place for place in folders if has_planning_weights(place)), next(iter(folders), None))
+    if folders:
+        return next((place for place in folders if has_planning_weights(place)), folders[0])
+    need = need_of("planner")
+    return next(single_files([file for root in roots(folder, need.folders) for file in sorted(files_below(root))],
+                             need.key), None)  # fmt: skip
 
 
 def _folders(folder: Path, key: str) -> Iterator[Path]:
@@ -161,8 +165,9 @@ def single_files(files: Sequence[Path], key: str) -> Iterator[Path]:
 
 def is_single_file(file: Path, key: str) -> bool:
     """Whether a file, there or not, is called as a need's models in one file are, and belongs to no model's folder."""
-    name = file.name.lower()
-    return file.suffix.lower() in _SUFFIXES and _any(name, need_of(key).single) and not (file.parent / CONFIG).is_file()
+    name, need = file.name.lower(), need_of(key)
+    meant = _any(name, need.single) and not _any(name, need.excluded)
+    return file.suffix.lower() in _SUFFIXES and meant and not (file.parent / CONFIG).is_file()
 
 
 def _any(name: str, patterns: Sequence[str]) -> bool:

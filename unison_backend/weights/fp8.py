@@ -116,6 +116,20 @@ def stays(model: nn.Module, key: str, keep_fp32: Collection[str]) -> bool:
         return False
 
 
+def placed(
+    model: nn.Module, state: Mapping[str, Tensor], dtype: torch.dtype, keep_fp32: Collection[str] = ()
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """`state` with fp8 only where a layer of `model` holds it, and the scales of those weights by their keys.
+
+    state: of `state.dequantize(keep_fp8=True)`. keep_fp32: parts of names whose layers get their weights in `dtype`.
+    """
+    scales = {key.removesuffix(SCALE): state[key] for key in state if key.endswith(f".weight{SCALE}")}
+    held = {key: scale for key, scale in scales.items() if stays(model, key, keep_fp32)}
+    given = {key: tensor for key, tensor in state.items() if key.removesuffix(SCALE) not in scales or key in held}
+    rest = {key: unscaled(state[key], scale, dtype) for key, scale in scales.items() if key not in held}
+    return given | rest, held
+
+
 def install(model: nn.Module, scales: Mapping[str, Tensor], dtype: torch.dtype) -> None:
     """Make `Fp8Linear`s of the linear layers of `model` that hold fp8 weights. scales: by the weight's key."""
     for key, scale in scales.items():

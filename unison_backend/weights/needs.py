@@ -69,6 +69,8 @@ VARIANTS = tuple(map(_download, _TABLE["variants"]))
 GROUPS = {name: tuple(keys) for name, keys in _TABLE["groups"].items()}
 """What several items together are for; `all` is every one of them."""
 EVERYTHING = "all"
+TOKENIZER_ITEM = "qwen-tokenizer"
+"""The variant that a Qwen2.5-VL in one file takes where no tokenizer lies beside it."""
 
 
 def describe(need: Need) -> str:

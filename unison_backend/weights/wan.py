@@ -222,7 +222,7 @@ def filled(
             model = make(**config)
     except (ValueError, TypeError, LookupError) as error:
         raise WeightsError(f"{source.what}: its sizes fit no such model ({error}).{seems(state)}") from error
-    state, scales = _placed(model, state, dtype or torch.bfloat16, keep)
+    state, scales = fp8.placed(model, state, dtype or torch.bfloat16, keep)
     layers = [key for key in state if fp8.stays(model, key, keep)]
     state, packed = gguf.placed(state, layers, torch.float32 if dtype else torch.bfloat16)
     everything = state | packed
@@ -230,14 +230,3 @@ def filled(
     fp8.install(model, scales, dtype or torch.bfloat16)
     gguf.install(model, packed, dtype or torch.bfloat16)
     return model.eval().requires_grad_(False)
-
-
-def _placed(model: Any, state: State, dtype: torch.dtype, keep: Collection[str]) -> tuple[State, State]:
-    """`state` with fp8 only where a layer of `model` holds it, and the scales of those weights by their keys."""
-    from . import fp8
-
-    scales = {key.removesuffix(fp8.SCALE): state[key] for key in state if key.endswith(f".weight{fp8.SCALE}")}
-    held = {key: scale for key, scale in scales.items() if fp8.stays(model, key, keep)}
-    given = {key: tensor for key, tensor in state.items() if key.removesuffix(fp8.SCALE) not in scales or key in held}
-    rest = {key: fp8.unscaled(state[key], scale, dtype) for key, scale in scales.items() if key not in held}
-    return given | rest, held

@@ -117,13 +117,14 @@ def read_adapter(folder: Path) -> Adapter:
     stored = {key.removeprefix(_PREFIX): tensor for key, tensor in load_state_dict(file, device="meta").items()}
     if not any(_LORA.match(key) for key in stored):
         raise WeightsError(f"{file} holds no LoRA weights.{seems(stored)}")
-    tensors = {_in_memory(key): tensor for key, tensor in stored.items()}
+    tensors = {in_memory(key): tensor for key, tensor in stored.items()}
     if len(tensors) != len(stored):
         raise WeightsError(f"{file} holds a weight under an older and a newer name; download it again")
     return Adapter(path, file, config, tensors, tuple(stored))
 
 
-def _in_memory(key: str) -> str:
+def in_memory(key: str) -> str:
+    """A checkpoint's name of a weight as transformers has had it in memory since 4.52."""
     for old, new in _RENAMES:
         key = re.sub(old, new, key)
     return key
@@ -134,7 +135,7 @@ def check_fit(adapter: Adapter, base: Folder, ids: Mapping[str, int], tokens: in
 
     ids: of the 14 tokens in the tokenizer that will be used. tokens: how many that has in all.
     """
-    shapes = {_in_memory(key): tuple(tensor.shape) for key, tensor in base.tensors.items()}
+    shapes = {in_memory(key): tuple(tensor.shape) for key, tensor in base.tensors.items()}
     width = base.embedding.shape[1]
     rows = adapter.rows or max(base.embedding.shape[0], tokens)
     shapes |= {"lm_head.weight": (rows, width), "model.language_model.embed_tokens.weight": (rows, width)}
@@ -202,7 +203,7 @@ def attach(model: Any, adapter: Adapter) -> Any:
     from peft import PeftConfig, PeftModel, set_peft_model_state_dict
 
     state = load_state_dict(adapter.file, prefixes=(_PREFIX,))
-    state = {_PREFIX + _in_memory(key): tensor for key, tensor in state.items()}
+    state = {_PREFIX + in_memory(key): tensor for key, tensor in state.items()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on tying and on weights left out, both of which are looked at here

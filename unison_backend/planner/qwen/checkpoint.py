@@ -17,6 +17,7 @@ from ...weights.wan_layouts import count
 if TYPE_CHECKING:
     from torch import Tensor
 
+HEAD = "lm_head.weight"
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
@@ -25,12 +26,21 @@ _WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class Folder:
-    """A Qwen2.5-VL folder as its small files and headers describe it. tensors: meta, by the file's own keys."""
+    """A Qwen2.5-VL folder as its small files and headers describe it. tensors: meta, by the file's own keys.
+
+    small: the folder of the tokenizer, where the model is one file (`path`) and no folder.
+    """
 
     path: Path
     config: dict[str, Any]
     tensors: dict[str, Tensor]
     files: tuple[Path, ...]
+    small: Path | None = None
+
+    @property
+    def beside(self) -> Path:
+        """Where tokenizer and processor lie."""
+        return self.small or self.path
 
     @property
     def text_config(self) -> dict[str, Any]:
@@ -41,7 +51,7 @@ class Folder:
     @property
     def tied(self) -> bool:
         """Whether the head is the embedding; one that is stored counts, whatever the config says."""
-        return bool(self.config.get("tie_word_embeddings", True)) and "lm_head.weight" not in self.tensors
+        return bool(self.config.get("tie_word_embeddings", True)) and HEAD not in self.tensors
 
     @property
     def embedding(self) -> Tensor:
@@ -50,8 +60,17 @@ class Folder:
 
     @property
     def dtype(self) -> str:
-        """How the weights are stored, as torch names it: bfloat16, float16 or float32."""
+        """What the weights compute in, as torch names it: bfloat16, float16 or float32."""
         return str(self.embedding.dtype).removeprefix("torch.")
+
+    @property
+    def stored(self) -> str:
+        """The same, or fp8 where linear layers of a file are."""
+        from ...weights import fp8
+        from ...weights.state import load_state_dict
+
+        held = load_state_dict(self.path, device="meta").values() if self.small else ()
+        return "fp8" if any(map(fp8.is_fp8, held)) else self.dtype
 
 
 def read_folder(folder: Path) -> Folder:

@@ -8,17 +8,18 @@ from pathlib import Path
 from ...errors import UnisonError
 from ...plan.tokens import ADDED_TOKENS
 from .adapters import added_ids, check_fit, read_adapter
-from .checkpoint import Folder, read_folder
+from .checkpoint import Folder
+from .single_file import read_planner
 
 
 def check_planner_folder(folder: Path, lora: Path | None = None) -> list[str]:
-    """Short findings on a planner folder, from its small files and headers: what it is, what it can, what is wrong.
+    """Short findings on a planner folder or file, by small files and headers: what it is, what it can, what is wrong.
 
     lora: the adapter that will be switched on; whether it fits is a finding.
     """
     try:
-        files = read_folder(folder)
-        ids = added_ids(files.path)
+        files = read_planner(folder)
+        ids = added_ids(files.beside)
     except UnisonError as error:
         return [str(error)]
     text, rows = files.text_config, files.embedding.shape[0]
@@ -26,10 +27,10 @@ def check_planner_folder(folder: Path, lora: Path | None = None) -> list[str]:
     count = len(files.files)
     return [
         f"model type {files.config['model_type']}, {text.get('num_hidden_layers')} layers x {files.embedding.shape[1]}",
-        f"weights {files.dtype}, {size:.2g} GB in {count} {'file' if count == 1 else 'files'}, complete; {rows} rows",
+        f"weights {files.stored}, {size:.2g} GB in {count} {'file' if count == 1 else 'files'}, complete; {rows} rows",
         f"planning tokens {_adapter_finding(lora, files, ids) if lora else _tokens_finding(ids, files.tied, rows)}",
         f"head {'tied to the embedding' if files.tied else 'of its own'}",
-        f"processor files {_processor_finding(files.path)}",
+        f"processor files {f'of {files.small}' if files.small else _processor_finding(files.path)}",
     ]
 
 
@@ -45,7 +46,7 @@ def _tokens_finding(ids: Mapping[str, int], tied: bool, rows: int) -> str:
 
 def _adapter_finding(lora: Path, files: Folder, ids: Mapping[str, int]) -> str:
     """Whether the LoRA goes onto the folder, its 14 tokens behind those that the tokenizer has."""
-    own = added_ids(files.path)
+    own = added_ids(files.beside)
     if not own:
         return "from the LoRA"
     try:

@@ -1,4 +1,4 @@
-"""A Qwen2.5-VL folder, with or without a planning LoRA, as one module in memory.
+"""A Qwen2.5-VL folder or file, with or without a planning LoRA, as one module in memory.
 
 What is unusual: everything that can be wrong with the files is found in their headers, before a weight is read; the
 plan's 14 tokens are added when the tokenizer lacks them; and the head is untied, so that the tokens' rows for reading
@@ -27,9 +27,10 @@ from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
 from ...weights.folder import LOAD_ERRORS, first_line, is_library_error
 from ...weights.small_json import read_json, short_repr
+from . import single_file
 from .adapters import attach, check_fit, read_adapter
 from .chat import pad_id
-from .checkpoint import DTYPES, Folder, mark_tied, read_folder, untie
+from .checkpoint import DTYPES, Folder, mark_tied, untie
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,13 @@ ATTENTIONS = ("auto", "sdpa", "eager", "flash_attention_2")
 QUANTIZATIONS = ("4bit", "8bit")
 
 _STAGE = "loading the planner"
+# The config's names for what stands around a medium and in its place.
+_MEDIA_TOKENS = {
+    "image_token_id": "<|image_pad|>",
+    "video_token_id": "<|video_pad|>",
+    "vision_start_token_id": "<|vision_start|>",
+    "vision_end_token_id": "<|vision_end|>",
+}
 
 
 @dataclass
@@ -126,24 +134,26 @@ def load_qwen(
     device: Device = "cpu",
     quantize: str | None = None,
     progress: Progress = silent,
+    small: Path | None = None,
 ) -> Qwen:
-    """The Qwen2.5-VL in `folder` (plain or merged), with the adapter in the folder `lora` switched on.
+    """The Qwen2.5-VL in `folder` (plain or merged) or one file, with the adapter in the folder `lora` switched on.
 
     dtype: auto (as stored), bf16, fp16, fp32. attention: auto (flash-attn on CUDA where installed, else sdpa), sdpa,
     eager, flash_attention_2. quantize: 4bit or 8bit, with bitsandbytes only.
+    small: where the tokenizer of one file may lie besides the usual places (`single_file.small_files`).
     Raises WeightsError naming what is wrong with the files or why the two do not fit, InputError for an unknown
     option, UnsupportedError for a library that is missing, ResourceError when the memory is too small.
     """
     progress(_STAGE, 0, 4)
-    files = read_folder(folder)
+    files = single_file.read_planner(folder, small)
     adapter = None if lora is None else read_adapter(lora)
     options = _options(files, dtype, attention, device, quantize)
-    tokenizer, known = _load_tokenizer(files.path)
+    tokenizer, known = _load_tokenizer(files.beside)
     ids = {token: pad_id(tokenizer, token) for token in ADDED_TOKENS}
     if adapter:
         check_fit(adapter, files, ids, len(tokenizer))
     progress(_STAGE, 1, 4)
-    model = _load_model(files, options, _generation(files, tokenizer))
+    model = _load_model(files, options, tokenizer, adapted=adapter is not None)
     rows = files.embedding.shape[0]
     _resize(model, (adapter.rows if adapter else None) or max(rows, len(tokenizer)))
     if not (adapter and adapter.needs_tie):
@@ -152,7 +162,7 @@ def load_qwen(
     if adapter:
         model = attach(model, adapter)
     progress(_STAGE, 3, 4)
-    processor, problem = _load_processor(files.path, tokenizer)
+    processor, problem = _load_processor(files, tokenizer)
     trained = known and not files.tied and max(ids.values()) < rows
     qwen = Qwen(
         model=model.eval().requires_grad_(False),
@@ -180,6 +190,8 @@ def _options(files: Folder, dtype: str, attention: str, device: Device, quantize
     options = {"dtype": getattr(torch, name), "attn_implementation": _attention(attention, name, is_cuda)}
     if quantize is None:
         return options
+    if files.small:
+        raise UnsupportedError(f"{quantize} takes a folder with the bf16 weights, and {files.path} is one file")
     if quantize not in QUANTIZATIONS:
         raise InputError(f"quantize is {quantize!r}; it is one of {', '.join(QUANTIZATIONS)}")
     if not _imports("bitsandbytes"):
@@ -242,27 +254,49 @@ def _generation(files: Folder, tokenizer: Any) -> Any:
     """
     from transformers import GenerationConfig
 
-    path = files.path / "generation_config.json"
+    path = files.beside / "generation_config.json"
     given = read_json(path) if path.is_file() else {}
     said = next((part["eos_token_id"] for part in (given, files.text_config, files.config)
                  if part.get("eos_token_id") is not None), tokenizer.eos_token_id)  # fmt: skip
     ends = said if isinstance(said, list) else [said]
     if not ends or not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < len(tokenizer) for n in ends):
         raise WeightsError(
-            f"{path if given else files.path}: eos_token_id is {short_repr(said)}; it is the number of a token, or a "
+            f"{path if given else files.beside}: eos_token_id is {short_repr(said)}; it is the number of a token, or a "
             "list of them. Download it again"
         )
     return GenerationConfig(eos_token_id=ends)  # type: ignore[no-untyped-call]
 
 
-def _load_model(files: Folder, options: dict[str, Any], generation: Any) -> Any:
+def _load_file(files: Folder, options: dict[str, Any], tokenizer: Any, adapted: bool) -> Any:
+    """A LoRA takes layers in 16 bit; without one those that are fp8 stay it."""
+    import torch
+
+    media = {name: pad_id(tokenizer, token) for name, token in _MEDIA_TOKENS.items()}
+    try:
+        model = single_file.load_model(
+            files, media, options["dtype"], options["attn_implementation"], keep_fp8=not adapted
+        )
+    except (UnisonError, torch.OutOfMemoryError):
+        raise
+    except LOAD_ERRORS as error:
+        raise WeightsError(f"{files.path} cannot be loaded as a Qwen2.5-VL: {first_line(error)}") from error
+    model.generation_config = _generation(files, tokenizer)
+    return model
+
+
+def _load_model(files: Folder, options: dict[str, Any], tokenizer: Any, *, adapted: bool) -> Any:
+    """The model of a folder or a file. adapted: a LoRA comes onto it."""
+    return _load_file(files, options, tokenizer, adapted) if files.small else _load_folder(files, options, tokenizer)
+
+
+def _load_folder(files: Folder, options: dict[str, Any], tokenizer: Any) -> Any:
     import torch
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options = options | {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-    options |= {"generation_config": generation}
+    options |= {"generation_config": _generation(files, tokenizer)}
     try:
         config = Qwen2_5_VLConfig.from_pretrained(files.path, local_files_only=True)
         mark_tied(config, files.tied)
@@ -291,12 +325,15 @@ def _resize(model: Any, rows: int) -> None:
             layer.weight[old:] = layer.weight[:old].float().mean(0).to(layer.weight.dtype)
 
 
-def _load_processor(folder: Path, tokenizer: Any) -> tuple[Any | None, UnisonError | None]:
+def _load_processor(files: Folder, tokenizer: Any) -> tuple[Any | None, UnisonError | None]:
     """The processor with `tokenizer` in it, or None and why."""
     from transformers import AutoProcessor
 
+    folder, read = files.beside, AutoProcessor.from_pretrained
     try:
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)  # type: ignore[no-untyped-call]
+        if files.small and not (folder / "preprocessor_config.json").is_file():
+            return single_file.standard_processor(tokenizer), None
+        processor = read(folder, local_files_only=True)  # type: ignore[no-untyped-call]
     except LOAD_ERRORS as error:
         if told := broken_library(error):
             return None, LibraryError(f"pictures and videos cannot be shown: {told}")
