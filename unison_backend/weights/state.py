@@ -36,6 +36,16 @@ _HEADS = (
     (b"<!doctype", "is a web page, not weights: download the file itself"),
 )
 
+_PROGRAM = "is a TorchScript program and not weights alone: get the .safetensors or .pth form"
+# Networks that bring their own program, by the ends of their names.
+_PROGRAMS = {
+    ".torchscript.pt": _PROGRAM,
+    ".torchscript": _PROGRAM,
+    ".onnx": "is an ONNX network, which takes a runtime of its own: get the .safetensors or .pth form",
+    ".engine": "is a TensorRT engine, made for one card: get the .safetensors or .pth form",
+    ".trt": "is a TensorRT engine, made for one card: get the .safetensors or .pth form",
+}
+
 # safetensors' names of the types that torch has (its format.md).
 _DTYPES = {
     **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool", "U8": "uint8"},
@@ -114,6 +124,8 @@ def _check(path: Path, *, packed: bool) -> str:
     for magic, message in _HEADS:
         if head.lstrip().lower().startswith(magic):
             raise WeightsError(f"{path} {message}")
+    if told := program(path):
+        raise WeightsError(f"{path} {told}")
     return _kind(path, head, packed=packed)
 
 
@@ -131,6 +143,11 @@ def _kind(path: Path, head: bytes, *, packed: bool) -> str:
     if kind in SAFETENSORS and head.startswith(b"PK"):
         raise WeightsError(f"{path} is a PyTorch file, not safetensors; rename it to {path.stem}.pth")
     return kind
+
+
+def program(path: Path) -> str:
+    """What a file is that brings its own program, by its name, and what to get; "" for any other."""
+    return next((told for end, told in _PROGRAMS.items() if path.name.lower().endswith(end)), "")
 
 
 def _read_safetensors(path: Path, device: Device) -> dict[str, Tensor]:
@@ -213,6 +230,8 @@ def _failure(path: Path, error: Exception) -> UnisonError:
     if isinstance(error, MemoryError) or "Cannot allocate memory" in text:
         size = f"{path.stat().st_size / 1e9:.1f} GB"
         return ResourceError(f"{path} ({size}) is larger than the memory; use its fp16 or fp8 form, or add swap space")
+    if "TorchScript" in text:
+        return WeightsError(f"{path} {_PROGRAM}")
     if isinstance(error, pickle.UnpicklingError):
         if "global" in text.lower():  # torch names the class or function that it will not import
             refused = "holds Python objects besides tensors and was refused (nothing in it ran)"

@@ -8,8 +8,9 @@ import torch
 from unison_backend.demo import set as demo
 from unison_backend.errors import Cancelled
 from unison_backend.plan.prompt import parse_pads
+from unison_backend.planner.answers import AnswerSettings
 from unison_backend.planner.qwen.loading import load_qwen
-from unison_backend.planner.qwen.planner import AnswerSettings, QwenPlanner
+from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.progress import never, silent
 from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_keep import ANSWERS_FILE, Asked, Keeper, asked_in

@@ -14,9 +14,10 @@ from unison_backend.errors import Cancelled, InputError, PromptError, ResourceEr
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import ADDED_TOKENS
+from unison_backend.planner.answers import AnswerSettings
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.merging import merge
-from unison_backend.planner.qwen.planner import AnswerSettings, QwenPlanner
+from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.training.demo.qwen import media_of
 from unison_backend.training.log import LOG_FILE
 from unison_backend.training.planning_data import draw

@@ -15,7 +15,8 @@ from ...weights.find import is_single_file
 from ...weights.fit import assign, seems
 from ...weights.folder import CONFIG, first_line
 from ...weights.needs import describe, need_of
-from ...weights.state import PICKLES, SAFETENSORS, load_state_dict
+from ...weights.state import PICKLES, SAFETENSORS, load_state_dict, program
+from . import pose
 from .drawing import flow_colours
 from .frames import check_video
 from .model import CURE, ControlModel
@@ -41,7 +42,11 @@ def is_model(path: Path) -> bool:
 
 def is_meant(path: Path) -> bool:
     """Whether a file of weights is named, there or not, and is called like no other kind's."""
-    return not path.is_dir() and path.suffix.lower() in SAFETENSORS + PICKLES and not is_single_file(path, "depth")
+    return (
+        not path.is_dir()
+        and path.suffix.lower() in SAFETENSORS + PICKLES
+        and not (program(path) or is_single_file(path, "depth") or pose.is_other_form(path))
+    )
 
 
 def find(files: Sequence[Path]) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count as counter
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 POSE_TYPE, PERSON_TYPE = "vitpose", "rt_detr"
 
 _COCO_POINTS = 17
+_OTHER_FORMS = re.compile(r"dw-?pose|dw-ll_|yolox|rtmpose|rtmw|vitpose|body_pose|openpose")
 
 
 WHAT = "a folder that holds the folders of a ViTPose and an RT-DETR"
@@ -49,6 +51,11 @@ def is_meant(path: Path) -> bool:
 
 def _types_in(path: Path) -> set[str]:
     return {model_type(child) for child in path.iterdir()} if path.is_dir() else set()
+
+
+def is_other_form(path: Path) -> bool:
+    """Whether a file, by its name, is a pose network in a form that is not read here (DWPose's, a ViTPose's own)."""
+    return not path.is_dir() and bool(_OTHER_FORMS.search(path.name.lower()))
 
 
 def find(files: Sequence[Path]) -> Iterator[Path]:

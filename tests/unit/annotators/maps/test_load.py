@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from unison_backend.annotators.maps.depth import load as load_depth
 from unison_backend.annotators.maps.flow import FlowModel
 from unison_backend.annotators.maps.flow import load as load_flow
-from unison_backend.annotators.maps.load import load_control_model
+from unison_backend.annotators.maps.load import control_kind, load_control_model
 from unison_backend.annotators.maps.pose import load as load_pose
 from unison_backend.errors import UnsupportedError, WeightsError
 
@@ -159,6 +159,26 @@ def test_other_forms_of_raft(flow: FlowModel, tmp_path: Path) -> None:
     half = load_flow(tmp_path / "half.pth")
     assert {p.dtype for p in half.model.parameters()} == {torch.float32}
     torch.testing.assert_close(half.flow(video).mean(), flow.flow(video).mean(), rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "fits"),
+    [
+        ("dw-ll_ucoco_384.onnx", "is an ONNX network", "pose maps: ViTPose with RT-DETR"),
+        ("dw-ll_ucoco_384_bs5.torchscript.pt", "is a TorchScript program", "pose maps: ViTPose with RT-DETR"),
+        ("yolox_l.onnx", "is an ONNX network", "pose maps: ViTPose with RT-DETR"),
+        ("vitpose-b.pth", "is a pose network by its name", "pose maps: ViTPose with RT-DETR"),
+        ("raft_small.torchscript.pt", "is a TorchScript program", "flow maps: RAFT"),
+        ("depth_anything_v2_vits.onnx", "is an ONNX network", "depth maps: Depth-Anything"),
+    ],
+)
+def test_other_forms_are_refused_by_name(tmp_path: Path, name: str, told: str, fits: str) -> None:
+    file = tmp_path / name
+    torch.save({"weight": torch.zeros(1)}, file)
+    assert control_kind(file) == ""
+    with pytest.raises(WeightsError, match=told) as error:
+        load_control_model(file)
+    assert str(file) in str(error.value) and f"What fits for {fits}" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from unison_backend.errors import UnsupportedError, WeightsError
 from unison_backend.plan.prompt import parse_paths
+from unison_backend.planner.answers import AnswerSettings
 from unison_backend.planner.qwen import single_file
 from unison_backend.planner.qwen.findings import check_planner_folder
 from unison_backend.planner.qwen.loading import Qwen, load_qwen
-from unison_backend.planner.qwen.planner import AnswerSettings, QwenPlanner
+from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.weights import fp8
 from unison_backend.weights.find import find
 
