@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, ResourceError
 from ..progress import Progress, silent
+from .server import server_of
 
 if TYPE_CHECKING:
     from ..annotators.bind import AnnotatorPaths
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ..planner.answers import AnswerSettings
     from ..planner.base import Planner
     from ..planner.choose import PlannerOptions
-    from ..planner.prompt.server.address import ServerOptions
     from ..sources.given import GivenSources
     from ..sources.masks import MaskOptions
 
@@ -90,26 +90,6 @@ def answer_settings(options: argparse.Namespace) -> AnswerSettings:
     if not hasattr(options, "max_new_tokens"):
         return AnswerSettings()
     return AnswerSettings(options.max_new_tokens, options.temperature, options.seed, options.keep_lora)
-
-
-def server_of(options: argparse.Namespace) -> ServerOptions | None:
-    """The server that is named. Raises InputError for an address that is none, or that nobody would ask."""
-    from ..planner.prompt.server.address import ServerOptions
-
-    if options.server_url is None:
-        if options.model or options.server_key_env or options.server_key_file:
-            raise InputError("--model, --server-key-env and --server-key-file belong to --server-url, which is missing")
-        return None
-    if options.planner not in ("auto", "server"):
-        raise InputError(f"--server-url goes with --planner server, not with --planner {options.planner}")
-    return ServerOptions(
-        url=options.server_url,
-        model=options.model,
-        key_env=options.server_key_env,
-        key_file=options.server_key_file,
-        silence=options.server_timeout,
-        sees=options.planner_sees == "pictures",
-    )
 
 
 def annotator_paths(options: argparse.Namespace) -> AnnotatorPaths:

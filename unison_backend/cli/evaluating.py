@@ -8,50 +8,90 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from . import server
 from .common import DONE, say
 from .values import whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..planner.base import Planner
     from ..progress import Progress
     from ..training.planning_record import Record
+    from ..training.planning_score import Score
 
-PLANNERS = ("rules", "qwen")
+PLANNERS = ("rules", "qwen", "server")
 COUNT = 600  # held-out instructions where neither a number nor a file is given
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of `unison eval planner`."""
     parser.add_argument("--base", type=Path, metavar="DIR", help="the Qwen2.5-VL folder (default: the embedded one)")
-    parser.add_argument("--lora", type=Path, action="append", metavar="DIR",
-                        help="the planning LoRA; with several each is a planner")  # fmt: skip
-    parser.add_argument("--planner", choices=PLANNERS, action="append",
-                        help="which are measured, one or several side by side (default: qwen)")  # fmt: skip
+    parser.add_argument(
+        "--lora", type=Path, action="append", metavar="DIR", help="the planning LoRA; with several each is a planner"
+    )
+    parser.add_argument(
+        "--planner",
+        choices=PLANNERS,
+        action="append",
+        help="which are measured, one or several side by side (default: qwen)",
+    )
     parser.add_argument("--rules", action="store_const", const=["rules"], dest="planner", help="only the rules")
-    parser.add_argument("--data", type=Path, action="append", metavar="FILE",
-                        help="chat records or lines of prompt and tokens (default: drawn held-out ones)")  # fmt: skip
-    parser.add_argument("--count", type=whole,
-                        help=f"drawn over tasks and languages (default: {COUNT}, or all of --data)")  # fmt: skip
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="chat records or lines of prompt and tokens (default: drawn held-out ones)",
+    )
+    parser.add_argument(
+        "--sentences",
+        type=Path,
+        action="append",
+        metavar="PATH",
+        help="a set of sentences with what they mean (docs/planner.md), or a folder of sets",
+    )
+    parser.add_argument(
+        "--count",
+        type=whole,
+        help=f"drawn over tasks and languages (default: {COUNT}, or all of --data or --sentences)",
+    )
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--wrong", type=whole, default=0, metavar="N", help="show N plans of each that differ")
+    server.add(parser)
     parser.set_defaults(command=_eval_planner)
 
 
 def _eval_planner(options: argparse.Namespace) -> int:
-    from ..training.planning_score import as_table, evaluate
+    from ..training.planning_score import as_table
     from .stopping import stop_signal
     from .terminal import Bar
 
-    records, scores = _records(options), {}
+    measure, scores = _measure(options), {}
     with Bar() as progress, stop_signal() as cancel:
         for name, planner in planners(options, progress):
-            scores[name] = evaluate(planner, records, progress=progress, cancel=cancel)
+            scores[name] = measure(planner, progress=progress, cancel=cancel)
             del planner  # before the next one is loaded
     say("\n".join(as_table(scores)))
     for name, score in scores.items():
         for prompt, expected, made in score.wrong[: options.wrong]:
             say(f"{name}: {prompt}\n  expected {expected or '(an answer)'}\n  made     {made or '(an answer)'}")
     return DONE
+
+
+def _measure(options: argparse.Namespace) -> Callable[..., Score]:
+    """What a planner is measured by: sentences and what they mean, or instructions with their tokens."""
+    if not options.sentences:
+        from ..training.planning_score import evaluate
+
+        records = _records(options)
+        return lambda planner, **how: evaluate(planner, records, **how)
+    if options.data:
+        raise InputError("--data and --sentences: planners are measured by the one or the other")
+    from ..training.sentence_score import evaluate_sentences, read_sets
+
+    rows = read_sets(options.sentences, options.count, options.seed)
+    return lambda planner, **how: evaluate_sentences(planner, rows, **how)
 
 
 def _records(options: argparse.Namespace) -> list[Record]:
@@ -74,6 +114,11 @@ def planners(options: argparse.Namespace, progress: Progress) -> Iterator[tuple[
             from ..planner.rules.plan import RulesPlanner
 
             yield kind, RulesPlanner()
+        elif kind == "server":
+            from ..planner.choose import PlannerOptions, prompt_planner
+
+            # By itself: where it fails no other plans in its place.
+            yield kind, prompt_planner(PlannerOptions(kind, server=server.named(options)), by_rules=False)
         else:
             yield from _qwens(options, progress)
 

@@ -18,10 +18,10 @@ from ..plan.length import LENGTHS
 from ..plan.plan import MAIN, WHOLE_FRAME
 from ..plan.tasks import MAKES
 from ..planner.base import PLANNERS
-from ..planner.prompt.server.address import KEY_ENV, SILENCE
 from ..sources.masks import FEATHER, FILLS
 from ..weights.experts import BOUNDARY
 from . import download as cli_download
+from . import server as cli_server
 from . import training as cli_training
 from .values import models_folder, number, whole
 
@@ -213,7 +213,7 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         help="who plans: auto is a Qwen2.5-VL with planning weights where there is one, else the server that is named, "
         "else the rules",
     )
-    _add_server(parser)
+    cli_server.add(parser)
     parser.add_argument("--planner-folder", type=Path, metavar="PATH", help="a Qwen2.5-VL: a folder or one file")
     parser.add_argument("--planner-lora", type=Path, metavar="DIR", help="a planning LoRA for it")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp16", "fp32"), default="auto", help="of the planner")
@@ -235,29 +235,6 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FIELD=VALUE",
         help="put your own value over the plan's, as in --set width=640 height=384 seconds=2",
-    )
-
-
-def _add_server(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("a server that plans and answers (docs/servers.md); none is asked unless named")
-    group.add_argument("--server-url", metavar="URL", help="of its OpenAI-compatible API, as http://localhost:8000")
-    group.add_argument("--model", default="", metavar="NAME", help="the server's model (default: the only one it has)")
-    group.add_argument(
-        "--server-key-env", metavar="NAME", help=f"environment variable with the server's key (default: {KEY_ENV})"
-    )
-    group.add_argument("--server-key-file", type=Path, metavar="FILE", help="a file with the server's key")
-    group.add_argument(
-        "--server-timeout",
-        type=number,
-        default=SILENCE,
-        metavar="SECONDS",
-        help=f"without a word from the server, after which it is given up (default: {SILENCE:g})",
-    )
-    group.add_argument(
-        "--planner-sees",
-        choices=("pictures", "names"),
-        default="pictures",
-        help="whether the server's model is shown pictures and frames of videos, or told only that they are there",
     )
 
 

@@ -56,14 +56,18 @@ def plans_by_prompt(options: PlannerOptions, models: ModelPaths) -> bool:
     return options.name == "server"
 
 
-def prompt_planner(options: PlannerOptions) -> PromptPlanner:
-    """The planner that asks the server of these options. Raises InputError where none is named."""
+def prompt_planner(options: PlannerOptions, *, by_rules: bool = True) -> PromptPlanner:
+    """The planner that asks the server of these options. by_rules: the rules plan where it fails.
+
+    Raises InputError where no server is named.
+    """
     from .prompt.planner import PromptPlanner
     from .prompt.server.model import ServerModel
 
     if options.server is None:
         raise InputError("--planner server takes --server-url, as in --server-url http://localhost:8000")
-    return PromptPlanner(ServerModel(options.server), shows=options.server.sees, settings=options.answers)
+    model = ServerModel(options.server)
+    return PromptPlanner(model, shows=options.server.sees, by_rules=by_rules, settings=options.answers)
 
 
 def plans_with_qwen(options: PlannerOptions, models: ModelPaths) -> bool:

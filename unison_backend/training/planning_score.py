@@ -88,7 +88,7 @@ def as_table(scores: Mapping[str, Score]) -> list[str]:
     for prefix, kind in (("", "tasks"), ("language ", "languages"), ("field ", "fields")):
         counts: list[Counts] = [getattr(score, kind) for score in scores.values()]
         names = dict.fromkeys(name for each in counts for name in each)
-        names = {name: None for name in FIELDS if name in names} if kind == "fields" else names
+        names = {name: None for name in (*FIELDS, *names) if name in names} if kind == "fields" else names
         lines += [_row(prefix + name, (each.get(name, (0, 0)) for each in counts)) for name in names]
     return [*lines, _row("**all**", (score.all for score in scores.values()))]
 
