@@ -30,6 +30,9 @@ EXTRA_HEIGHT = {
     "SaveVideo": 330,
     "PreviewAny": 280,
     "UnisonAnswer": 120,
+    # The line below a loader whose file is missing, as Nodes 2.0 draws it.
+    "VAELoader": 20,
+    "UnisonLoadControlModel": 20,
     # Two outputs that 0.33 has besides.
     "GetVideoComponents": 40,
     # Room for what our own nodes find out: the plan, the branch, notices.
