@@ -93,7 +93,7 @@ def evaluate_sentences(
         progress("evaluating the planner", number + 1, len(rows))
     return Score(
         tasks={name: (pair[0], pair[1]) for name, pair in kinds.items()},
-        fields={name: (pair[0], pair[1]) for name, pair in fields.items() if pair[1]},
+        fields={name: (pair[0], pair[1]) for name, pair in fields.items()},
         wrong=tuple(wrong),
     )
 
