@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import WeightsError
 from ..weights import wan_layouts as layouts
-from ..weights.fit import seems
+from ..weights.fit import is_packed, seems
 from ..weights.small_json import read_json
 from ..weights.state import SPIECE_KEY
 from ..weights.wan import Source, filled, locate, model_config, read_source
@@ -36,24 +36,33 @@ def load_text_encoder(path: Path | str, *, dtype: torch.dtype | None = None, dev
     import torch
     from transformers import UMT5Config, UMT5EncoderModel
 
-    from ..weights.fp8 import SCALE, unscaled
-
     source = locate(Path(path), "text_encoder")
     state = read_source(source, dtype, device)
     spiece, kind = state.pop(SPIECE_KEY, None), seems(state)
     state = {layouts.umt5_hf_key(key): tensor for key, tensor in state.items()}
     state = {key: tensor for key, tensor in state.items() if not key.startswith(("decoder.", "lm_head."))}
-    for key in [key for key in _EMBEDDINGS if f"{key}{SCALE}" in state]:
-        state[key] = unscaled(state[key], state.pop(f"{key}{SCALE}"), dtype or torch.bfloat16)
-    embedding = state.get("shared.weight", state.get("encoder.embed_tokens.weight"))
-    if embedding is not None:  # one matrix under two names
-        state["shared.weight"] = state["encoder.embed_tokens.weight"] = embedding
+    _embed(state, dtype or torch.bfloat16)
     config = model_config(source, state, layouts.umt5_config, kind)
     encode = _tokenizer(source, bytes(spiece.cpu().numpy()) if spiece is not None else None, config["vocab_size"])
     keep = ("wo",) if dtype is torch.float16 else ()
     model: Any = filled(lambda **c: UMT5EncoderModel(UMT5Config(**c)), config, source, state, dtype, device, keep)
     model.encoder.embed_tokens.weight = model.shared.weight
     return TextEncoder(model, encode)
+
+
+def _embed(state: dict[str, Tensor], dtype: torch.dtype) -> None:
+    """The embedding, which is one matrix under two names and no linear layer: out of fp8 or GGUF, in `dtype`."""
+    from ..weights.fp8 import SCALE, unscaled
+    from ..weights.gguf import unpacked
+
+    for key in (key for key in _EMBEDDINGS if key in state):
+        if (scale := state.pop(f"{key}{SCALE}", None)) is not None:
+            state[key] = unscaled(state[key], scale, dtype)
+        elif is_packed(state[key]):
+            state[key] = unpacked(state[key]).to(dtype)
+    embedding = state.get("shared.weight", state.get("encoder.embed_tokens.weight"))
+    if embedding is not None:
+        state["shared.weight"] = state["encoder.embed_tokens.weight"] = embedding
 
 
 class TextEncoder:

@@ -21,7 +21,7 @@ from .state import GGUF
 __all__ = ["MODELS_VARIABLE", "ModelPaths", "files_below", "find", "named_folder"]
 
 _SUFFIXES = (".safetensors", ".sft", ".pth", ".pt")
-_PACKED = ("vace",)  # needs whose models may be GGUF files, which go behind the others
+_PACKED = ("vace", "text_encoder")  # needs whose models may be GGUF files, which go behind the others
 # A folder with one of these holds all three models of generation: diffusers' layout, Wan's own.
 _WHOLE = ("model_index.json", "Wan2.1_VAE.pth")
 

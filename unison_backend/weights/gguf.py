@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from ..errors import UnsupportedError, WeightsError, one_line
 from .fit import is_packed, shape_of
 from .fp8 import HeldLinear
+from .gguf_tokenizer import spiece_of
+from .state import SPIECE_KEY
 
 PACKAGE = "gguf"
 # Where ComfyUI's converter notes the shape of a tensor that it had to fold.
@@ -26,8 +28,9 @@ _NOTED_DIMENSIONS = 8
 def read_gguf(path: Path) -> dict[str, Tensor]:
     """The tensors of a GGUF file by key: plain ones in 16 and 32 bits, blocks as diffusers' `GGUFParameter`.
 
-    All are views into the mapped file. Raises UnsupportedError without the package `gguf`, WeightsError for a damaged
-    file and for types that diffusers cannot unpack.
+    All are views into the mapped file. A T5's tokenizer comes along under the key that core's files have it under.
+    Raises UnsupportedError without the package `gguf`, WeightsError for a damaged file and for types that diffusers
+    cannot unpack.
     """
     try:
         import gguf
@@ -38,6 +41,7 @@ def read_gguf(path: Path) -> dict[str, Tensor]:
     try:
         reader = gguf.GGUFReader(path, "c")
         read = {tensor.name: _tensor(tensor, _folded(reader, tensor.name), path) for tensor in reader.tensors}
+        spiece = spiece_of(reader)
     except WeightsError:
         raise
     except Exception as error:  # the reader lets through whatever it meets in a damaged file
@@ -45,6 +49,8 @@ def read_gguf(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is damaged, cut short or no GGUF file ({reason}); download it again") from error
     if not read:
         raise WeightsError(f"{path} holds no tensors; download it again")
+    if spiece is not None:
+        read[SPIECE_KEY] = torch.frombuffer(bytearray(spiece), dtype=torch.uint8)
     return read
 
 

@@ -19,6 +19,7 @@ from .state import FILE_KEYS, without_prefixes
 if TYPE_CHECKING:
     from .find import ModelPaths
 
+_EMBEDDINGS = ("shared.weight", "token_embedding.weight", "encoder.embed_tokens.weight", "token_embd.weight")
 TEXT_WIDTH = 4096  # UMT5-XXL's rows, which projected tokens stand beside
 
 Value = TypeVar("Value")
@@ -127,7 +128,7 @@ def check_models(models: ModelPaths) -> None:
     if models.text_encoder is not None:
         state = read_source(locate(Path(models.text_encoder), "text_encoder"), None, "meta")
         shapes = {key: shape_of(tensor) for key, tensor in state.items()}
-        rows = _first(shapes, ("shared.weight", "token_embedding.weight", "encoder.embed_tokens.weight"))
+        rows = _first(shapes, _EMBEDDINGS)
         if rows is not None and rows[-1] != TEXT_WIDTH:
             raise WeightsError(
                 f"{models.text_encoder} writes text of width {rows[-1]}, Wan VACE reads {TEXT_WIDTH}. "

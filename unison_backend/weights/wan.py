@@ -1,8 +1,8 @@
 """The three models behind Wan VACE, from any file people have: transformer, VAE and UMT5 text encoder.
 
 A path is a diffusers pipeline folder, one of its component folders, a folder as Wan published it, or a single file in
-Wan's own or in diffusers' / HF's spelling, fp8 included; the transformer's may be GGUF. Sizes are read from the shapes
-in the file. Models are built without memory, then take the file's tensors as they are: with `dtype=None` on the CPU
+Wan's own or in diffusers' / HF's spelling, fp8 included; GGUF too, but for the VAE. Sizes are read from the shapes in
+the file. Models are built without memory, then take the file's tensors as they are: with `dtype=None` on the CPU
 nothing is copied.
 
 dtype: None is as stored (layers over fp8 and GGUF compute in bfloat16). The weights of linear layers stay in fp8 or in
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     State = dict[str, Tensor]
 
 _ORIGINAL_NAMES = {"vae": "Wan2.1_VAE.pth", "text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}
-_PACKED = ("transformer",)  # components that may be GGUF
+_PACKED = ("transformer", "text_encoder")  # components that may be GGUF
 _FIRST = "patch_embedding.weight"
 _PREFERRED = ("diffusion_pytorch_model.safetensors", "model.safetensors")
 

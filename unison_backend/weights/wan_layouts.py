@@ -155,14 +155,35 @@ _UMT5_BLOCK = {
     "ffn.fc1": "1.DenseReluDense.wi_1",
     "ffn.fc2": "1.DenseReluDense.wo",
 }
-_UMT5_TOP = {"token_embedding": "shared", "norm": "encoder.final_layer_norm"}
+# llama.cpp's spelling, behind `enc.blk.N.`.
+_UMT5_GGUF_BLOCK = {
+    "attn_norm": "0.layer_norm",
+    "attn_q": "0.SelfAttention.q",
+    "attn_k": "0.SelfAttention.k",
+    "attn_v": "0.SelfAttention.v",
+    "attn_o": "0.SelfAttention.o",
+    "attn_rel_b": "0.SelfAttention.relative_attention_bias",
+    "ffn_norm": "1.layer_norm",
+    "ffn_gate": "1.DenseReluDense.wi_0",
+    "ffn_up": "1.DenseReluDense.wi_1",
+    "ffn_down": "1.DenseReluDense.wo",
+}
+_UMT5_TOP = {
+    "token_embedding": "shared",
+    "norm": "encoder.final_layer_norm",
+    "token_embd": "shared",
+    "enc.output_norm": "encoder.final_layer_norm",
+}
 
 
 def umt5_hf_key(key: str) -> str:
-    """A key of `models_t5_umt5-xxl-enc-*.pth` in HF's spelling; any other key unchanged."""
+    """A key of `models_t5_umt5-xxl-enc-*.pth`, or of a GGUF file, in HF's spelling; any other key unchanged."""
     stem, _, last = key.rpartition(".")
     if stem in _UMT5_TOP:
         return f"{_UMT5_TOP[stem]}.{last}"
+    match = re.fullmatch(r"enc\.blk\.(\d+)\.(.+)", stem)
+    if match and match[2] in _UMT5_GGUF_BLOCK:
+        return f"encoder.block.{match[1]}.layer.{_UMT5_GGUF_BLOCK[match[2]]}.{last}"
     match = re.fullmatch(r"blocks\.(\d+)\.(.+)", stem)
     if match and match[2] in _UMT5_BLOCK:
         return f"encoder.block.{match[1]}.layer.{_UMT5_BLOCK[match[2]]}.{last}"
