@@ -15,8 +15,9 @@ export function fingerprint(workflow, executionId) {
     const host = scope.nodes.get(part)
     const inner = (workflow.definitions?.subgraphs ?? []).find((definition) => definition.id === host?.type)
     if (!inner) return ""
-    hosts.push([host, scope])
-    scope = scopeOf(inner)
+    const within = scopeOf(inner)
+    hosts.push([host, scope, within, inner])
+    scope = within
   }
   if (!scope.nodes.has(path.at(-1))) return ""
   const told = new Map()
@@ -55,16 +56,32 @@ function feed(id, scope, hosts, told) {
   }
 }
 
-/** What a subgraph node hands in at a slot: the value of its widget, or where its link comes from. */
+/**
+ * What a subgraph node hands in at a slot: the value of its widget, or where its link comes from. By names and by the
+ * definition, since what is queued lacks the node's inputs of widgets, which a saved file has.
+ */
 function given(hosts, slot, told) {
-  const [host, scope] = hosts.at(-1)
-  const input = host.inputs?.[slot]
+  const [host, scope, inner, definition] = hosts.at(-1)
+  const name = definition.inputs?.[slot]?.name
+  const input = name === undefined ? host.inputs?.[slot] : host.inputs?.find((other) => other.name === name)
   const origin = input?.link == null ? null : scope.links.get(input.link)
   if (!origin) {
-    const place = (host.inputs ?? []).slice(0, slot).filter((other) => other.widget).length
-    return input?.widget ? [host.widgets_values?.[place] ?? null] : []
+    const place = widgetSlots(inner).indexOf(slot)
+    return place < 0 ? [] : [host.widgets_values?.[place] ?? null]
   }
   if (Number(origin[0]) === BELOW_INPUTS) return hosts.length > 1 ? given(hosts.slice(0, -1), origin[1], told) : []
   feed(origin[0], scope, hosts.slice(0, -1), told)
   return origin
+}
+
+/** The slots of a subgraph's inputs that are widgets of its node, in their order: those that end in a widget inside. */
+function widgetSlots({ nodes, links }) {
+  const slots = new Set()
+  for (const node of nodes.values()) {
+    for (const input of node.inputs ?? []) {
+      const [origin, slot] = (input.widget && links.get(input.link)) || []
+      if (Number(origin) === BELOW_INPUTS) slots.add(slot)
+    }
+  }
+  return [...slots].sort((one, other) => one - other)
 }

@@ -14,7 +14,11 @@ PLANNER = {
     "widgets_values": [""],
     "inputs": [{"name": "image1", "link": 1}, {"name": "instruction", "widget": {"name": "instruction"}, "link": 3}],
 }
-SAMPLER = {"id": 11, "type": "UnisonVACESampler", "inputs": [{"name": "seed", "link": 2}]}
+SAMPLER = {
+    "id": 11,
+    "type": "UnisonVACESampler",
+    "inputs": [{"name": "seed", "widget": {"name": "seed"}, "link": 2}],
+}
 # Socket 0 is a medium, 1 and 2 are widgets: the seed's widget stands before the instruction's.
 HOST = {
     "id": 12,
@@ -28,6 +32,7 @@ HOST = {
 }
 DEFINITION = {
     "id": SUBGRAPH,
+    "inputs": [{"name": "image1"}, {"name": "seed"}, {"name": "instruction"}],
     "nodes": [PLANNER, SAMPLER],
     "links": [
         {"id": 1, "origin_id": -10, "origin_slot": 0, "target_id": 10, "target_slot": 0},
@@ -97,6 +102,18 @@ def test_a_result_stays_true(node, graph, path):
 def test_a_result_is_old(node, graph, path):
     before, after = fingerprints((graph, node), (changed(graph, *path), node))
     assert before and after and before != after
+
+
+@pytest.mark.parametrize("left", [["image1"], ["image1", "instruction"], ["instruction", "image1"]])
+def test_inputs_of_widgets_that_a_queued_workflow_lacks_change_nothing(left):
+    """Frontends leave the unconnected ones out of what they queue, those with a label of their own excepted."""
+    inputs = {entry["name"]: entry for entry in HOST["inputs"]}
+    queued = changed(NESTED, "nodes", 1, "inputs", [inputs[name] for name in left])
+    before, after = fingerprints((NESTED, "12:10"), (queued, "12:10"))
+    assert before == after and "a circle" in after
+    for value in ([7, "a star"], [8, "a circle"]):
+        (other,) = fingerprints((changed(queued, "nodes", 1, "widgets_values", value), "12:10"))
+        assert (other == before) is (value[1] == "a circle")
 
 
 def test_a_node_that_is_not_there_has_none():
