@@ -54,6 +54,6 @@ def drive(script, host, settings, place):
         "screenshots": str(place),
     }
     task.write_text(json.dumps(common | settings), "utf-8")
-    done = subprocess.run([tools["node"], HERE / script, task, answer], capture_output=True, text=True, timeout=900)
+    done = subprocess.run([tools["node"], HERE / script, task, answer], capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr + host.log()[-3000:]
     return json.loads(answer.read_text("utf-8"))
