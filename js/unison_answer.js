@@ -1,7 +1,11 @@
 // Shows on Answer (Unison) the text that it was given. It is set as text, never as markup, and not saved.
 
 import { app } from "../../scripts/app.js"
+import { api } from "../../scripts/api.js"
+import { everyNode } from "./unison_graph.js"
+import { isElsewhere } from "./unison_runs.js"
 
+const NODE = "UnisonAnswer"
 const WIDGET = "unison_answer"
 const HEIGHT = 90
 
@@ -26,10 +30,19 @@ function box(node) {
   return element
 }
 
+/** An answer is its own run's: under a new plan nothing of the last one stands. */
+function onStart({ detail }) {
+  if (isElsewhere(detail.prompt_id)) return
+  for (const [, node] of everyNode()) if (node.comfyClass === NODE) box(node).textContent = ""
+}
+
 app.registerExtension({
   name: "unison.answer",
+  setup() {
+    api.addEventListener("execution_start", onStart)
+  },
   nodeCreated(node) {
-    if (node.comfyClass !== "UnisonAnswer") return
+    if (node.comfyClass !== NODE) return
     box(node)
     const executed = node.onExecuted
     node.onExecuted = function (output) {

@@ -12,7 +12,7 @@ import { closeSearch, insert, listed, search, toggleLibrary } from './library.mj
 import { open, withFrontend } from './page.mjs'
 
 const task = JSON.parse(readFileSync(process.argv[2], 'utf-8'))
-const RUN_MS = 240_000
+const RUN_MS = 600_000
 // From the end of a run to what it leaves on the screen: frames, and one look into the host's history.
 const DRAWN_MS = 700
 // Where the canvas is empty in these sessions, in CSS pixels.
@@ -36,6 +36,8 @@ const answer = await withFrontend(task, async (page) => {
     'close library': () => toggleLibrary(page),
     /** Find a node or blueprint by its name, put it onto the canvas, and connect it: [[from, slot, to, input]]. */
     insert: (name, links) => insert(page, name, FREE).then(() => page.evaluate(joinAll, links)),
+    /** The text in the box of an Answer. */
+    said: (title) => page.evaluate((name) => byTitle(name).widgets.find((w) => w.name === 'unison_answer').element.innerText, title),
     ids: () => page.evaluate(() => Object.fromEntries(window.app.graph.nodes.map(({ title, id }) => [title, id]))),
     shape: (title) => page.evaluate(shape, title),
     set: (title, widget, value) => page.evaluate(setWidget, [title, widget, value]),
@@ -52,7 +54,7 @@ const answer = await withFrontend(task, async (page) => {
     look: (x, y, scale) => page.evaluate(lookAt, [x, y, scale]),
     select: (title) => page.evaluate((name) => window.app.canvas.selectNode(byTitle(name)), title),
     cards: async () => {
-      await page.waitForFunction(() => [...document.images].every((picture) => picture.complete))
+      await page.waitForFunction(() => [...document.images].every((picture) => picture.complete), null, { polling: 200 })
       return page.evaluate(cards)
     },
     sizes: () => page.evaluate(() => Object.fromEntries(window.app.canvas.graph.nodes.map((n) => [n.title, [...n.size]]))),

@@ -47,7 +47,8 @@ export async function listed(page, text) {
   }
   await input.fill(text)
   await page.waitForTimeout(SETTLE_MS)
-  return page.locator(LISTED).allInnerTexts()
+  // Some of an older tree are drawings, which have no text.
+  return (await page.locator(LISTED).allInnerTexts()).filter(Boolean)
 }
 
 export async function toggleLibrary(page) {

@@ -33,6 +33,7 @@ export async function withFrontend(task, use) {
   const browser = await chromium.launch({ executablePath: task.chromium, args: CHROMIUM_OPTIONS, headless: true })
   try {
     const page = await browser.newPage({ viewport: { width: 1920, height: 1080 }, deviceScaleFactor: task.scale ?? 2 })
+    page.setDefaultTimeout(READY_MS)
     const messages = []
     page.on('console', (message) => {
       const text = `${message.type()}: ${message.text()} (${message.location().url})`
