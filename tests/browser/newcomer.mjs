@@ -45,9 +45,10 @@ const answer = await withFrontend(task, async (page) => {
   await say(task.said.question)
   await run('6_question')
 
-  await page.evaluate(() => (nodeCalled('Picture 1').mode = 4))
+  await say(task.said.mistaken)
+  await page.evaluate(() => (nodeCalled('Video 1').mode = 4))
   await run('7_mistake')
-  await page.evaluate(() => (nodeCalled('Picture 1').mode = 0))
+  await page.evaluate(() => (nodeCalled('Video 1').mode = 0))
   await run('8_mended')
   return ends
 
