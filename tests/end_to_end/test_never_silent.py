@@ -139,3 +139,16 @@ def test_the_embedded_models_say_when_nothing_they_know_is_asked_for(unison, tmp
     status, answer, errors = unison("run", "What is the capital of France?", "--quiet")
     assert status == 0 and answer.strip()
     assert "never saw: capital, France. Its answer is a guess" in errors and "Qwen2.5-VL" in errors
+    _, _, errors = unison("run", "What is the capital of France?", "--planner", "qwen", "--quiet")
+    assert "never saw: capital, France. Its answer is a guess" in errors
+
+
+def test_each_line_of_a_batch_says_so_too(unison, tmp_path):
+    asked = ("a castle at dawn, 64x64", "two red circles, 64x64", "What is the capital of France?")
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in asked), encoding="utf-8")
+    assert unison("batch", lines, "--out", tmp_path / "out", "--quiet", *STEPS)[0] == 0
+    rows = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text(encoding="utf-8").splitlines())
+    castle, circles, capital = (" ".join(row["notices"]) for row in sorted(rows, key=lambda row: row["line"]))
+    assert "names none of the shapes" in castle and "names none of the shapes" not in circles
+    assert "never saw: capital, France" in capital and "`unison doctor`" in capital

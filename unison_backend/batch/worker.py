@@ -12,6 +12,7 @@ from ..annotators.bind import annotators
 from ..defaults import CFG
 from ..demo.fallback import limits_of
 from ..demo.set import CFG as DEMO_CFG
+from ..demo.world.known import unknown_notice
 from ..errors import Cancelled, InputError, broken_library
 from ..pipeline import (
     Planned,
@@ -144,18 +145,27 @@ class Worker:
             options=options, progress=self._progress, cancel=self._cancel,
         )  # fmt: skip
         # What the models have to say is the batch's, not each line's.
-        notices = made.notices[len(self._setup.models.notices) :]
-        work.row = Row(
-            job.number, job.name, "done", job.text, path=out.name, plan=_plan_of(planned), notices=list(notices)
-        )
+        notices = [*self._unknown(planned), *made.notices[len(self._setup.models.notices) :]]
+        work.row = Row(job.number, job.name, "done", job.text, path=out.name, plan=_plan_of(planned), notices=notices)
 
     def _answer(self, work: _Work) -> Row:
         job, planned, planner = work.job, _given(work.planned), self._planner(work.job)
-        answer = planned.plan.answer
+        answer, notices = planned.plan.answer, []
         if answer is None:
+            is_prompted = isinstance(planner, Answering) and planner is self._prompted
             asked = planner if isinstance(planner, Answering) else self._qwen()
+            notices = [] if is_prompted else self._unknown(planned)
             answer = asked.answer(planned.prompt, planned.media, self._answers(job), cancel=self._cancel)
-        return Row(job.number, job.name, "done", job.text, answer=answer, plan=_plan_of(planned))
+        plan = _plan_of(planned)
+        return Row(job.number, job.name, "done", job.text, answer=answer, plan=plan, notices=notices)
+
+    def _unknown(self, planned: Planned) -> list[str]:
+        """What to tell of a line that the embedded models know nothing of; nothing where the models are real."""
+        if not self._setup.models.demo:
+            return []
+        makes = planned.plan.task.is_generation
+        told = unknown_notice(planned.prompt.text, makes, "`unison doctor` says what real ones take.")
+        return [] if told is None else [told]
 
     def _answers(self, job: Job) -> AnswerSettings:
         return AnswerSettings(job.max_new_tokens, job.temperature, job.seed, self._setup.keep_lora)

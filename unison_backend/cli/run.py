@@ -164,6 +164,7 @@ def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, pro
     from ..demo.fallback import find_planner
     from ..planner.base import Answering
     from ..planner.choose import load_planner
+    from ..weights.find import named_folder
 
     if planned.plan.answer is not None:  # it came with the plan
         note(f"task     {planned.plan.task}")
@@ -177,6 +178,8 @@ def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, pro
         if models.demo:
             _say_what_is_unknown(planned)
         planner = load_planner(planner_options(options), models, progress)
+    elif not (options.models or options.planner_folder or named_folder()):
+        _say_what_is_unknown(planned)  # the embedded one, asked for by `--planner qwen`
     note(f"task     {planned.plan.task}")
     planner.answer(planned.prompt, planned.media, settings, stream=put, progress=progress, cancel=cancel)
     say("")
