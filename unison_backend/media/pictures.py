@@ -1,7 +1,7 @@
 """Pictures and videos from files: what they are (`probe`) and their pixels (`load_image`, `iter_video`, `load_video`).
 
 Pixels are numpy float32 `[H, W, 3]` RGB in 0..1 as a viewer shows them: rotation applied, transparency laid on white.
-Probing a picture imports only Pillow, probing a video only PyAV.
+Probing a picture imports only Pillow, probing a video only PyAV (and psutil).
 """
 
 from __future__ import annotations
@@ -74,15 +74,20 @@ def open_image(path: Path) -> Iterator[Image]:
 
 def decode(image: Image, path: Path) -> None:
     """Decode an opened picture. Raises ResourceError where memory is too small for it, before anything is decoded."""
+    check_room(path, image.width, image.height)
+    image.load()
+
+
+def check_room(path: Path, width: int, height: int) -> None:
+    """Raise ResourceError where memory is too small for a picture, or a video's frame, of this many pixels."""
     import psutil
 
-    needed, free = image.width * image.height * BYTES_A_PIXEL, psutil.virtual_memory().available
+    needed, free = width * height * BYTES_A_PIXEL, psutil.virtual_memory().available
     if needed > free:
         raise ResourceError(
-            f"{path} is {image.width}x{image.height} pixels, which take {needed / 2**30:.1f} GB to read, "
+            f"{path} is {width}x{height} pixels, which take {needed / 2**30:.1f} GB to read, "
             f"{free / 2**30:.1f} GB are free: scale it down"
         )
-    image.load()
 
 
 def stored_shape(image: Image) -> tuple[int, int, Turn]:

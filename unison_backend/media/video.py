@@ -23,6 +23,7 @@ from .damage import is_cut_short
 from .fields import without_fields
 from .kinds import check_kind
 from .light import light_of
+from .pictures import check_room
 from .shown import Shown, square_pixels, turn_of
 
 if TYPE_CHECKING:
@@ -145,7 +146,10 @@ class Clip:
 
 @contextmanager
 def open_clip(path: Path) -> Iterator[Clip]:
-    """The main video of a file; MediaError when there is none, also for what FFmpeg meets inside the block."""
+    """The main video of a file; MediaError when there is none, also for what FFmpeg meets inside the block.
+
+    Raises ResourceError where not even one of its frames fits into memory, before any is decoded.
+    """
     check_kind(path, "video")
     import av
 
@@ -155,6 +159,7 @@ def open_clip(path: Path) -> Iterator[Clip]:
             raise MediaError(f"{path} holds no video: choose a file with moving pictures")
         if stream.codec_context is None:
             raise MediaError(f"{path} is coded in a way that this FFmpeg cannot read: convert it to H.264 in MP4")
+        check_room(path, stream.codec_context.width, stream.codec_context.height)
         try:
             yield Clip(path, container, stream)
         except av.FFmpegError as error:

@@ -1,4 +1,4 @@
-"""Pictures are held against what is free, and against what Pillow opens, before they are decoded."""
+"""Pictures and videos' frames are held against what is free, and against what Pillow opens, before they are decoded."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from PIL import Image
 
 from unison_backend.errors import MediaError, ResourceError
 from unison_backend.media.moving import iter_moving
-from unison_backend.media.pictures import load_image, load_with_alpha
+from unison_backend.media.pictures import BYTES_A_PIXEL, load_image, load_with_alpha
 from unison_backend.media.probe import probe
+from unison_backend.media.video import iter_video
+
+from ..media_samples import greys, make_video
 
 
 def png(path: Path, width: int, height: int) -> Path:
@@ -44,6 +47,21 @@ def test_memory_is_asked_before_decoding(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=90_000))
     with pytest.raises(ResourceError, match="64x64"):
         next(iter_moving(tmp_path / "b.gif"))
+
+
+def test_a_videos_frames_are_held_against_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_video(tmp_path / "a.mp4", greys(3))
+    with Image.fromarray(greys(1)[0]) as shown:
+        width, height = shown.size
+    needed = probe(path, "video").width * height * BYTES_A_PIXEL
+    for available, fits in ((needed, True), (needed - 1, False)):
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=available: SimpleNamespace(available=free))
+        for read in (lambda: probe(path, "video"), lambda: list(iter_video(path))):
+            if fits:
+                assert read()
+                continue
+            with pytest.raises(ResourceError, match=rf"a\.mp4 is {width}x{height} pixels, which take"):
+                read()
 
 
 def test_what_the_refusal_says_is_true(tmp_path: Path) -> None:
