@@ -66,6 +66,8 @@ def config_of(state: Mapping[str, Tensor], file: Path) -> Any:
         )
     except KeyError as error:
         raise WeightsError(f"{file} lacks {error} of a GroundingDINO; get the file again") from error
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise WeightsError(f"{file} has shapes that no GroundingDINO has ({error}); get the file again") from error
 
 
 Shapes = Mapping[str, tuple[int, ...]]

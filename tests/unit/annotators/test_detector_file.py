@@ -131,6 +131,7 @@ TABLES = {f"backbone__0__layers__{n}__blocks__0__attn__relative_position_bias_ta
         ({"transformer__decoder__norm__weight": None}, r"1 missing \(model.decoder.layer_norm.weight\)"),
         ({"transformer__tgt_embed__weight": None}, r"lacks 'transformer.tgt_embed.weight' of a GroundingDINO"),
         ({"feat_map__weight": torch.ones(3, 64)}, r"1 of another shape \(model.text_projection.weight\)"),
+        ({"transformer__level_embed": torch.ones(4)}, "has shapes that no GroundingDINO has"),
         ({"odd__key": torch.ones(1)}, "holds odd.key, which no GroundingDINO has"),
         ({key: torch.ones(81, 1) for key in TABLES}, r"windows are 5 a side; the released ones are swint \(7\)"),
         (

@@ -93,7 +93,7 @@ def _config(shapes: Shapes, file: Path, kind: str) -> dict[str, Any]:
     language = {key.removeprefix("model.language_model."): shape for key, shape in shapes.items()}
     if "embed_tokens.weight" not in language or "layers.0.self_attn.k_proj.bias" not in language:
         raise WeightsError(f"{file} is no Qwen2.5-VL.{kind} Get qwen_2.5_vl_7b_fp8_scaled.safetensors, or a folder")
-    rows, width = language["embed_tokens.weight"]
+    width = language["embed_tokens.weight"][-1] if language["embed_tokens.weight"] else 0
     if f"model.{_TOWER}" not in shapes:
         raise WeightsError(
             f"{file} is the text part of a Qwen2.5 without its vision tower ({_TOWER}), which sees nothing; get a "
@@ -105,15 +105,18 @@ def _config(shapes: Shapes, file: Path, kind: str) -> dict[str, Any]:
             "whole file (qwen_2.5_vl_7b_fp8_scaled.safetensors), or a folder"
         )
     try:
-        text = _text(language, rows, width)
+        text = _text(language)
         vision = _vision({key.removeprefix("model."): shape for key, shape in shapes.items()})
-    except (KeyError, ZeroDivisionError) as error:
+    except KeyError as error:
         raise WeightsError(f"{file} lacks {error} of a Qwen2.5-VL; get the file again") from error
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise WeightsError(f"{file} has shapes that no Qwen2.5-VL has ({error}); get the file again") from error
     tied = HEAD not in shapes
     return {"model_type": PLANNER_TYPE, "text_config": text, "vision_config": vision, "tie_word_embeddings": tied}
 
 
-def _text(shapes: Shapes, rows: int, width: int) -> dict[str, Any]:
+def _text(shapes: Shapes) -> dict[str, Any]:
+    rows, width = shapes["embed_tokens.weight"]
     return {
         **{"model_type": f"{PLANNER_TYPE}_text", "vocab_size": rows, "hidden_size": width},
         "intermediate_size": shapes["layers.0.mlp.gate_proj.weight"][0],

@@ -228,6 +228,8 @@ WIDE = torch.zeros(4, 3584, dtype=torch.bfloat16)
         ({"model__norm__weight": torch.ones(5)}, r"of another shape \(model\.language_model\.norm\.weight is \[5\]"),
         ({"without": "visual.merger.mlp.2"}, r"lacks 'visual\.merger\.mlp\.2\.weight' of a Qwen2\.5-VL"),
         ({"without": "model."}, "is no Qwen2.5-VL"),
+        ({"model__embed_tokens__weight": torch.ones(9)}, r"has shapes that no Qwen2\.5-VL has"),
+        ({"visual__patch_embed__proj__weight": torch.ones(4, 4)}, r"has shapes that no Qwen2\.5-VL has"),
         ({"model__layers__0__mlp__up_proj__weight_scale_2": torch.ones(1)}, "is quantised as nvfp4"),
     ],
 )
