@@ -47,7 +47,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from ..training.planning_data import balance, draw, read_messages, write
+    from ..training.chats import read_messages
+    from ..training.planning_data import balance, draw, write
     from ..training.planning_sentences import has_sentences
 
     if options.count < 1:
@@ -130,11 +131,11 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
 
 def _train_planner(options: argparse.Namespace) -> int:
     from ..training import planning_lora as recipe
-    from ..training.planning_data import as_pair, read_messages
+    from ..training.chats import as_sample, read_messages
     from .stopping import stop_signal
     from .terminal import Bar
 
-    pairs = [as_pair(row) for path in options.data for row in read_messages(path)]
+    pairs = [as_sample(row) for path in options.data for row in read_messages(path)]
     settings = recipe.LoraSettings(
         options.rank, options.alpha, options.dropout, options.batch or 16, options.gradient_checkpointing, options.keep
     )

@@ -23,7 +23,7 @@ from .planning_record import LANGUAGES, Language, Record
 from .planning_shapes import shape_order
 from .planning_wording import record_of
 
-__all__ = ["LANGUAGES", "Language", "Record", "as_pair", "balance", "draw", "draw_plain", "read_messages", "write"]
+__all__ = ["LANGUAGES", "Language", "Record", "balance", "draw", "draw_plain", "write"]
 
 SHAPE_SHARE, SENTENCE_SHARE = 0.22, 0.15  # of the records, those not from templates
 CARELESS = 0.15
@@ -130,39 +130,6 @@ def write(records: Sequence[Record], path: Path, own: Sequence[dict[str, Any]] =
         raise ResourceError(
             f"the records cannot be written to {path} ({error.strerror}); give another place"
         ) from error
-
-
-def read_messages(path: Path) -> list[dict[str, Any]]:
-    """Chat records (JSON lines or a list) of the person's own, each with a user's and then an assistant's turn.
-
-    Raises InputError naming the record that is none.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        is_list = text.lstrip()[:1] == "["
-        rows = json.loads(text) if is_list else [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON lines or a JSON list: {error}") from error
-    for number, row in enumerate(rows, 1):
-        turns = row.get("messages") if isinstance(row, dict) else None
-        if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-            turns = []
-        if [turn.get("role") for turn in turns[-2:]] != ["user", "assistant"]:
-            raise InputError(f'{path}: record {number} has no "messages" that end with a user and an assistant turn')
-        if not all(_is_text(turn.get("content")) for turn in turns):
-            raise InputError(f'{path}: record {number} has a turn whose "content" is not text')
-    return list(rows)
-
-
-def _is_text(value: Any) -> bool:
-    """Whether this is a string that every file and tokenizer takes; JSON can hold half a surrogate pair."""
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def as_pair(row: dict[str, Any]) -> tuple[str, str]:
-    """(what is asked, what is to be written) of a chat record: its last two turns."""
-    asked, answered = row["messages"][-2:]
-    return str(asked["content"]), str(answered["content"])
 
 
 def balance(records: Sequence[Record]) -> dict[str, int]:

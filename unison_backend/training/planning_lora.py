@@ -7,7 +7,7 @@ of the 14 tokens are saved with the adapter, which the planner then loads as it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,13 @@ from ..planner.qwen.loading import Qwen, load_qwen
 from ..progress import Cancel, Progress, never, silent
 from ..weights.state import load_state_dict
 from ..weights.write import WRITE_ERRORS
+from .chats import Chat, Pair
 from .loop import Fit, Say, own_randomness, unsaid
 from .planning_keep import Asked, Keeper, asked_in
-from .planning_samples import IGNORED, Samples, choose, planning_loss, to_batch
+from .planning_samples import IGNORED, choose, planning_loss, to_batch
 from .sample_keys import file_key, key_of
 from .schedule import Schedule
+from .shown import Samples, Shown, vision_batch
 
 # Every linear layer of the language model, none of the vision tower's (whose MLPs have the same names).
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -78,7 +80,7 @@ def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
 
 
 def train(
-    base: Path, pairs: Sequence[tuple[str, str]], out: Path, schedule: Schedule = SCHEDULE,
+    base: Path, pairs: Sequence[Pair | Chat], out: Path, schedule: Schedule = SCHEDULE,
     settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto",
     questions: Sequence[Asked] | None = None, say: Say = unsaid,
     progress: Progress = silent, cancel: Cancel = never,
@@ -86,7 +88,8 @@ def train(
     """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
 
     pairs: instructions with pads, and what the planner is to write: signal tokens, a plain answer of the person's own
-    understanding data, or nothing for a question, of which is learned that it is no plan. questions: those whose
+    understanding data, or nothing for a question, of which is learned that it is no plan; or chats with all their
+    turns and pixels. questions: those whose
     answers are held to the base's own (default: those in `pairs`, about drawn pictures). start: an adapter of the same
     rank to go on from. A state in `out` is resumed; `say` hears what is said of it. With the schedule's seed two runs
     end with the same bits on a CPU, wherever they were killed.
@@ -99,31 +102,20 @@ def train(
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
-    samples = Samples(qwen.tokenizer, pairs, end)
-    asked = asked_in(pairs) if questions is None else questions
+    samples = Samples(qwen, pairs, end)
+    asked = asked_in([pair for pair in pairs if not isinstance(pair, Chat)]) if questions is None else questions
     keeper = Keeper(qwen, asked if settings.keep else (), out, file_key(base), settings.keep, progress, cancel)
     signals = [qwen.token_ids[token] for token in ADDED_TOKENS if token not in ("<IMGPAD>", "<VIDPAD>")]
     model = _seeded_lora(qwen, settings, schedule.seed, start)
-    made_with = {
-        "data": key_of(text for pair in pairs for text in pair),
-        "base": file_key(base),
-        "start": file_key(start) if start else "",
-        "dtype of the base": dtype,
-        **{name: getattr(settings, name) for name in ("rank", "alpha", "dropout", "batch", "keep")},
-        "kept questions": keeper.key,
-    }
+    made_with = {**_made_with(pairs, base, start, dtype, settings), "kept questions": keeper.key}
     fit = Fit(model, schedule, out, accelerator, made_with=made_with, say=say)
     # What is trained is float32: over a base in half precision the layers in between compute in bfloat16.
     mixed = next(parameter for parameter in model.parameters() if not parameter.requires_grad).dtype != torch.float32
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        chosen = choose(samples.lengths, settings.batch, generator)
-        ids, labels, real = to_batch([samples[index] for index in chosen], pad=end, device=accelerator.device)
-        wanted = labels[:, 1:]
-        read = (wanted != IGNORED).any(0).nonzero().flatten()  # places whose next token some record learns
+        chosen = [samples[index] for index in choose(samples.lengths, settings.batch, generator)]
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
-            logits = fit.module(input_ids=ids, attention_mask=real, use_cache=False, logits_to_keep=read).logits
-            terms = {"loss": planning_loss(logits, wanted[:, read], signals)}
+            terms = {"loss": _loss_of(fit.module, qwen, chosen, signals, end)}
             return terms | keeper.terms(fit.module, model, generator)
 
     fit.run(loss, stage="training the planner", progress=progress, cancel=cancel)
@@ -132,6 +124,38 @@ def train(
     if accelerator.is_main_process:
         _save(model, qwen.tokenizer, out / "adapter")
     return out / "adapter"
+
+
+def _loss_of(module: Any, qwen: Qwen, chosen: Sequence[Shown], signals: Sequence[int], end: int) -> Tensor:
+    """The planning loss of a batch of records."""
+    ids, labels, real = to_batch([one.sample for one in chosen], pad=end, device=qwen.device)
+    pixels = vision_batch(qwen, ids, chosen) if any(one.tensors for one in chosen) else {}
+    wanted = labels[:, 1:]
+    read = (wanted != IGNORED).any(0).nonzero().flatten()  # places whose next token some record learns
+    logits = module(input_ids=ids, attention_mask=real, use_cache=False, logits_to_keep=read, **pixels).logits
+    return planning_loss(logits, wanted[:, read], signals)
+
+
+def _made_with(
+    records: Sequence[Pair | Chat], base: Path, start: Path | None, dtype: str, settings: LoraSettings
+) -> dict[str, str | int | float]:
+    """What a state is told apart by, besides its schedule."""
+    return {
+        "data": key_of(text for record in records for text in _contents(record)),
+        "base": file_key(base),
+        "start": file_key(start) if start else "",
+        "dtype of the base": dtype,
+        **{name: getattr(settings, name) for name in ("rank", "alpha", "dropout", "batch", "keep")},
+    }
+
+
+def _contents(record: Pair | Chat) -> Iterator[str]:
+    """All that a record is, its files' contents too."""
+    if not isinstance(record, Chat):
+        yield from record
+        return
+    yield str(record)
+    yield from (file_key(Path(medium.path)) for medium in record.media if medium.path)
 
 
 def _seeded_lora(qwen: Qwen, settings: LoraSettings, seed: int, start: Path | None) -> Any:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, UnisonError
-from ..plan.prompt import parse_pads
+from ..plan.prompt import IMGPAD, VIDPAD, parse_pads
 from ..plan.tasks import Task
 from ..plan.tokens import parse
 from ..planner.rules.detect import detect
+from .chats import FILES
 from .held_out import spread
 from .planning_record import Record
 
@@ -48,6 +49,8 @@ def some(records: Sequence[Record], count: int, seed: int = 0) -> list[Record]:
 def _record(row: Mapping[str, Any]) -> Record:
     if "messages" in row:
         asked, told = (turn["content"] for turn in row["messages"][-2:])
+        for mark, pad in (("<image>", IMGPAD), ("<video>", VIDPAD)):
+            asked = asked.replace(mark, pad) if row.get(FILES[mark]) else asked
     else:
         asked, told = row["prompt"], row["tokens"]
     if not isinstance(asked, str) or not isinstance(told, str):

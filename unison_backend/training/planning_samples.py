@@ -24,6 +24,8 @@ WINDOW = 8  # batches among which samples of about one length are looked for
 class Sample:
     """One record as ids; the last `learned` of them are the plan or the answer, and the end of the turn.
 
+    also: what is learned before those, as (first, behind the last): a chat's earlier answers.
+
     decides: no answer is known, only that it is no plan: of what stands last nothing is learned but that it is no
     signal token.
     """
@@ -31,6 +33,7 @@ class Sample:
     ids: tuple[int, ...]
     learned: int
     decides: bool = False
+    also: tuple[tuple[int, int], ...] = ()
 
 
 def to_sample(tokenizer: Any, prompt: str, answer: str, end: int) -> Sample:
@@ -43,25 +46,6 @@ def to_sample(tokenizer: Any, prompt: str, answer: str, end: int) -> Sample:
     if len(asked) + len(written) > MAX_IDS:
         raise InputError(f"a record has {len(asked) + len(written)} tokens, at most {MAX_IDS} can be trained on")
     return Sample((*asked, *written), len(written), decides=not answer)
-
-
-class Samples:
-    """Records as samples, each made when it is first asked for, so that half a million are no wait.
-
-    lengths: [N], how long each is to read, nearly. Raises InputError for a record that is too long.
-    """
-
-    def __init__(self, tokenizer: Any, pairs: Sequence[tuple[str, str]], end: int) -> None:
-        self._tokenizer, self._pairs, self._end = tokenizer, pairs, end
-        self._made: dict[int, Sample] = {}
-        self.lengths = torch.tensor([len((asked + told).encode()) for asked, told in pairs])
-        for index in (self.lengths > MAX_IDS // 2).nonzero().flatten().tolist():  # a byte is an id at the most
-            _ = self[index]
-
-    def __getitem__(self, index: int) -> Sample:
-        if index not in self._made:
-            self._made[index] = to_sample(self._tokenizer, *self._pairs[index], self._end)
-        return self._made[index]
 
 
 def choose(lengths: Tensor, batch: int, generator: torch.Generator) -> list[int]:
@@ -85,6 +69,8 @@ def to_batch(samples: Sequence[Sample], *, pad: int, device: Any = "cpu") -> tup
         count = len(sample.ids)
         ids[row, :count] = torch.tensor(sample.ids)
         labels[row, count - sample.learned : count] = ids[row, count - sample.learned : count]
+        for first, last in sample.also:
+            labels[row, first:last] = ids[row, first:last]
         if sample.decides:
             labels[row, count - 1] = DECIDES
         real[row, :count] = 1

@@ -18,7 +18,8 @@ from ..planner.qwen.chat import chat_ids
 from ..planner.qwen.loading import Qwen
 from ..planner.qwen.vision import vision_inputs
 from ..sources.prepare import Media
-from .planning_samples import Sample
+from .chats import Chat, Pair, show_chat
+from .planning_samples import MAX_IDS, Sample, to_sample
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,39 @@ def show(qwen: Qwen, prompt: Prompt, media: Media | None, answer: str, end: int)
     shown = vision_inputs(qwen.processor, qwen.tokenizer, prompt, media) if media else None
     ids = chat_ids(qwen.tokenizer, prompt, add_generation_prompt=True, media_ids=shown.media_ids if shown else None)
     written = [*qwen.tokenizer(answer, add_special_tokens=False).input_ids, end]
-    tensors = shown.tensors if shown else {}
-    pixels = {name: value.bfloat16() if name.startswith("pixel") else value for name, value in tensors.items()}
-    return Shown(Sample((*ids, *written), len(written)), pixels)
+    return Shown(Sample((*ids, *written), len(written)), half_pixels(shown.tensors if shown else {}))
+
+
+def half_pixels(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the model is shown, pixels as bfloat16."""
+    return {name: value.bfloat16() if name.startswith("pixel") else value for name, value in tensors.items()}
+
+
+class Samples:
+    """Records as samples, each made when it is first asked for, so that half a million are no wait.
+
+    records: pairs of what is asked and what is to be written, and chats, whose pixels are read whenever they are asked
+    for. lengths: [N], how long each is to read, nearly. Raises InputError for a record that is too long.
+    """
+
+    def __init__(self, qwen: Qwen, records: Sequence[Pair | Chat], end: int) -> None:
+        self._qwen, self._records, self._end = qwen, records, end
+        self._made: dict[int, Shown] = {}
+        texts = [str(record) if isinstance(record, Chat) else "".join(record) for record in records]
+        self.lengths = torch.tensor([len(text.encode()) for text in texts])
+        chats = torch.tensor([isinstance(record, Chat) for record in records])
+        for index in (
+            ((self.lengths > MAX_IDS // 2) | chats).nonzero().flatten().tolist()
+        ):  # a byte is an id at the most
+            _ = self[index]
+
+    def __getitem__(self, index: int) -> Shown:
+        record = self._records[index]
+        if isinstance(record, Chat):
+            return show_chat(self._qwen, record, self._end)
+        if index not in self._made:
+            self._made[index] = Shown(to_sample(self._qwen.tokenizer, *record, self._end), {})
+        return self._made[index]
 
 
 def vision_batch(qwen: Qwen, ids: Tensor, chosen: Sequence[Shown]) -> dict[str, Any]:

@@ -1,15 +1,11 @@
 """Planning data: balanced, without doubles, right by construction, and in agreement with the rules planner."""
 
-import json
 import re
 import string
 from functools import partial
-from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from unison_backend.errors import InputError, ResourceError, UnisonError
 from unison_backend.plan.prompt import parse_pads
@@ -17,7 +13,8 @@ from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import parse
 from unison_backend.planner.rules.measures import RATIOS, RESOLUTIONS, SHAPES
 from unison_backend.planner.rules.plan import RulesPlanner
-from unison_backend.training.planning_data import as_pair, balance, draw, draw_plain, read_messages, write
+from unison_backend.training.chats import as_sample, read_messages
+from unison_backend.training.planning_data import balance, draw, draw_plain, write
 from unison_backend.training.planning_numbers import is_apart
 from unison_backend.training.planning_sentences import sentences
 from unison_backend.training.planning_wording import record_of, templates
@@ -231,7 +228,7 @@ def test_what_is_written_can_be_read(tmp_path, name):
     ] * 2
     write(made, tmp_path / name, own)
     rows = read_messages(tmp_path / name)
-    assert [as_pair(row) for row in rows if row not in own] == [(r.prompt, r.tokens) for r in made]
+    assert [as_sample(row) for row in rows if row not in own] == [(r.prompt, r.tokens) for r in made]
     assert [number for number, row in enumerate(rows) if row in own] == [10, 21]
     first = next(row for row in rows if "task" in row)
     assert (first["task"], first["language"], first["media"]) == ("text_understanding", "en", [])
@@ -243,79 +240,3 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="give another place"):
         write(draw(2), tmp_path / "file" / "records.jsonl")
-
-
-def test_system_turns_and_a_byte_order_mark_are_fine(tmp_path):
-    turns = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user", "assistant")]
-    path = tmp_path / "own.jsonl"
-    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"messages": turns}).encode() + b"\r\n\r\n")
-    assert as_pair(read_messages(path)[0]) == ("user", "assistant")
-
-
-GOOD = json.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
-BAD = {
-    "no json": ("{", "cannot be read as JSON"),
-    "nested": ("[" * 200_000, "cannot be read as JSON"),
-    "no messages": (GOOD + "\n{}", 'record 2 has no "messages"'),
-    "not a dict": ("5", 'record 1 has no "messages"'),
-    "turns of other kinds": ('{"messages": [1, "user"]}', 'record 1 has no "messages"'),
-    "an odd turn in front": ('{"messages": [null, ' + GOOD[14:], 'record 1 has no "messages"'),
-    "roles swapped": ('{"messages": [{"role": "assistant"}, {"role": "user"}]}', "end with a user and an assistant"),
-    "no answer": ('{"messages": [{"role": "user", "content": "a"}]}', "end with a user and an assistant"),
-    "content of parts": (GOOD.replace('"a"', '[{"type": "text"}]'), "not text"),
-    "half a character": (GOOD.replace('"a"', '"\\ud800"'), "record 1 has a turn"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_what_is_no_chat_record_is_named(tmp_path, name):
-    text, said = BAD[name]
-    path = tmp_path / "own.jsonl"
-    path.write_text(text)
-    with pytest.raises(InputError, match=re.escape(said)):
-        read_messages(path)
-
-
-def test_a_missing_file_and_other_encodings_are_said(tmp_path):
-    with pytest.raises(InputError, match=r"none\.jsonl cannot be read"):
-        read_messages(tmp_path / "none.jsonl")
-    (tmp_path / "wide.jsonl").write_bytes(GOOD.encode("utf-16"))
-    with pytest.raises(InputError, match=r"wide\.jsonl cannot be read"):
-        read_messages(tmp_path / "wide.jsonl")
-
-
-ROLES = st.sampled_from(["user", "assistant", "system", "", None, 3])
-TEXTS = st.text(st.characters(), max_size=6)
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | TEXTS
-ANY = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3))
-TURNS = st.fixed_dictionaries({}, optional={"role": ROLES | ANY, "content": TEXTS | ANY}) | ANY
-ROWS = st.fixed_dictionaries({"messages": st.lists(TURNS, max_size=3) | ANY}) | ANY
-SOUND = st.builds(
-    lambda asked, told: {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]},
-    st.text(max_size=8),
-    st.text(max_size=8),
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(ROWS | SOUND, min_size=1, max_size=3), st.booleans(), st.booleans())
-def test_any_json_either_reads_or_is_refused(tmp_path_factory, rows, as_list, escaped):
-    path = Path(tmp_path_factory.getbasetemp()) / "any.jsonl"
-    dumped = [json.dumps(row, ensure_ascii=escaped) for row in rows]
-    text = "[" + ",".join(dumped) + "]" if as_list else "\n".join(dumped)
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    try:
-        read = read_messages(path)
-    except InputError:
-        return
-    for row in read:
-        asked, told = as_pair(row)
-        assert asked.encode("utf-8").decode() == asked and told.encode("utf-8").decode() == told
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(SOUND, min_size=1, max_size=3), st.booleans())
-def test_every_sound_record_is_read_as_it_is(tmp_path_factory, rows, as_list):
-    path = Path(tmp_path_factory.getbasetemp()) / ("sound.json" if as_list else "sound.jsonl")
-    write([], path, rows)
-    assert read_messages(path) == rows

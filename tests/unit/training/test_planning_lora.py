@@ -29,7 +29,6 @@ from unison_backend.training.planning_samples import (
     MAX_IDS,
     WINDOW,
     Sample,
-    Samples,
     choose,
     planning_loss,
     to_batch,
@@ -38,6 +37,7 @@ from unison_backend.training.planning_samples import (
 from unison_backend.training.planning_score import evaluate
 from unison_backend.training.planning_wording import record_of
 from unison_backend.training.schedule import Schedule
+from unison_backend.training.shown import Samples
 
 SCHEDULE = Schedule(steps=6, lr=3e-3, warmup=1, weight_decay=0.0, betas=(0.9, 0.95), seed=2, save_every=100)
 SETTINGS = LoraSettings(rank=4, alpha=8, batch=2, keep=0)
@@ -150,11 +150,11 @@ def test_a_batch_is_of_about_one_length_and_no_length_is_preferred():
 
 
 def test_samples_are_made_when_asked_for_and_too_long_a_one_is_refused_at_once(qwen):
-    samples = Samples(qwen.tokenizer, PAIRS, end_of(qwen))
-    assert samples[2] == to_sample(qwen.tokenizer, *PAIRS[2], end_of(qwen)) and samples[2] is samples[2]
+    samples = Samples(qwen, PAIRS, end_of(qwen))
+    assert samples[2].sample == to_sample(qwen.tokenizer, *PAIRS[2], end_of(qwen)) and samples[2] is samples[2]
     assert samples.lengths.tolist() == [len((prompt + tokens).encode()) for prompt, tokens in PAIRS]
     with pytest.raises(InputError, match="a record has"):
-        Samples(qwen.tokenizer, [*PAIRS, ("why " * MAX_IDS, "")], end_of(qwen))
+        Samples(qwen, [*PAIRS, ("why " * MAX_IDS, "")], end_of(qwen))
 
 
 # The adapter

@@ -27,7 +27,7 @@ def chat_ids(
     The checkpoint's own chat template is used, in a process of its own. Raises WeightsError when it has none, does
     not end or hides the user's text; Cancelled.
     """
-    before, after = _around_user_text(tokenizer, add_generation_prompt, cancel)
+    before, after = _around(tokenizer, ("user",), add_generation_prompt, cancel)
     ids = _special(tokenizer, before)
     number = 0
     for segment in prompt.segments:
@@ -39,7 +39,31 @@ def chat_ids(
     return ids + _special(tokenizer, after)
 
 
-def _around_user_text(tokenizer: Any, add_generation_prompt: bool, cancel: Cancel) -> tuple[str, str]:
+def turns_ids(
+    tokenizer: Any, turns: Sequence[tuple[str, Sequence[str | Medium]]], media_ids: Sequence[Sequence[int]] = ()
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Token ids of a whole chat, and where in them each text of the assistant stands (first, behind the last).
+
+    turns: role and text around media, each as the next of `media_ids`. The assistant's text may hold signal tokens;
+    all other text is literal. Raises WeightsError as `chat_ids`.
+    """
+    around = _around(tokenizer, [role for role, _ in turns], False, never)
+    ids, spans, left = _special(tokenizer, around[0]), [], iter(media_ids)
+    for (role, parts), behind in zip(turns, around[1:], strict=True):
+        first = len(ids)
+        for part in parts:
+            if isinstance(part, Medium):
+                ids += next(left)
+            else:
+                ids += _special(tokenizer, part) if role == "assistant" else literal(tokenizer, part)
+        if role == "assistant":
+            spans.append((first, len(ids)))
+        ids += _special(tokenizer, behind)
+    return ids, spans
+
+
+def _around(tokenizer: Any, roles: Sequence[str], add_generation_prompt: bool, cancel: Cancel) -> list[str]:
+    """What the template writes before, between and behind the texts of turns with these roles."""
     try:
         template = tokenizer.get_chat_template()
     except ValueError as error:
@@ -47,16 +71,16 @@ def _around_user_text(tokenizer: Any, add_generation_prompt: bool, cancel: Cance
             f"the planner's tokenizer has no chat template ({first_line(error)}); use a complete Qwen2.5-VL folder"
         ) from error
     variables = {
-        "messages": [{"role": "user", "content": _MARKER}],
+        "messages": [{"role": role, "content": _MARKER} for role in roles],
         "add_generation_prompt": add_generation_prompt,
         **dict.fromkeys(("tools", "documents")),
         **{name: str(token) for name, token in tokenizer.special_tokens_map.items() if isinstance(token, str)},
     }
     rendered = render(str(template), variables, cancel)
-    before, found, after = rendered.partition(_MARKER)
-    if not found:
+    around = rendered.split(_MARKER)
+    if len(around) != len(roles) + 1:
         raise WeightsError("the planner's chat template leaves the user's text out; use a complete Qwen2.5-VL folder")
-    return before, after
+    return around
 
 
 def pad_id(tokenizer: Any, pad: str) -> int:
