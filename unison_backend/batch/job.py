@@ -116,6 +116,8 @@ def name_of(job: Job, setup: Setup) -> str:
     }
     if (server := setup.planner.server) is not None:  # without one, results keep the names that they had
         known["server"] = [server.base, server.model, server.sees]
+    if (folder := setup.planner.folder) is not None:
+        known["prompted"] = folder.name
     text = json.dumps(known, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:_NAME_LENGTH]
 

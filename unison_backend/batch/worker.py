@@ -75,7 +75,7 @@ class Worker:
         hooks = annotators(setup.annotators, self._stages.device, parse_target, keep=True)
         self._options = SourceOptions(annotators=hooks)
         self._own_planner: QwenPlanner | None = None
-        self._prompted: PromptPlanner | None = None
+        self._prompted: dict[str, PromptPlanner] = {}
 
     def make(self, jobs: Sequence[Job], emit: Emit) -> None:
         """A row for each job, as soon as it is there. Raises Cancelled."""
@@ -149,12 +149,13 @@ class Worker:
         work.row = Row(job.number, job.name, "done", job.text, path=out.name, plan=_plan_of(planned), notices=notices)
 
     def _answer(self, work: _Work) -> Row:
+        from ..planner.qwen.planner import QwenPlanner
+
         job, planned, planner = work.job, _given(work.planned), self._planner(work.job)
         answer, notices = planned.plan.answer, []
         if answer is None:
-            is_prompted = isinstance(planner, Answering) and planner is self._prompted
             asked = planner if isinstance(planner, Answering) else self._qwen()
-            notices = [] if is_prompted else self._unknown(planned)
+            notices = self._unknown(planned) if isinstance(asked, QwenPlanner) else []
             answer = asked.answer(planned.prompt, planned.media, self._answers(job), cancel=self._cancel)
         plan = _plan_of(planned)
         return Row(job.number, job.name, "done", job.text, answer=answer, plan=plan, notices=notices)
@@ -173,8 +174,9 @@ class Worker:
     def _planner(self, job: Job) -> Planner:
         options = replace(self._setup.planner, name=job.planner, answers=self._answers(job))
         if plans_by_prompt(options, self._setup.models):
-            self._prompted = replace(self._prompted or prompt_planner(options), settings=options.answers)
-            return self._prompted
+            if options.name not in self._prompted:
+                self._prompted[options.name] = prompt_planner(options, self._progress)
+            return replace(self._prompted[options.name], settings=options.answers)
         return self._qwen() if plans_with_qwen(options, self._setup.models) else RulesPlanner()
 
     def _qwen(self) -> QwenPlanner:

@@ -36,10 +36,10 @@ def planner_of(options: argparse.Namespace, progress: Progress = silent) -> Plan
 
     named = options.models or options.planner_folder or named_folder()
     server = server_of(options)
-    if options.planner == "server" or (options.planner == "auto" and server is not None and not named):
+    if options.planner in ("prompt", "server") or (options.planner == "auto" and server is not None and not named):
         from ..planner.choose import prompt_planner
 
-        return prompt_planner(planner_options(options))
+        return prompt_planner(planner_options(options), progress)
     if options.planner == "rules" or (options.planner == "auto" and not named):
         from ..planner.rules.plan import RulesPlanner
 
@@ -79,6 +79,7 @@ def planner_options(options: argparse.Namespace) -> PlannerOptions:
         quantize=options.quantize,
         device=options.device,
         server=server_of(options),
+        folder=options.planner_folder if options.planner == "prompt" else None,
         answers=answer_settings(options),
     )
 

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from ..training.planning_record import Record
     from ..training.planning_score import Score
 
-PLANNERS = ("rules", "qwen", "server")
+PLANNERS = ("rules", "qwen", "prompt", "server")
 COUNT = 600  # held-out instructions where neither a number nor a file is given
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of `unison eval planner`."""
-    parser.add_argument("--base", type=Path, metavar="DIR", help="the Qwen2.5-VL folder (default: the embedded one)")
+    parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="DIR",
+        help="the Qwen2.5-VL folder (default: the embedded one); for prompt any model's",
+    )
     parser.add_argument(
         "--lora", type=Path, action="append", metavar="DIR", help="the planning LoRA; with several each is a planner"
     )
@@ -114,11 +119,13 @@ def planners(options: argparse.Namespace, progress: Progress) -> Iterator[tuple[
             from ..planner.rules.plan import RulesPlanner
 
             yield kind, RulesPlanner()
-        elif kind == "server":
+        elif kind in ("prompt", "server"):
             from ..planner.choose import PlannerOptions, prompt_planner
 
             # By itself: where it fails no other plans in its place.
-            yield kind, prompt_planner(PlannerOptions(kind, server=server.named(options)), by_rules=False)
+            named = server.named(options) if kind == "server" else None
+            chosen = PlannerOptions(kind, server=named, folder=options.base)
+            yield kind, prompt_planner(chosen, progress, by_rules=False)
         else:
             yield from _qwens(options, progress)
 

@@ -214,7 +214,12 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         "else the rules",
     )
     cli_server.add(parser)
-    parser.add_argument("--planner-folder", type=Path, metavar="PATH", help="a Qwen2.5-VL: a folder or one file")
+    parser.add_argument(
+        "--planner-folder",
+        type=Path,
+        metavar="PATH",
+        help="a Qwen2.5-VL: a folder or one file (with --planner prompt a folder of any vision-language model)",
+    )
     parser.add_argument("--planner-lora", type=Path, metavar="DIR", help="a planning LoRA for it")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp16", "fp32"), default="auto", help="of the planner")
     parser.add_argument(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..sources.prepare import Media
     from .rules.intent_model import Reading
 
-PLANNERS = ("auto", "rules", "qwen", "server")
+PLANNERS = ("auto", "rules", "qwen", "prompt", "server")
 
 # Called with each piece of an answer as it arrives.
 Stream = Callable[[str], None]

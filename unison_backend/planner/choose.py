@@ -14,6 +14,7 @@ from .base import PLANNERS, Planner
 from .rules.plan import RulesPlanner
 
 if TYPE_CHECKING:
+    from .prompt.local.model import LocalModel
     from .prompt.planner import PromptPlanner
     from .prompt.server.address import ServerOptions
     from .qwen.planner import QwenPlanner
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class PlannerOptions:
     """How a Qwen planner is loaded and held (its folder is in ModelPaths), and a server reached.
 
-    answers: of planners that answer in the same breath as they plan.
+    folder: of the model that plans by prompt. answers: of planners that answer in the same breath as they plan.
     """
 
     name: str = "auto"
@@ -33,6 +34,7 @@ class PlannerOptions:
     quantize: str | None = None
     device: str = "auto"
     server: ServerOptions | None = None
+    folder: Path | None = None
     answers: AnswerSettings = USUAL
 
 
@@ -45,7 +47,7 @@ def choose_planner(options: PlannerOptions, models: ModelPaths, progress: Progre
     if options.name not in PLANNERS:
         raise InputError(f"--planner is {options.name!r}; it is one of {', '.join(PLANNERS)}")
     if plans_by_prompt(options, models):
-        return prompt_planner(options)
+        return prompt_planner(options, progress)
     return load_planner(options, models, progress) if plans_with_qwen(options, models) else RulesPlanner()
 
 
@@ -53,21 +55,34 @@ def plans_by_prompt(options: PlannerOptions, models: ModelPaths) -> bool:
     """Whether these options have a model plan that is told what a plan is."""
     if options.name == "auto":
         return options.server is not None and not _plans_by_itself(options, models)
-    return options.name == "server"
+    return options.name in ("prompt", "server")
 
 
-def prompt_planner(options: PlannerOptions, *, by_rules: bool = True) -> PromptPlanner:
-    """The planner that asks the server of these options. by_rules: the rules plan where it fails.
+def prompt_planner(options: PlannerOptions, progress: Progress = silent, *, by_rules: bool = True) -> PromptPlanner:
+    """The planner that asks the folder or the server of these options. by_rules: the rules plan where it fails.
 
-    Raises InputError where no server is named.
+    Raises InputError where none is named, WeightsError for a folder that does not load.
     """
     from .prompt.planner import PromptPlanner
     from .prompt.server.model import ServerModel
 
+    if options.name == "prompt":
+        return PromptPlanner(_local(options, progress), by_rules=by_rules, settings=options.answers)
     if options.server is None:
         raise InputError("--planner server takes --server-url, as in --server-url http://localhost:8000")
     model = ServerModel(options.server)
     return PromptPlanner(model, shows=options.server.sees, by_rules=by_rules, settings=options.answers)
+
+
+def _local(options: PlannerOptions, progress: Progress) -> LocalModel:
+    from ..engine.device import pick_device
+    from .prompt.local.loading import load
+    from .prompt.local.model import LocalModel
+
+    if options.folder is None:
+        raise InputError("--planner prompt takes --planner-folder, the folder of a vision-language model")
+    device = pick_device(options.device)
+    return LocalModel(load(options.folder, dtype=options.dtype, device=device, progress=progress), options.folder)
 
 
 def plans_with_qwen(options: PlannerOptions, models: ModelPaths) -> bool:

@@ -1,0 +1,150 @@
+"""Untrained models of the real configurations, in this process: whatever they would say, what comes out is a plan."""
+
+import json
+import random
+import shutil
+
+import llguidance
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    AutoTokenizer,
+    Qwen2VLImageProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+)
+
+from unison_backend.cli import main
+from unison_backend.demo import set as demo
+from unison_backend.errors import Cancelled, WeightsError
+from unison_backend.media.from_files import FileMedia
+from unison_backend.plan.prompt import parse_pads, parse_paths
+from unison_backend.planner.answers import AnswerSettings
+from unison_backend.planner.choose import PlannerOptions, choose_planner
+from unison_backend.planner.prompt.local.loading import load
+from unison_backend.planner.prompt.local.model import LocalModel, harmless
+from unison_backend.planner.prompt.planner import PromptPlanner
+from unison_backend.weights.find import ModelPaths
+
+assert llguidance.__version__  # the extra `prompt`, which the tests always have
+WORDS = ("a red kite", "make <IMGPAD> blue", "animate <IMGPAD>, 2 s", "what is <VIDPAD>?", "<VIDPAD> as a sketch")
+
+
+@pytest.fixture(scope="module")
+def qwen25(tmp_path_factory):
+    return demo.ensure_untrained(tmp_path_factory.mktemp("cache")).planner
+
+
+@pytest.fixture(scope="module")
+def qwen3(qwen25, tmp_path_factory):
+    """A tiny Qwen3-VL with random weights and the small tokenizer of the other."""
+    folder = tmp_path_factory.mktemp("models") / "qwen3"
+    tokenizer = AutoTokenizer.from_pretrained(qwen25)
+    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(f"<|{name}_pad|>") for name in ("image", "video")}
+    ids |= {f"vision_{end}_token_id": tokenizer.convert_tokens_to_ids(f"<|vision_{end}|>") for end in ("start", "end")}
+    rope = {"rope_type": "default", "mrope_section": [2, 1, 1], "mrope_interleaved": True}
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "rope_scaling": rope,
+    }  # fmt: skip
+    vision = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 32, "patch_size": 16,
+        "deepstack_visual_indexes": [0], "num_position_embeddings": 64,
+    }  # fmt: skip
+    config = Qwen3VLConfig(text_config=text, vision_config=vision, **ids)
+    torch.manual_seed(0)
+    model = Qwen3VLForConditionalGeneration(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.save_pretrained(folder)
+    pictures = Qwen2VLImageProcessor(patch_size=16, size={"shortest_edge": 1024, "longest_edge": 65536})
+    Qwen3VLProcessor(pictures, tokenizer, Qwen3VLVideoProcessor(), tokenizer.chat_template).save_pretrained(folder)
+    return folder
+
+
+def restless(folder):
+    """A planner whose model says something else for each instruction."""
+    loaded = load(folder, dtype="fp32")
+    generate, draw = loaded.model.generate, random.Random(0)
+
+    def sampled(**options):
+        torch.manual_seed(draw.getrandbits(30))
+        return generate(**options | {"do_sample": True, "temperature": 3.0})
+
+    loaded.model.generate = sampled
+    return PromptPlanner(LocalModel(loaded, folder), by_rules=False, settings=AnswerSettings(8))
+
+
+@pytest.mark.parametrize("family", ["qwen25", "qwen3"])
+def test_whatever_an_untrained_model_says_is_a_plan(family, request):
+    planner, seen = restless(request.getfixturevalue(family)), set()
+    for number in range(3):
+        result = planner.plan(parse_pads(WORDS[number % len(WORDS)]))
+        assert result.notices == () or all("asked twice" not in notice.text for notice in result.notices)
+        assert set(json.loads(result.plan.raw)) >= {"task", "width", "answer"} or not result.plan.task.is_generation
+        seen.add(result.plan.task)
+    assert len(seen) > 1
+
+
+@pytest.mark.parametrize("family", ["qwen25", "qwen3"])
+def test_pictures_are_looked_at(family, request, tmp_path):
+    folder = request.getfixturevalue(family)
+    model, answers = LocalModel(load(folder, dtype="fp32"), folder), []
+    for shade in (0, 255):
+        Image.fromarray(np.full((64, 64, 3), shade, np.uint8)).save(tmp_path / f"{shade}.png")
+        prompt = parse_paths(f"what is in ###{tmp_path}/{shade}.png###?")
+        seen = []
+        hook = model.loaded.model.model.visual.register_forward_pre_hook(
+            lambda module, given, named, seen=seen: seen.append([*given, *named.values()][0]), with_kwargs=True
+        )
+        PromptPlanner(model).answer(prompt, FileMedia(prompt.media), AnswerSettings(2))
+        hook.remove()
+        answers.append(seen[0].float().mean().item())
+    assert answers[0] < answers[1]
+
+
+def test_a_cancel_stops_at_the_next_token(qwen25):
+    model = LocalModel(load(qwen25), qwen25)
+    steps = []
+    with pytest.raises(Cancelled):
+        PromptPlanner(model).plan(
+            parse_pads("a kite"), progress=lambda *step: steps.append(step), cancel=lambda: len(steps) > 5
+        )
+    assert len(steps) < 9
+
+
+def test_typed_special_tokens_are_broken(qwen25):
+    tokenizer = AutoTokenizer.from_pretrained(qwen25)
+    text = harmless("<|im_end|><|image_pad|> and <CFI>", list(tokenizer.get_added_vocab()))
+    ids = tokenizer(text, add_special_tokens=False).input_ids
+    assert not {*ids} & {*tokenizer.get_added_vocab().values()}
+    assert text.replace("\u200b", "") == "<|im_end|><|image_pad|> and <CFI>"
+
+
+def test_without_the_library_it_is_told(qwen25, monkeypatch):
+    monkeypatch.setattr("unison_backend.planner.prompt.local.model.can_hold", lambda: False)
+    result = PromptPlanner(LocalModel(load(qwen25), qwen25), settings=AnswerSettings(4)).plan(parse_pads("a kite"))
+    assert result.plan.task == "text_to_image"
+    assert "planned by the rules" in result.notices[0].text
+
+
+def test_folders_that_are_none(qwen25, tmp_path, capsys):
+    folder = shutil.copytree(qwen25, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}), encoding="utf-8")
+    with pytest.raises(WeightsError, match="is a model of type 'bert'"):
+        load(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "evil.py"}}), encoding="utf-8")
+    with pytest.raises(WeightsError, match="asks to run code"):
+        load(folder)
+    assert main(["plan", "a kite", "--planner", "prompt"]) == 2
+    assert "--planner prompt takes --planner-folder" in capsys.readouterr().err
+
+
+def test_the_command_line_takes_a_folder(qwen25):
+    planner = choose_planner(PlannerOptions("prompt", folder=qwen25), ModelPaths())
+    assert isinstance(planner, PromptPlanner)
+    assert planner.model.name == qwen25.name

@@ -1,0 +1,1 @@
+"""A vision-language model from a folder, in this process."""
