@@ -183,12 +183,14 @@ def probe_video(path: Path) -> MediaInfo:
             starts=starts,
             duration=duration,
             has_audio=bool(clip.stream.container.streams.audio),
-            notes=tuple(_notes(first, clip.stream)),
+            notes=tuple(_notes(first, clip.stream, len(starts))),
         )
 
 
-def _notes(first: VideoFrame, stream: VideoStream) -> Iterator[str]:
-    """What reading a video does to it beyond showing it."""
+def _notes(first: VideoFrame, stream: VideoStream, held: int) -> Iterator[str]:
+    """What reading a video of `held` frames does to it beyond showing it, and what its header has wrong."""
+    if 0 < stream.frames < held:
+        yield f"its header says {stream.frames} frames, it holds {held}: all of them count"
     light = light_of(stream)
     if light is not None:
         yield light.note

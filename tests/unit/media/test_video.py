@@ -128,6 +128,22 @@ def test_frames_hidden_by_an_edit_list_do_not_count(tmp_path: Path) -> None:
     assert numbers(load_video(path, [0, 7])) == [5, 12]
 
 
+def test_a_header_that_says_fewer_frames_than_there_are(tmp_path: Path) -> None:
+    """Frames are counted where they lie; what the header says otherwise is told."""
+    path = make_video(tmp_path / "clip.mov", greys(15))
+    assert probe(path, "video").notes == ()
+    content = bytearray(path.read_bytes())
+    times = content.index(b"stts")
+    assert struct.unpack(">II", content[times + 8 : times + 16]) == (1, 15)
+    content[times + 12 : times + 16] = struct.pack(">I", 12)
+    path.write_bytes(content)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 12
+    info = probe(path, "video")
+    assert info.num_frames == 15 and numbers(load_video(path)) == list(range(15))
+    assert info.notes == ("its header says 12 frames, it holds 15: all of them count",)
+
+
 def test_a_cut_that_lost_what_its_first_frames_lean_on(tmp_path: Path) -> None:
     """Frames that the decoder has to drop keep their numbers; the next frame stands in for them."""
     gop = "open-gop=1:keyint=12:min-keyint=12:bframes=3:b-adapt=0:scenecut=0:crf=4"
