@@ -162,7 +162,9 @@ def test_what_the_registry_gets():
     }  # fmt: skip
     sizes = {name: (ROOT / name).stat().st_size for name in sent}
     models = sum(size for name, size in sizes.items() if name.startswith("unison_backend/demo/weights/"))
-    assert models < 34_000_000 and sum(sizes.values()) - models < 4_800_000  # graphs are 1 MB of it
+    assert (
+        models < 34_000_000 and sum(sizes.values()) - models < 5_200_000
+    )  # graphs are 1.2 MB of it, help with its pictures 0.5
 
 
 def test_the_registrys_pictures_are_as_it_wants_them():
