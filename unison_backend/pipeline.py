@@ -16,6 +16,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from .engine.ranks import ALONE, Ranks
 from .errors import InputError, ResourceError
 from .files import Place, check_place
 from .media.from_files import FileMedia
@@ -94,11 +95,13 @@ class Stages:
     Every method raises WeightsError, or InputError when there is no such file.
     """
 
-    def __init__(self, models: ModelPaths, device: str = "auto", options: EngineOptions | None = None) -> None:
+    def __init__(
+        self, models: ModelPaths, device: str = "auto", options: EngineOptions | None = None, ranks: Ranks = ALONE
+    ) -> None:
         from .engine.device import pick_device
         from .engine.settings import PLAIN
 
-        self.models, self.device, self.options = models, pick_device(device), options or PLAIN
+        self.models, self.device, self.options, self.ranks = models, pick_device(device), options or PLAIN, ranks
 
     def qwen(self, progress: Progress = silent) -> Qwen:
         """The planner's model with its LoRA."""
@@ -128,7 +131,9 @@ class Stages:
         models = self.models
         paths = _path(models.vace), _path(models.vae)
         bases = models.vace_base, models.vace_low_base
-        return Engine.load(*paths, self.device, self.options, progress, models.vace_low, models.boundary, bases)
+        engine = Engine.load(*paths, self.device, self.options, progress, models.vace_low, models.boundary, bases)
+        engine.ranks = self.ranks
+        return engine
 
 
 @dataclass(frozen=True)
@@ -324,6 +329,7 @@ def run(
     engine_options: EngineOptions | None = None,
     progress: Progress = silent,
     cancel: Cancel = never,
+    ranks: Ranks = ALONE,
 ) -> Made:
     """Make what `planned` says and write it to `out` (from `check_runnable`), whole or not at all: to a file, or as the
     next free `unison_0001.png` or `.mp4` of a folder.
@@ -333,7 +339,7 @@ def run(
     return run_stages(
         planned,
         out,
-        Stages(models, device, engine_options),
+        Stages(models, device, engine_options, ranks),
         settings,
         negative=negative,
         options=options,
@@ -363,9 +369,9 @@ def run_stages(
     spec = planned.spec
     with memory_errors(f"making {spec.num_frames} frames of {spec.width}x{spec.height}", _LOWER):
         with _timed("sources", seconds):
-            sources = prepare_sources(planned, options, progress, cancel)
+            sources = stages.ranks.lead(lambda: prepare_sources(planned, options, progress, cancel))
         with _timed("text", seconds):
-            texts = texts or read_texts(planned, stages, negative, progress, cancel)
+            texts = texts or stages.ranks.lead(lambda: read_texts(planned, stages, negative, progress, cancel))
         with _timed("load engine", seconds):
             check(cancel, "loading")
             from .engine.segments import generate
@@ -376,6 +382,8 @@ def run_stages(
             contexts = texts.positive, texts.negative
             frames = generate(engine, sources, *contexts, settings, spec.segments, progress, cancel)[kept]
             frames = _with_kept(frames, planned, sources, options, progress, cancel)
+    if not stages.ranks.leads:
+        return Made(out)
     with _timed("write", seconds):
         path, notices = write(out, frames, planned, settings, progress, cancel, loras=stages.options.loras)
     if engine.options.cache:

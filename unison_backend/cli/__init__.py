@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     options = make_parser(plan_command, run_command, _batch, _merge, _doctor).parse_args(arguments)
     _take_text_from_set(options)
+    options.arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         # Instructions are in any language, whatever the terminal's own encoding is.
         if hasattr(stream, "reconfigure"):

@@ -58,7 +58,9 @@ class There:
         progress(f"asking {server.url}", 1, 1)
         return cls(server, models, limits_of(embedded=models.embedded))
 
-    def make(self, options: argparse.Namespace, planned: Planned, progress: Progress, cancel: Cancel) -> int:
+    def make(
+        self, options: argparse.Namespace, planned: Planned, progress: Progress, cancel: Cancel, _: object = None
+    ) -> int:
         """The picture or video of a plan; the exit status."""
         from ..comfy.make import run_there
         from ..pipeline import check_runnable

@@ -163,8 +163,19 @@ def reading_of(planned: Planned) -> dict[str, Any] | None:
     return {"intent": reading.intent, "sure": round(reading.sure, 3), "other": reading.other}
 
 
+_muted = False
+
+
+def mute() -> None:
+    """From now on this process says nothing: another one does for it."""
+    global _muted
+    _muted = True
+
+
 def put(text: str) -> None:
     """Text of the result, on standard output. Raises ResourceError when it cannot be written, BrokenPipeError."""
+    if _muted:
+        return
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -181,6 +192,8 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """A line about the run, on standard error; nobody may be there to read it."""
+    if _muted:
+        return
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text + "\n")
 

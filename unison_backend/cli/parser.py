@@ -177,6 +177,9 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         help="leave out steps that can be told from the last one; approximate, more so the higher the threshold "
         f"(default: {EASY_THRESHOLD:g})",
     )
+    group.add_argument(
+        "--gpus", type=whole, default=1, metavar="N", help="2: each side of guidance on a GPU of its own (run only)"
+    )
     group.add_argument("--compile", action="store_true", help="torch.compile of the transformer's blocks")
 
 

@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..engine.ranks import ALONE, Ranks
 from ..errors import InputError
 from ..plan.prompt import check_characters
 from ..planner.rules.intent_model import IN_WORDS
 from ..progress import Cancel, Progress
+from . import gpus
 from .common import (
     DONE,
     annotator_paths,
@@ -43,22 +45,27 @@ def run_command(options: argparse.Namespace) -> int:
     from .stopping import stop_signal
     from .terminal import Bar
 
+    if gpus.wanted(options):
+        return gpus.launch(options.arguments, options.gpus)
+    ranks = gpus.join(options)
     prompt, settings = prompt_of(options.text), settings_of(options)
     check_characters(options.negative or "", "--negative")
     with Bar(quiet=options.quiet) as progress, stop_signal() as cancel:
         there = _server(options, progress)
-        planner = planner_of(options, progress)
+        planner = planner_of(options, progress) if ranks.leads else None  # the leading process plans for all
         given, make, limits = given_sources(options), make_of(options), there.limits if there else limits_of(options)
         segmenting = segmenting_of(options, limits)
-        planned = make_plan(
-            prompt, settings, planner, progress, cancel, given, make, options.length, segmenting, limits
+        planned = ranks.lead(
+            lambda: make_plan(
+                prompt, settings, planner, progress, cancel, given, make, options.length, segmenting, limits
+            )
         )
         if planned.plan.task.is_generation:
             del planner  # its memory is wanted by what follows; the features are kept
             make_it = _make if there is None else there.make
-            return make_it(options, planned, progress, cancel)
+            return make_it(options, planned, progress, cancel, ranks)
         _refuse_file(options, planned)
-        return _answer(options, planned, planner, progress, cancel)
+        return DONE if planner is None else _answer(options, planned, planner, progress, cancel)
 
 
 def _server(options: argparse.Namespace, progress: Progress) -> There | None:
@@ -90,7 +97,9 @@ def _refuse_file(options: argparse.Namespace, planned: Planned) -> None:
     )
 
 
-def _make(options: argparse.Namespace, planned: Planned, progress: Progress, cancel: Cancel) -> int:
+def _make(
+    options: argparse.Namespace, planned: Planned, progress: Progress, cancel: Cancel, ranks: Ranks = ALONE
+) -> int:
     """Make the picture or video of a plan."""
     from ..demo.fallback import resolve_models
     from ..pipeline import check_runnable, run
@@ -126,6 +135,7 @@ def _make(options: argparse.Namespace, planned: Planned, progress: Progress, can
         engine_options=engine,
         progress=progress,
         cancel=cancel,
+        ranks=ranks,
     )
     for notice in made.notices[len(models.notices) :]:
         note(f"note: {notice}")

@@ -21,6 +21,7 @@ from ..sources.prepare import Sources
 from ..weights.experts import BOUNDARY, HIGH, LOW
 from .easy_cache import EasyCache
 from .experts import Batches, Expert, Turns, lent, timestep
+from .ranks import ALONE
 from .room import fits_twice
 from .settings import PLAIN, REFERENCE, EngineOptions, SamplingSettings
 from .unipc import TRAIN_TIMESTEPS, flow_sigmas, sample_unipc
@@ -60,6 +61,8 @@ class Engine:
     """
 
     collapse_padding = True
+    ranks = ALONE
+    """Several processes that share the guidance sides, each with an engine of its own."""
 
     def __init__(
         self, transformer: Any, vae: Any, device: torch.device, options: EngineOptions = PLAIN, low: Any = None,
@@ -166,17 +169,19 @@ class Engine:
         sides = [positive] if all(expert.cfg == 1 for expert in experts) else [positive, negative]
         text = self._text(sides)
         control = context.to(self.device, self.dtype)
-        cache = EasyCache(self.options.cache, settings.steps)
+        cache, stop = EasyCache(self.options.cache, settings.steps), self.ranks.agreed(cancel)
         with Turns(experts, lambda expert: self._at_work(expert, settings, noise.shape)) as turns:
 
             def guided(x: Tensor, sigma: float) -> Tensor:
                 expert, batches = turns.at(sigma)
                 strength = control.new_full((len(expert.model.config.vace_layers),), settings.vace_strength)
                 velocities: list[Tensor] = []
-                for batch in batches:
-                    check(cancel, "sampling")
+                shared = self._shared(expert)
+                for batch in [slice(self.ranks.rank, self.ranks.rank + 1)] if shared else batches:
+                    check(stop, "sampling")
                     part = Text(text.rows[batch], None if text.bias is None else text.bias[batch])
                     velocities += self._velocity(expert.model, x, timestep(sigma), part, control, strength)
+                velocities = self.ranks.gathered(velocities[0]) if shared else velocities
                 velocity = velocities[0]
                 if len(velocities) == 2:
                     velocity = velocities[1] + expert.cfg * (velocities[0] - velocities[1])
@@ -195,6 +200,10 @@ class Engine:
                 progress("sampling", step + 1, settings.steps)
 
             return sample_unipc(denoise, noise.to(self.device), flow_sigmas(settings.steps, settings.shift), stepped)
+
+    def _shared(self, expert: Expert) -> bool:
+        """Whether each process makes one of an expert's two guidance sides."""
+        return self.ranks.count == 2 and expert.cfg != 1
 
     def _experts(self, settings: SamplingSettings) -> list[Expert]:
         """Who makes the steps of a run, the one for high noise first."""
@@ -249,7 +258,7 @@ class Engine:
         """A transformer as this run wants it, and the sides that each forward pass takes."""
         from .attention import shared_first_attention, without_vace
 
-        together = sides > 1 and fits_twice(model, shape, self.device)
+        together = sides > 1 and self.ranks.count == 1 and fits_twice(model, shape, self.device)
         with ExitStack() as stack:
             if together:
                 stack.enter_context(shared_first_attention(model))
