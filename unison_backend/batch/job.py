@@ -113,13 +113,17 @@ def name_of(job: Job, setup: Setup) -> str:
         "loras": [(*(_identity(lora.path) or ()), *lora[1 : 3 if lora.side else 2]) for lora in setup.engine.loras],
         "engine": [setup.engine.attention, setup.engine.cache],
         **values,
+        **_prompted(setup),
     }
-    if (server := setup.planner.server) is not None:  # without one, results keep the names that they had
-        known["server"] = [server.base, server.model, server.sees]
-    if (folder := setup.planner.folder) is not None:
-        known["prompted"] = folder.name
     text = json.dumps(known, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:_NAME_LENGTH]
+
+
+def _prompted(setup: Setup) -> dict[str, Any]:
+    """Who plans by prompt; nothing where nobody does, so that results keep the names that they had."""
+    server, folder = setup.planner.server, setup.planner.folder
+    known: dict[str, Any] = {} if server is None else {"server": [server.base, server.model, server.sees]}
+    return known if folder is None else {**known, "prompted": folder.name}
 
 
 def _models(setup: Setup) -> Iterator[Path | None]:
