@@ -189,12 +189,14 @@ def said_mask(text: Text, language: Language, intent: Intent) -> Roles | None:
     if len(text.kinds) < 2:
         return None
     said = roles.said_mask(text, language)
-    index = mask_of(text.words, len(text.kinds), said)[0] if intent == "edit" else said
+    index, sure = mask_of(text.words, len(text.kinds), said) if intent == "edit" else (said, 1.0)
     if index is None:
         return None
     rest = [i for i in range(len(text.kinds)) if i != index]
     kind = "video" if text.kinds[index] == "video" or any(text.kinds[i] == "video" for i in rest) else "image"
     fitting = [i for i in rest if text.kinds[i] == kind]
+    if not fitting and index == said and sure >= _FIRM:
+        fitting = rest  # a moving mask of a still: the plan says that it is none
     return _with_mask(index, _source(fitting, text, language), text, language) if fitting else None
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import InputError
 from ...plan.mask_rule import check_masks
+from ...plan.names import naming
 from ...plan.plan import Plan, task_of
 from ...plan.prompt import MASK_WORDS, PADS, Prompt, parse_pads
 from ...plan.tasks import Make, Output
@@ -70,7 +71,8 @@ def planned(prompt: Prompt, make: Make = "auto") -> PlanResult:
     if found.output == "text":
         made = Plan(task=task_of("text", prompt.kinds), prompt=prompt.text, media=prompt.kinds)
         return PlanResult(made, reading=reading)
-    made = _plan_of(found, prompt, text, language)
+    with naming([medium.label for medium in prompt.media]):
+        made = _plan_of(found, prompt, text, language)
     check_masks(made, prompt.masks)
     open_ = open_masks(text, language) if reading.intent == "edit" and not prompt.masks else ()
     return PlanResult(made, reading=reading, notices=tuple(notices(reading, made, text, language)), open_masks=open_)

@@ -167,3 +167,21 @@ def test_any_text_gives_a_valid_plan_or_a_plan_error(text):
         return  # no signal token says that a video goes on
     again = parse(made.tokens, made.prompt, made.media)
     assert (again.tokens, again.task) == (made.tokens, made.task)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Make the square in ###a.png### red. Here is the mask ###b.mp4###.",
+        "Using the mask ###b.mp4###, make ###a.png### blue",
+        "\u628a###a.png###\u91cc\u7684\u65b9\u5757\u53d8\u6210\u7ea2\u8272\uff0c\u906e\u7f69\u662f###b.mp4###\u3002",
+    ],
+)
+def test_a_video_that_words_call_the_mask_of_a_still_is_no_source(words):
+    with pytest.raises(PlanError, match=r"^b\.mp4 is a moving mask .* give one frame of it as a picture$"):
+        plan(parse_paths(words))
+
+
+def test_a_video_that_no_word_calls_a_mask_is_edited_as_before():
+    made = plan(parse_paths("In ###b.mp4### put the square of ###a.png###"))
+    assert (made.source, made.references, made.mask) == (0, (1,), None)
