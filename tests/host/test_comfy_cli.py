@@ -110,19 +110,6 @@ def test_a_batch_has_rows_and_files(host, tmp_path):
     assert "no JSON object" in told
 
 
-def test_what_is_not_there_is_said_before_anything_is_made(host, tmp_path):
-    edit = f"Change the dog in ###{SAMPLES / 'unison_square.png'}### to a cat"
-    for words, options, said in (
-        (RED_CIRCLE, ["--vace", "mine.safetensors"], "has no vace 'mine.safetensors'"),
-        (RED_CIRCLE, ["--offload", "model"], "--offload: of the engine here"),
-        (edit, [], "finding 'dog' takes a detector and a segmenter"),
-    ):
-        status, _, told = unison(host, "run", words, "--out", tmp_path / "a.png", *options)
-        assert status != 0
-        assert said in told
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.skipif(os.name != "posix", reason="stops a process with a signal")
 def test_a_stop_reaches_the_host_and_it_works_on(host, tmp_path):
     arguments = ["run", RED_CIRCLE, "--out", tmp_path / "a.png", "--steps", 900, "--set", "width=256", "height=256"]
@@ -132,7 +119,7 @@ def test_a_stop_reaches_the_host_and_it_works_on(host, tmp_path):
         time.sleep(0.1)
     assert host.get("/queue")["queue_running"]
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "cancelled" in told
     while host.get("/queue")["queue_running"] and time.monotonic() < until:

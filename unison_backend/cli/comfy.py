@@ -26,13 +26,20 @@ if TYPE_CHECKING:
     from ..sources.prepare import Annotators
 
 # Options of the engine and models of this machine, which a server has of its own; by their value when not given.
-_OURS = {
+_OURS: dict[str, object] = {
     "offload": "none",
     "cache": None,
     "compile": False,
     "keep_sources": None,
     "segment": None,
     "overlap": None,
+    "vace_low": None,
+    "vace_base": None,
+    "vace_low_base": None,
+    "cfg_low": None,
+    "boundary": None,
+    "lora_high": [],
+    "lora_low": [],
 }
 _MAKERS = ("vace", "text_encoder", "vae", "projector")
 _NAMED = ("vace", "vae", "text_encoder", "projector", "detector", "segmenter")
