@@ -131,7 +131,7 @@ def test_one_part_of_a_clip_that_goes_on_is_not_sampled_alone(host, clip):
     _, vace = graphs.conditioned(graph, models, planner)
     graph.node("PreviewAny", source=vace[3])
     run = host.run(graph.prompt)
-    assert run.status == "error" and "VACE Sampler (Unison)" in run.why
+    assert run.status == "error" and "VACE Sampler" in run.why
 
 
 def test_stop_is_heard_in_the_second_segment(host):

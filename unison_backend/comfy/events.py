@@ -17,6 +17,7 @@ from .graph import stage_of
 from .server import Server
 
 _TIMEOUT = 10.0
+_LEAVING = 1.0
 
 
 @contextmanager
@@ -40,8 +41,8 @@ def watched(server: Server, graph: Mapping[str, Any], progress: Progress) -> Ite
         yield
     finally:
         with contextlib.suppress(Exception):
-            connection.close()
-        thread.join(_TIMEOUT)
+            connection.close(timeout=_LEAVING)
+        thread.join(_LEAVING)
 
 
 def _listen(connection: Any, graph: Mapping[str, Any], progress: Progress) -> None:

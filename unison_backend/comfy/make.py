@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import time
@@ -33,7 +32,7 @@ from .server import Server
 FOLDER = "unison"
 """Where media go in the server's input folder, and results in its output folder."""
 _POLL = 0.25, 2.0  # seconds between two questions, at first and at most
-_PATIENCE = 60.0  # seconds without an answer before a run is given up
+_PATIENCE = 120.0  # seconds without an answer before a run is given up
 _CHUNK = 1 << 20
 
 
@@ -62,8 +61,8 @@ def run_there(
 ) -> Made:
     """Make what `planned` says on the server and write it to `out` (from `check_runnable`), whole or not at all.
 
-    A connection that breaks is tried again for a minute; the server goes on meanwhile. Raises ServerError, MediaError,
-    InputError, Cancelled (the server is told).
+    A connection that breaks is tried again for two minutes; the server goes on meanwhile. Raises ServerError,
+    MediaError, InputError, Cancelled (the server is told).
     """
     media = send(server, planned.media, planned.plan.mask, progress, cancel)
     plan = as_said(planned, how.limits)
@@ -85,7 +84,12 @@ def run_there(
     check(cancel, "sending the graph")
     start = time.perf_counter()
     with watched(server, graph, progress):
-        entry = wait(server, server.queue(graph), progress, cancel, sleep)
+        name = server.queue(graph)
+        try:
+            entry = wait(server, name, progress, cancel, sleep)
+        except KeyboardInterrupt:  # the person did not wait for the next question
+            server.cancel(name)
+            raise
     seconds = {"server": time.perf_counter() - start}
     path = _fetch(server, entry, planned, how, out, cancel)
     return Made(path, (*models.notices, *_notices(entry, graph)), seconds)
@@ -164,7 +168,7 @@ def wait(
     pause, since, forgotten = _POLL[0], time.monotonic(), 0
     while True:
         if cancel():
-            _stop(server, name)
+            server.cancel(name)
             raise Cancelled("the run on the server")
         try:
             entry = server.history(name)
@@ -187,11 +191,6 @@ def wait(
             progress(f"waiting for {before} other{'s' if before > 1 else ''}", 0, 0)
         sleep(pause)
         pause = min(pause * 1.2, _POLL[1])
-
-
-def _stop(server: Server, name: str) -> None:
-    with contextlib.suppress(ServerError):
-        server.cancel(name)
 
 
 def _checked(server: Server, entry: dict[str, Any]) -> dict[str, Any]:

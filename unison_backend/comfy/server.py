@@ -9,7 +9,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -23,6 +23,7 @@ from ..progress import Cancel, check, never
 TOKEN_VARIABLE = "UNISON_COMFY_TOKEN"
 PACK_NODE = "UnisonPlanFromJSON"
 _TIMEOUT = 20.0  # seconds without a byte
+_SOON = 5.0  # the same for what is asked again and again, or on the way out
 _LARGEST_ANSWER = 64 << 20
 _BLOCK = 1 << 20
 _GATEWAY = (502, 503, 504)  # what stands before the server does not reach it just now
@@ -48,15 +49,15 @@ class Server:
         """Where its events come from."""
         return f"ws{self.url.removeprefix('http')}/ws?clientId={self.id}"
 
-    def get(self, path: str, **query: str) -> Any:
+    def get(self, path: str, timeout: float = _TIMEOUT) -> Any:
         """The JSON at a path."""
-        with self._open(path, query=query) as answer:
+        with self._open(path, timeout=timeout) as answer:
             return self._json(answer, path)
 
-    def post(self, path: str, data: Mapping[str, Any]) -> Any:
+    def post(self, path: str, data: Mapping[str, Any], timeout: float = _TIMEOUT) -> Any:
         """What the server answers to JSON; None where it answers nothing."""
         body = json.dumps(data).encode("utf-8")
-        with self._open(path, body, "application/json") as answer:
+        with self._open(path, body, "application/json", timeout=timeout) as answer:
             return self._json(answer, path)
 
     def node(self, class_type: str) -> dict[str, Any] | None:
@@ -111,13 +112,13 @@ class Server:
 
     def history(self, name: str) -> dict[str, Any] | None:
         """What became of a graph, None while it waits or runs."""
-        found = self.get(f"/history/{quote(name, safe='')}")
+        found = self.get(f"/history/{quote(name, safe='')}", _SOON)
         entry = found.get(name) if isinstance(found, dict) else None
         return entry if isinstance(entry, dict) else None
 
     def waiting(self, name: str) -> tuple[bool, int]:
         """(whether the server knows a graph that is not done, how many run before it)."""
-        queue = self.get("/queue")
+        queue = self.get("/queue", _SOON)
         queue = queue if isinstance(queue, dict) else {}
         rows = {key: queue.get(key) or [] for key in ("queue_running", "queue_pending")}
         if any(row[1] == name for row in rows["queue_running"]):
@@ -128,9 +129,10 @@ class Server:
         return place is not None, 0 if place is None else place + len(rows["queue_running"])
 
     def cancel(self, name: str) -> None:
-        """Take a graph out of the queue, and stop it if it runs; others go on."""
-        self.post("/queue", {"delete": [name]})
-        self.post("/interrupt", {"prompt_id": name})
+        """Stop a graph if it runs, and take it out of the queue; others go on."""
+        for path, data in (("/interrupt", {"prompt_id": name}), ("/queue", {"delete": [name]})):
+            with suppress(ServerError):
+                self.post(path, data, _SOON)
 
     def download(self, entry: Mapping[str, Any], file: IO[bytes], cancel: Cancel = never) -> None:
         """Write one of a node's files to `file`. Raises Cancelled too."""
@@ -144,13 +146,21 @@ class Server:
         if expected is not None and come != int(expected):
             raise ServerError(f"{self.url} broke off while sending {query['filename']}: try again")
 
-    def _open(self, path: str, body: Any = None, kind: str = "", size: int = 0, query: Any = None) -> Any:
+    def _open(
+        self,
+        path: str,
+        body: Any = None,
+        kind: str = "",
+        size: int = 0,
+        query: Any = None,
+        timeout: float = _TIMEOUT,
+    ) -> Any:
         headers = {"User-Agent": "unison", **self.headers, **({"Content-Type": kind} if kind else {})}
         if size:
             headers["Content-Length"] = str(size)
         request = Request(f"{self.url}{path}{'?' + urlencode(query) if query else ''}", data=body, headers=headers)
         with self._told(path):
-            return build_opener(_NoRedirects()).open(request, timeout=_TIMEOUT)
+            return build_opener(_NoRedirects()).open(request, timeout=timeout)
 
     def _json(self, answer: Any, path: str) -> Any:
         with self._told(path):
