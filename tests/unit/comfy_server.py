@@ -104,6 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/upload/image":
             mark = b"--" + self.headers["Content-Type"].partition("boundary=")[2].encode()
             found = {key: (name, data) for key, name, data in _PART.findall(body.replace(mark, b"--" + mark))}
+            if b"image" not in found:  # broken off
+                return
             name, data = found[b"image"]
             comfy.files[name.decode()] = data.removesuffix(b"\r\n")
             self._answer({"name": name.decode(), "subfolder": found[b"subfolder"][1].decode().strip(), "type": "input"})
