@@ -41,8 +41,8 @@ class SocketMedia:
             if name in sockets_named(instruction):
                 raise InputError(f"the instruction names <{name}>, but that mask is all black: paint the place white")
         # Where only what is named takes part, a picture's own mask is connected all the time, and mostly unpainted.
-        told = "marks nothing (all black): it counts as not connected"
-        reasons: Reasons = tuple(Reason("mask", f"{name} {told}", use == "all") for name in self.empty_masks)
+        unpainted = [f"{name} marks nothing (all black): it counts as not connected" for name in self.empty_masks]
+        reasons: Reasons = tuple(Reason("mask", told, use == "all") for told in unpainted)
         if use == "named":
             sizes = {name: (item.info.width, item.info.height) for name, item in self.items.items()}
             prompt, why = AtHand(self.media, sizes).meant_by(instruction, make)

@@ -374,7 +374,7 @@ def test_auto_uses_a_qwen_with_planning_weights_and_its_features(unison, tmp_pat
 
 
 def test_a_planner_folder_that_is_none(refused, tmp_path):
-    refused("no folder", "plan", "Draw a fox.", "--planner-folder", tmp_path / "none")
+    refused("is not there", "plan", "Draw a fox.", "--planner-folder", tmp_path / "none")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text('{"model_type": "llama"}')
     refused("llama", "plan", "Draw a fox.", "--planner", "qwen", "--planner-folder", tmp_path / "other")
