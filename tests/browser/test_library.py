@@ -163,7 +163,7 @@ def test_a_search_finds_ours(seen, host, word):
     """Older frontends look at titles only, newer ones at the nodes' other names too."""
     assert ours(seen[f"search {word}"]), seen[f"search {word}"]
     if host.install.release >= (0, 11):
-        assert any(name.startswith("Planner (Unison)") for name in seen[f"search {word}"])
+        assert any(name.startswith("Planner") for name in seen[f"search {word}"])
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -197,7 +197,7 @@ def test_its_own_sentence_is_planned_as_its_name_says(seen, name):
     assert status == "execution_success", detail
     # One line out of view, where nothing is laid out.
     text = seen["cards"][name]["text"].replace("\n", "")
-    assert text.startswith(f"Planner (Unison){TASKS[name]}"), text
+    assert text.startswith(f"Planner{TASKS[name]}"), text
 
 
 def shown(host, seen, name):
