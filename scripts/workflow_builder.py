@@ -104,7 +104,10 @@ class Link:
 
 @dataclass(eq=False)
 class Node:
-    """A node of a graph: `inputs` holds values and links by name. `node["name"]` is the link to an output."""
+    """A node of a graph: `inputs` holds values and links by name. `node["name"]` is the link to an output.
+
+    room: pixels below for what it shows in this graph, beside what such a node always needs.
+    """
 
     key: str
     id: int
@@ -115,6 +118,7 @@ class Node:
     properties: dict[str, Any]
     pos: tuple[int, int] = (0, 0)
     size: tuple[int, int] = (0, 0)
+    room: int = 0
 
     def __getitem__(self, output: str) -> Link:
         names = [name for name, _ in definition(self.type).outputs]

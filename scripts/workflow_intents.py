@@ -27,6 +27,9 @@ from workflow_unison import unison_node
 RED_CIRCLE = "Create a 64x64 image of a red circle on a blue background."
 ALL = ("image", "video", "answer")
 OWN = ("unet", "clip", "vae", "planner_loader", "projector_loader")
+# The card of a graph that shows one task has the pictures of its sources; the graphs for all tasks open larger instead.
+SOURCES_ROOM = 100
+MANY_TASKS = ("unison_auto", "unison_app")
 ANNOTATORS = ("detector_loader", "segmenter_loader", "control_loader")
 
 
@@ -51,6 +54,7 @@ class Intent:
         if self.annotators:
             models |= map_maker(made, bypassed=self.annotators == "off")
         unison = unison_node(made, self.instruction, **models, **media(made, **self.files), **self.settings)
+        unison.room = SOURCES_ROOM if self.files and self.name not in MANY_TASKS else 0
         if "image" in self.results:
             save_image(made, unison["image"])
         if "video" in self.results:

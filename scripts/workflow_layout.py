@@ -136,7 +136,7 @@ def _node_size(node: Node) -> tuple[int, int]:
     nested = node.type in NESTED
     own = NESTED_ROOM if nested else OWN_MARGIN if node.type.startswith("Unison") else 0
     width = NESTED_WIDTH if nested else width
-    return width, rows * ROW + widgets + NODE_MARGIN + own + EXTRA_HEIGHT.get(node.type, 0)
+    return width, rows * ROW + widgets + NODE_MARGIN + own + EXTRA_HEIGHT.get(node.type, 0) + node.room
 
 
 def _note_height(text: str, width: int) -> int:
