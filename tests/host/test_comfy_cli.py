@@ -48,19 +48,22 @@ def test_a_picture_planned_here_is_the_one_that_the_graph_makes(host, tmp_path):
     assert "embedded demo models make the result" in told
     graph = Graph()
     models = graph.node("UnisonDemoModels")
-    planner = graph.node("UnisonPlanner", instruction=RED_CIRCLE + ", 64x64", planner=models[3])
+    # The same instruction, with the size by another node: what is said is what the text encoder reads.
+    said = graph.node("UnisonPlanner", instruction=RED_CIRCLE, planner=models[3])
+    planner = graph.node("UnisonEditPlan", plan=said[0], width=64, height=64)
     plan = graph.node("UnisonPlanFromJSON", plan=made_plan(tmp_path / "a.png"), planner=models[3])
-    for source, features in ((planner, planner[1]), (plan, plan[1])):
+    for name, source, features in (("planner", planner, said[1]), ("json", plan, plan[1])):
         projected = graph.node("UnisonProjector", projector=models[4], features=features)
         text = graph.node("UnisonTextContext", clip=models[1], plan=plan[0], projected=projected)
         sources = graph.node("UnisonPrepareSources", plan=source[0])
         sampler = graph.node("UnisonVACESampler", model=models[0], positive=text[0], negative=text[1], vae=models[2],
                              sources=sources[0], seed=5, steps=4, shift=5.0, cfg=0.0, strength=1.0)  # fmt: skip
-        graph.node("SaveImage", images=sampler[0], filename_prefix="same")
+        graph.node("SaveImage", images=sampler[0], filename_prefix=f"same_{name}")
     graphs.succeeded(host.run(graph.prompt, timeout=300))
-    saved = sorted(host.output_folder.glob("same_*.png"))[-2:]
     made = pixels(tmp_path / "a.png")
-    assert (pixels(saved[-1]) == made).all()
+    for name in ("planner", "json"):
+        (saved,) = host.output_folder.glob(f"same_{name}_*.png")
+        assert (pixels(saved) == made).all(), name
     red, blue = made[32, 32], made[4, 4]
     assert red[0] > 150 > red[2] and blue[2] > 150 > blue[0]
 
