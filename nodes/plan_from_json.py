@@ -9,7 +9,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.defaults import FPS
+from ..unison_backend.defaults import FPS, MAX_MEDIA
 from ..unison_backend.errors import InputError, UnisonError, one_line
 from ..unison_backend.media.from_tensors import Item, TensorMedia
 from ..unison_backend.plan.as_json import from_json
@@ -24,7 +24,7 @@ from .plan_socket import BoundPlan
 from .planner_socket import PlannerModel
 from .schema import ADVANCED, FeaturesSocket, PlannerSocket, PlanSocket, schema
 
-MEDIA = tuple(f"medium{number}" for number in range(1, 9))
+MEDIA = tuple(f"medium{number}" for number in range(1, MAX_MEDIA + 1))
 ORIGIN = "JSON"
 _LONGEST_NAME = 200
 

@@ -6,14 +6,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.defaults import CFG, PLAN_FPS, SHIFT, STEPS, VACE_STRENGTH
+from ..unison_backend.defaults import PLAN_FPS, SHIFT, STEPS
 from ..unison_backend.engine import unipc
 from ..unison_backend.errors import InputError
 from . import host, host_text, sampler_graph, segments, sources_socket, unipc_sampler
 from .host_prompt import refuse_expert
 from .sampler_graph import SAMPLERS
 from .schema import ABSENT, ADVANCED, SourcesSocket, schema
-from .segments import MAX_SEED
 from .sources_socket import HostSources
 
 EITHER = "connect sources or latent, one of the two"
@@ -22,18 +21,6 @@ NOT_AT_ONCE = (
     "Sample in Segments"
 )
 NO_SIZE = "connect sources, or a control_video (grey, 0.5, where everything is to be made)"
-
-
-def strength_input() -> Any:
-    """VACE's own strength, the same for both nodes that have it."""
-    return io.Float.Input(
-        "strength",
-        default=VACE_STRENGTH,
-        min=0.0,
-        max=10.0,
-        step=0.01,
-        tooltip="How strongly sources steer (vace_context_scale); 1 as in the reference.",
-    )
 
 
 def schedule_inputs() -> list[Any]:
@@ -71,7 +58,7 @@ class UnisonVACEConditioning(io.ComfyNode):
                 io.Image.Input("control_video", optional=True, tooltip="[T, H, W, 3] at final size, 4k + 1 frames."),
                 io.Mask.Input("control_masks", optional=True, tooltip="1 = make, 0 = keep; one is repeated."),
                 io.Image.Input("references", optional=True, tooltip="Each picture is one; fitted onto white."),
-                strength_input(),
+                segments.strength_input(),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="With VACE's context."),
@@ -193,24 +180,10 @@ class UnisonVACESampler(io.ComfyNode):
                 io.Latent.Input("latent", optional=True, tooltip="In place of sources."),
                 io.Sampler.Input("sampler", optional=True, raw_link=True, tooltip="In place of UniPC Sampler."),
                 io.Sigmas.Input("sigmas", optional=True, raw_link=True, tooltip="In place of steps and shift."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=MAX_SEED,
-                    control_after_generate=True,
-                    tooltip="The reference's is 0.",
-                ),
+                segments.seed_input("The reference's is 0."),
                 *schedule_inputs(),
-                io.Float.Input(
-                    "cfg",
-                    default=CFG,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="Guidance; 1 runs one side only, 0 takes what suits the model (5; the demo's 3).",
-                ),
-                strength_input(),
+                segments.cfg_input(),
+                segments.strength_input(),
                 io.Int.Input(
                     "trim_latent",
                     optional=True,

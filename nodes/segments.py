@@ -7,7 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..unison_backend.defaults import CFG
+from ..unison_backend.defaults import CFG, VACE_STRENGTH
 from ..unison_backend.engine.engine import initial_noise, noise_shape
 from ..unison_backend.engine.segments import noise_of
 from ..unison_backend.engine.vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, latent_frames
@@ -25,6 +25,35 @@ from .sources_socket import HostSources
 
 MAX_SEED = 2**64 - 1
 AT_ONCE = "these sources are made at once: connect them to VACE Sampler, or set length to whole in Prepare Sources"
+
+
+def seed_input(tooltip: str) -> Any:
+    """The noise's number, for the nodes that sample."""
+    return io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=tooltip)
+
+
+def cfg_input() -> Any:
+    """Guidance, for the nodes that sample."""
+    return io.Float.Input(
+        "cfg",
+        default=CFG,
+        min=0.0,
+        max=100.0,
+        step=0.1,
+        tooltip="Guidance; 1 runs one side only, 0 takes what suits the model (5; the demo's 3).",
+    )
+
+
+def strength_input() -> Any:
+    """VACE's own strength, for the nodes that have it."""
+    return io.Float.Input(
+        "strength",
+        default=VACE_STRENGTH,
+        min=0.0,
+        max=10.0,
+        step=0.01,
+        tooltip="How strongly sources steer (vace_context_scale); 1 as in the reference.",
+    )
 
 
 def segment_inputs() -> list[Any]:
@@ -87,25 +116,9 @@ class UnisonSegmentSampler(io.ComfyNode):
                 SourcesSocket.Input("sources", tooltip="From Prepare Sources, of length whole or of a clip."),
                 io.Sampler.Input("sampler", tooltip="From UniPC Sampler, or any other."),
                 io.Sigmas.Input("sigmas", tooltip="From Sigmas, or any other."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=MAX_SEED,
-                    control_after_generate=True,
-                    tooltip="Of the noise, which all segments share.",
-                ),
-                io.Float.Input(
-                    "cfg",
-                    default=CFG,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="Guidance; 1 runs one side only, 0 takes what suits the model (5; the demo's 3).",
-                ),
-                io.Float.Input(
-                    "strength", default=1.0, min=0.0, max=10.0, step=0.01, tooltip="How strongly sources steer."
-                ),
+                seed_input("Of the noise, which all segments share."),
+                cfg_input(),
+                strength_input(),
                 *segment_inputs(),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="All frames, a clip's own in their places.")],

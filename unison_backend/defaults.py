@@ -26,3 +26,6 @@ NMS_IOU = 0.5
 
 # Answers, in tokens.
 MAX_NEW_TOKENS = 512
+
+# Media of a plan that goes to a server: the sockets of Plan from JSON.
+MAX_MEDIA = 8

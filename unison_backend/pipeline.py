@@ -8,7 +8,7 @@ Everything that can be refused is refused before a model is loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -272,7 +272,7 @@ def output_path(out: Path, plan: Plan) -> Path:
     """`out`, a file name that fits what is made, a folder (there it gets the next free name at the end), or of a video
     the name of its frames."""
     suffixes = _suffixes(plan)
-    if _is_frames(out, plan):
+    if is_frames(out, plan):
         check_free(out)
     elif not is_folder(out) and out.suffix.lower() not in suffixes:
         made = "a picture" if plan.output == "image" else "a video"
@@ -283,7 +283,7 @@ def output_path(out: Path, plan: Plan) -> Path:
     return out
 
 
-def _is_frames(out: Path, plan: Plan) -> bool:
+def is_frames(out: Path, plan: Plan) -> bool:
     """Whether a video is to be written as numbered pictures."""
     return plan.output == "video" and not is_folder(out) and is_sequence(out)
 
@@ -295,7 +295,7 @@ def is_folder(out: Path) -> bool:
 
 def place_of(out: Path, plan: Plan) -> tuple[Path, Place]:
     """What `out` is to the one who writes."""
-    if _is_frames(out, plan):
+    if is_frames(out, plan):
         return frame_name(out, 1), "name"
     return (out / f"unison{_suffixes(plan)[0]}", "number") if is_folder(out) else (out, "link")
 
@@ -482,6 +482,15 @@ def encode_texts(
     return positive, other
 
 
+def metadata_of(plan: Plan, settings: SamplingSettings, loras: Mapping[str, float]) -> dict[str, str]:
+    """What a result says of how it was made. loras: strengths by file name."""
+    used = {name: value for name, value in vars(settings).items() if value is not None}
+    record = {"prompt": plan.prompt, "plan": to_json(plan), "settings": used}
+    if loras:
+        record["loras"] = dict(loras)
+    return {METADATA_KEY: json.dumps(record, ensure_ascii=False)}
+
+
 def write(
     out: Path,
     frames: Tensor,
@@ -495,18 +504,14 @@ def write(
     from .media.write import write_image, write_video
 
     plan, spec = planned.plan, planned.spec
-    used = {name: value for name, value in vars(settings).items() if value is not None}
-    record = {"prompt": plan.prompt, "plan": to_json(plan), "settings": used}
-    if loras:
-        record["loras"] = {lora.path.name: lora.strength for lora in loras}
-    metadata = {METADATA_KEY: json.dumps(record, ensure_ascii=False)}
+    metadata = metadata_of(plan, settings, {lora.path.name: lora.strength for lora in loras})
     path, place = place_of(out, plan)
     if plan.output == "image":
         return write_image(path, frames[0].numpy(), metadata=metadata, place=place), ()
     if spec.fps is None:
         raise ValueError("a video needs a frame rate")
     sound, start, notices = _sound_of(planned)
-    if _is_frames(out, plan):
+    if is_frames(out, plan):
         left = ("the sound is left out: pictures have none",) if sound else ()
         made = write_sequence(out, frames.numpy(), metadata=metadata, progress=progress, cancel=cancel)
         return made, (*notices, *left)

@@ -8,12 +8,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from PIL import Image
+
+from .loopback import answering
 
 COLOUR = (200, 30, 40)
 _PART = re.compile(rb'name="([^"]+)"(?:; filename="([^"]+)")?.*?\r\n\r\n(.*?)\r\n--', re.DOTALL)
@@ -52,17 +54,8 @@ class Comfy:
 @contextmanager
 def serving(comfy: Comfy) -> Iterator[Comfy]:
     """It answers at `comfy.url` inside."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"comfy": comfy}))
-    server.daemon_threads = True
-    comfy.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
-    thread.start()
-    try:
+    with answering(_Handler, comfy=comfy) as comfy.url:
         yield comfy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

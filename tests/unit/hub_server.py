@@ -9,9 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from .loopback import answering
 
 COMMIT = "c0ffee" + "0" * 34
 _TREE = re.compile(r"/api/models/([^/]+/[^/]+)/(tree|revision)/([^/?]+)")
@@ -47,17 +49,11 @@ class Hub:
 @contextmanager
 def serving(hub: Hub) -> Iterator[Hub]:
     """The hub answers at `hub.url` inside."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    server.daemon_threads = True
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True)
-    thread.start()
-    try:
-        yield hub
-    finally:
-        hub.released.set()
-        server.shutdown()
-        server.server_close()
+    with answering(_Handler, hub=hub) as hub.url:
+        try:
+            yield hub
+        finally:
+            hub.released.set()
 
 
 def _is_large(path: str) -> bool:

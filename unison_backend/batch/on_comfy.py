@@ -18,13 +18,12 @@ from ..comfy.models import ServerModels
 from ..comfy.server import Server
 from ..errors import Cancelled, ServerError
 from ..pipeline import Planned, SourceOptions, check_runnable
-from ..plan.report import as_json
 from ..progress import Cancel, Progress, check, silent
 from ..weights.find import ModelPaths
 from .attempts import MAX_DEATHS
 from .job import Job, Setup
 from .log import Row
-from .worker import Emit, Worker, failure, own_cfg, own_limits, result_path
+from .worker import Emit, Worker, failure, own_cfg, own_limits, plan_of, result_path
 
 Note = Callable[[str], None]
 _IDLE = 0.2  # seconds
@@ -175,5 +174,4 @@ class _Run:
         )
         made = run_there(server, planned, out, self._on.models, how, silent, self._stopped)
         notices = list(made.notices[len(self._on.models.notices) :])
-        plan = as_json(planned.plan, planned.spec)
-        return Row(job.number, job.name, "done", job.text, path=out.name, plan=plan, notices=notices)
+        return Row(job.number, job.name, "done", job.text, path=out.name, plan=plan_of(planned), notices=notices)

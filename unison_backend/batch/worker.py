@@ -146,7 +146,7 @@ class Worker:
         )  # fmt: skip
         # What the models have to say is the batch's, not each line's.
         notices = [*self._unknown(planned), *made.notices[len(self._setup.models.notices) :]]
-        work.row = Row(job.number, job.name, "done", job.text, path=out.name, plan=_plan_of(planned), notices=notices)
+        work.row = Row(job.number, job.name, "done", job.text, path=out.name, plan=plan_of(planned), notices=notices)
 
     def _answer(self, work: _Work) -> Row:
         from ..planner.qwen.planner import QwenPlanner
@@ -157,7 +157,7 @@ class Worker:
             asked = planner if isinstance(planner, Answering) else self._qwen()
             notices = self._unknown(planned) if isinstance(asked, QwenPlanner) else []
             answer = asked.answer(planned.prompt, planned.media, self._answers(job), cancel=self._cancel)
-        plan = _plan_of(planned)
+        plan = plan_of(planned)
         return Row(job.number, job.name, "done", job.text, answer=answer, plan=plan, notices=notices)
 
     def _unknown(self, planned: Planned) -> list[str]:
@@ -201,7 +201,7 @@ def failure(job: Job, error: Exception, planned: Planned | None = None) -> Row:
         job.name,
         "refused" if isinstance(error, InputError) else "failed",
         job.text,
-        plan=None if planned is None else _plan_of(planned),
+        plan=None if planned is None else plan_of(planned),
         error=why,
     )
 
@@ -221,7 +221,8 @@ def result_path(setup: Setup, job: Job, planned: Planned) -> Path:
     return setup.out / f"{job.name}{SUFFIXES[planned.plan.output]}"
 
 
-def _plan_of(planned: Planned) -> dict[str, Any]:
+def plan_of(planned: Planned) -> dict[str, Any]:
+    """A row's plan."""
     return as_json(planned.plan, planned.spec)
 
 

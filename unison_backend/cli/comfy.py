@@ -70,11 +70,16 @@ class There:
     ) -> int:
         """The picture or video of a plan; the exit status."""
         from ..comfy.make import run_there
-        from ..pipeline import check_runnable
+        from ..pipeline import check_runnable, is_frames
         from ..plan.report import as_lines
 
         if options.out is None:
             raise InputError("--out is missing: say where the picture or video goes")
+        if is_frames(options.out, planned.plan):
+            raise InputError(
+                f"--out {options.out}: frames are exact where they are made, and the server sends an H.264 video; name "
+                "an .mp4, or leave --comfy out"
+            )
         out = check_runnable(planned, options.out, _annotators(self.models), here=False)
         note("\n".join(as_lines(planned.plan, planned.spec, reading_of(planned), planned.media.labels)))
         for notice in self.models.notices:

@@ -88,6 +88,9 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_sources(parser)
     parser.add_argument("--keep-sources", type=Path, metavar="DIR", help="write control video, mask, references as PNG")
     _add_making(parser)
+    parser.add_argument(
+        "--gpus", type=whole, default=1, metavar="N", help="2: each side of guidance on a GPU of its own"
+    )
     _add_comfy(parser, "a ComfyUI that makes it, as http://127.0.0.1:8188 (needs this pack there)")
     parser.set_defaults(command=command)
 
@@ -176,9 +179,6 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         metavar="easy[:THRESHOLD]",
         help="leave out steps that can be told from the last one; approximate, more so the higher the threshold "
         f"(default: {EASY_THRESHOLD:g})",
-    )
-    group.add_argument(
-        "--gpus", type=whole, default=1, metavar="N", help="2: each side of guidance on a GPU of its own (run only)"
     )
     group.add_argument("--compile", action="store_true", help="torch.compile of the transformer's blocks")
 

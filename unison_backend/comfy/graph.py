@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..defaults import MAX_MEDIA
 from ..engine.settings import SamplingSettings
 from ..errors import InputError
 from ..plan.as_json import to_json
 from ..plan.plan import Plan
 from ..sources.masks import FEATHER, MaskOptions
 from .models import LOADERS, ServerModels
+from .server import PACK_NODE
 
 Graph = dict[str, dict[str, Any]]
 Link = list[Any]
 
-MAX_MEDIA = 8
-"""Media sockets of Plan from JSON."""
 SAVED, PLANNED = "save", "plan"
 
 
@@ -65,7 +65,7 @@ def graph_of(made: Made, models: ServerModels) -> Graph:
     model, clip, vae, planner, projector = _models(node, models)
     report = json.dumps({"plan": to_json(made.plan), "media": list(made.labels)}, ensure_ascii=False)
     media = {f"medium{i}": _medium(node, i, medium) for i, medium in enumerate(made.media, 1)}
-    plan = node(PLANNED, "UnisonPlanFromJSON", plan=report, fps=made.fps, planner=planner, **media)
+    plan = node(PLANNED, PACK_NODE, plan=report, fps=made.fps, planner=planner, **media)
     projected = None
     if projector is not None:
         projected = [node("projector", "UnisonProjector", projector=projector, features=[plan, 1]), 0]
@@ -143,7 +143,7 @@ def stage_of(graph: Mapping[str, Any], node: str) -> str:
 
 
 _STAGES = {
-    "UnisonPlanFromJSON": "reading the instruction",
+    PACK_NODE: "reading the instruction",
     "UnisonProjector": "reading the instruction",
     "UnisonTextContext": "reading the instruction",
     "UnisonPrepareSources": "preparing sources",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +15,7 @@ from ..engine.settings import SamplingSettings
 from ..errors import Cancelled, ResourceError, ServerError, one_line
 from ..files import new_file, writing
 from ..media.from_files import FileMedia
-from ..pipeline import METADATA_KEY, Made, Planned, SourceOptions, place_of
-from ..plan.as_json import to_json
+from ..pipeline import Made, Planned, SourceOptions, metadata_of, place_of
 from ..plan.length import Length
 from ..plan.plan import Plan
 from ..plan.prompt import Medium
@@ -91,7 +89,7 @@ def run_there(
             server.cancel(name)
             raise
     seconds = {"server": time.perf_counter() - start}
-    path = _fetch(server, entry, planned, how, out, cancel)
+    path = _fetch(server, entry, planned, models, how, out, cancel)
     return Made(path, (*models.notices, *_notices(entry, graph)), seconds)
 
 
@@ -225,7 +223,15 @@ def _notices(entry: Mapping[str, Any], graph: Graph) -> Iterator[str]:
                 yield one_line(notice)
 
 
-def _fetch(server: Server, entry: dict[str, Any], planned: Planned, how: How, out: Path, cancel: Cancel) -> Path:
+def _fetch(
+    server: Server,
+    entry: dict[str, Any],
+    planned: Planned,
+    models: ServerModels,
+    how: How,
+    out: Path,
+    cancel: Cancel,
+) -> Path:
     """The result at its place: a picture with its plan inside, a video as the server wrote it."""
     file = next(_files(entry), None)
     if file is None:
@@ -250,6 +256,5 @@ def _fetch(server: Server, entry: dict[str, Any], planned: Planned, how: How, ou
         raise ServerError(f"{server.url} sent a picture that cannot be read: try again") from error
     except MemoryError as error:
         raise ResourceError(f"memory ran out while the picture was read ({out}): make it smaller") from error
-    record = {"prompt": planned.plan.prompt, "plan": to_json(planned.plan), "settings": vars(how.sampling)}
-    metadata = {METADATA_KEY: json.dumps(record, ensure_ascii=False)}
+    metadata = metadata_of(planned.plan, how.sampling, dict(models.loras))
     return write_image(path, pixels, metadata=metadata, place=place)

@@ -32,6 +32,13 @@ def test_options_that_mean_nothing_there(comfy, options, said, capsys, tmp_path)
     assert comfy.graphs == [] and list(tmp_path.iterdir()) == []
 
 
+def test_frames_as_pictures_are_not_what_a_server_sends(comfy, capsys, tmp_path):
+    words = "Create a video of a red circle moving"
+    assert main(["run", words, "--comfy", comfy.url, "--out", str(tmp_path / "%04d.png")]) == 2
+    assert "the server sends an H.264 video" in capsys.readouterr().err
+    assert comfy.graphs == [] and list(tmp_path.iterdir()) == []
+
+
 def test_an_edit_without_a_mask_takes_a_detector_and_a_segmenter_there(comfy, capsys, tmp_path):
     from PIL import Image
 
