@@ -25,6 +25,23 @@ const SENTENCES = [
   [/^no (projector|features): no projected tokens$/, "没有 $1：不产生投影 token"],
   [/^(prompt|negative) is longer than (\d+) tokens: the rest is cut$/, "$1 超过 $2 个 token：其余被截掉"],
   [/^(\w+) is not used: this plan is (\w+)$/, "$1 没有用到：此规划是 $2"],
+  [/^made in segments: (\d+) \(frames (.+)\)$/, "分 $1 段生成（帧 $2）"],
+  [/^a video in segments has no latent of its own: take images$/, "分段生成的视频没有自己的 latent：请使用 images"],
+  [/^these sources are made at once: connect them to VACE Sampler, or set length to whole in Prepare Sources$/, "这些源输入一次生成：请连接到“VACE 采样器”，或把“准备源输入”的 length 设为 whole"],
+  [/^these sources go on from a clip, of which only a part is sampled: .*$/s, "这些源输入接着一个片段生成，只采样其中一部分：请连接到“VACE 采样器”或“分段采样”"],
+  [/^no length said: as many new frames as the model makes at once$/, "没有说明长度：新增的帧数为模型一次能生成的帧数"],
+  [/^what is new is made to fit the last (\d+) frames of (.+) \((.+)\)$/, "新的部分与 $2 的最后 $1 帧衔接（$3）"],
+  [/^what is new is made to fit the first (\d+) frames of (.+) \((.+)\)$/, "新的部分与 $2 的最前 $1 帧衔接（$3）"],
+  [/^plan is empty: paste what `unison plan --json` prints$/, "plan 为空：请粘贴 `unison plan --json` 的输出"],
+  [/^(\w+) is not connected, and the plan has an? (\w+) there$/, "$1 没有连接，而规划在那里需要一个 $2"],
+  [/^(.+): the plan has no such medium, so it is left out$/, "$1：规划中没有这个媒体，因此不使用"],
+  [/^planned by the rules: nobody answers at (\S+) \((.+)\): start the server or mend the address$/s, "由规则规划：$1 没有应答（$2）。请启动服务器或改正地址"],
+  [/^nobody answers at (\S+) \((.+)\): start the server or mend the address$/s, "$1 没有应答（$2）：请启动服务器或改正地址"],
+  [/^planned by the rules: (.+)$/s, "由规则规划：$1"],
+  [/^(.+) takes no request without its key \((\d+)\): put it into (.+)$/s, "$1 需要密钥（$2）：请放入 $3"],
+  [/^(.+) is busy \((\d+)\)(?:; it asks to wait (\d+) s)?: try again later.*$/s, "$1 正忙（$2）：请稍后再试"],
+  [/^(.+) said nothing for ([\d.]+) s: it may be loading a model; try again or allow more time$/s, "$1 在 $2 秒内没有任何应答：可能正在加载模型；请重试或允许更长时间"],
+  [/^the environment variable (\w+), which should hold the server's key, is not set$/, "应存放服务器密钥的环境变量 $1 没有设置"],
 ]
 
 const SOCKETS = { image: "图像", video: "视频", mask: "遮罩" }

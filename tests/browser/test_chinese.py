@@ -28,6 +28,14 @@ PARTS = (
     "demo models: they know coloured shapes, in pictures of 64x64 and videos of 9 frames, and nothing else",
     "no projector and no features: no projected tokens",
     "no features: no projected tokens",
+    "made in segments: 3 (frames 0 to 8, 4 to 12, 8 to 16)",
+    "what is new is made to fit the last 17 frames of clip.mp4 (overlap)",
+    "what is new is made to fit the first 5 frames of clip.mp4 (overlap)",
+    "medium1 is not connected, and the plan has an image there",
+    "planned by the rules: nobody answers at http://localhost:1/v1 (refused): start the server or mend the address",
+    "http://localhost:1/v1 takes no request without its key (401): put it into the environment variable KEY",
+    "http://localhost:1/v1 is busy (429); it asks to wait 3 s: try again later",
+    "http://localhost:1/v1 said nothing for 30 s: it may be loading a model; try again or allow more time",
 )
 
 
