@@ -11,6 +11,7 @@ from .borders import UNSAID
 from .detect import NAMES, WHOLE
 from .intent_model import IN_WORDS, Reading
 from .language import Language
+from .operations import left_out
 from .reading import MOST_MEDIA
 from .text import Text
 
@@ -44,6 +45,7 @@ def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Ite
         yield Reason("borders", "how far it is to grow is not said: a quarter of its side")
     if made.mask is None and made.source is not None and made.target and language.name in WHOLE:
         yield Reason("target", f"what is changed is found by these words: {made.target}")
+    yield from left_out(made, text, language)
     yield from measures.not_taken(
         text.value,
         language,

@@ -24,6 +24,7 @@ from .assign import Roles, assigned, masked, open_masks, said_mask, says_frames
 from .intent_model import INTENTS, Intent, Reading, intent_model, possible
 from .language import Language
 from .notices import notices
+from .operations import refuse
 from .reading import read
 from .text import Text
 
@@ -64,6 +65,8 @@ def planned(prompt: Prompt, make: Make = "auto") -> PlanResult:
     `InputError` for a result that these media cannot give.
     """
     text, language = read(prompt)
+    if make != "answer":
+        refuse(text, language)
     reading = _reading(prompt, text, _open(prompt, make))
     found, reading = _roles(reading, prompt, text, language)
     if make in ("picture", "video") and found.output != {"picture": "image"}.get(make, make):
