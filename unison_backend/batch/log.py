@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from ..errors import InputError
 from ..files import replacing, writing
@@ -44,7 +47,7 @@ class Log:
 
     def __init__(self, out: Path) -> None:
         self._path = out / LOG
-        self._file: IO[str] | None = None
+        self._file: FileIO | None = None
 
     def read(self) -> list[Row]:
         """Rows that are there; a last line that was cut off in the middle is left out. Raises InputError."""
@@ -66,29 +69,37 @@ class Log:
 
     def start(self, rows: Iterable[Row]) -> None:
         """Begin the log with these rows alone, whole or not at all."""
-        with (
-            replacing(self._path) as temporary,
-            temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            file.writelines(_line(row) for row in rows)
+        with replacing(self._path) as temporary, temporary.open("wb") as file:
+            file.writelines(map(_line, rows))
 
     def add(self, row: Row) -> None:
-        """One more row, on the disk when this returns."""
+        """One more row: whole on the disk when this returns, not there when this raises (ResourceError, MediaError)."""
         with writing(self._path):
             if self._file is None:
-                self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
-            self._file.write(_line(row))
-            self._file.flush()
-            os.fsync(self._file.fileno())
+                # Without a buffer: what did not fit would be written again when the file is closed.
+                self._file = self._path.open("ab", buffering=0)
+            end = self._file.seek(0, os.SEEK_END)
+            line = _line(row)
+            try:
+                if self._file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(self._file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._file.truncate(end)
+                raise
 
     def close(self) -> None:
+        """Let go of the file; its rows are on the disk."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._file = None
 
 
-def _line(row: Row) -> str:
-    return json.dumps(asdict(row), ensure_ascii=False, separators=(",", ":")) + "\n"
+def _line(row: Row) -> bytes:
+    text = json.dumps(asdict(row), ensure_ascii=False, separators=(",", ":")) + "\n"
+    return text.encode("utf-8", "backslashreplace")
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """What a batch does with its folder: names, resuming, refusing before anything loads, the lock, lines that kill."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,9 +17,11 @@ from unison_backend.batch.batch import _problem, run_batch
 from unison_backend.batch.job import Job, Setup, name_of
 from unison_backend.batch.lines import read_jobs
 from unison_backend.batch.log import Log, Row, locked
+from unison_backend.batch.worker import failure
 from unison_backend.engine.settings import EngineOptions, Lora
-from unison_backend.errors import Cancelled, InputError
+from unison_backend.errors import Cancelled, InputError, ResourceError
 from unison_backend.media import probe as probing
+from unison_backend.media.write import write_image
 from unison_backend.plan.prompt import Prompt
 from unison_backend.progress import never, silent
 from unison_backend.weights.find import ModelPaths
@@ -248,3 +253,53 @@ def test_the_log_is_one_row_a_line(tmp_path):
     log.add(Row(1, "a", "done", "\u4e00\n\u2028", answer="b\nc"))
     log.close()
     assert [row.answer for row in log.read()] == ["b\nc"]
+
+
+def writing_whole(jobs, setup, emit, progress, cancel):
+    """An executor that writes as the product does; what goes wrong with a job is its row."""
+    for job in jobs:
+        path = setup.out / f"{job.name}.png"
+        try:
+            write_image(path, np.full((16, 16, 3), job.number, np.uint8))
+            emit(Row(job.number, job.name, "done", job.text, path=path.name, seconds=0.1))
+        except ResourceError as error:
+            if error.args[0].startswith(str(path)):
+                emit(failure(job, error))
+            else:
+                raise
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """`small_disk(size)`: the batch's folder is a disk of so many bytes; called again it has so many."""
+    out = tmp_path / "out"
+
+    def mounted(size):
+        again = "remount," if os.path.ismount(out) else ""
+        out.mkdir(exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"{again}size={size}", "tmpfs", str(out)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("a disk of a few kilobytes takes the right to mount one")
+
+    yield mounted
+    if os.path.ismount(out):
+        subprocess.run(["umount", "-l", str(out)], check=True)
+
+
+@pytest.mark.parametrize("pages", [2, 3, 5])
+def test_a_full_disk_loses_nothing_and_doubles_nothing(folder, small_disk, pages):
+    """Pictures that do not fit are rows; a row that does not fit, half of one, is the end, in one sentence."""
+    names = [f"a star {number}" for number in range(30)]
+    file, setup = folder(*({"prompt": name} for name in names), "nonsense")
+    small_disk(pages * os.sysconf("SC_PAGE_SIZE"))
+    with pytest.raises(ResourceError, match="cannot be written, the disk is full"):
+        run(file, setup, writing_whole)
+    told = (setup.out / "results.jsonl").read_text(encoding="utf-8")
+    assert "png cannot be written, the disk is full" in told
+    kept = {path.name: path.read_bytes() for path in setup.out.glob("*.png")}
+    small_disk(1 << 20)
+    tally = run(file, setup, writing_whole)
+    assert (tally.found, tally.done, tally.refused, tally.failed) == (len(kept), 30 - len(kept), 1, 0)
+    assert sorted(row["line"] for row in rows(setup)) == list(range(1, 32))
+    assert all((setup.out / name).read_bytes() == data for name, data in kept.items())
+    assert len(list(setup.out.glob("*.png"))) == 30
