@@ -43,23 +43,30 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--held-out", action="store_true", help="with the wordings that training never uses")
     parser.add_argument("--mix", type=Path, action="append", default=[], metavar="FILE", help="your own chat records")
+    parser.add_argument("--reference-format", action="store_true",
+                        help="leave out plans that the reference's own script cannot read")  # fmt: skip
     parser.set_defaults(command=_data)
 
 
 def _data(options: argparse.Namespace) -> int:
     from ..training.chats import read_messages
-    from ..training.planning_data import balance, draw, write
+    from ..training.planning_data import draw
     from ..training.planning_sentences import has_sentences
+    from ..training.planning_write import write
 
     if options.count < 1:
         raise InputError(f"--count is {options.count}; it has to be at least 1")
     records = draw(options.count, options.seed, held_out=options.held_out)
     own = [row for path in options.mix for row in read_messages(path)]
-    write(records, options.out, own)
+    done = write(records, options.out, own, for_reference=options.reference_format)
     if not (options.held_out or has_sentences()):
         say("the sentences that people wrote are not in this copy of the pack: all records are drawn from templates")
-    counts = ", ".join(f"{task} {count}" for task, count in balance(records).items())
-    say(f"{options.out}: {len(records) + len(own)} records ({counts}" + (f", your own {len(own)})" if own else ")"))
+    counts = ", ".join(f"{task} {count}" for task, count in done.tasks.items())
+    say(f"{options.out}: {done.count} records ({counts}" + (f", your own {done.own})" if own else ")"))
+    if options.reference_format:
+        why = "; ".join(f"{reason} {count}" for reason, count in done.left_out.most_common())
+        left = sum(done.left_out.values())
+        say(f"{left} left out that the reference's own script cannot read" + (f" ({why})" if why else ""))
     return DONE
 
 

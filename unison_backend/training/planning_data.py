@@ -8,13 +8,10 @@ plan is certain, and orders of the shape world; some of all are typed carelessly
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from random import Random
-from typing import Any
 
-from ..errors import InputError, ResourceError
+from ..errors import InputError
 from ..plan.tasks import Task
 from . import planning_sentences
 from .planning_apart import is_kept_apart
@@ -23,7 +20,7 @@ from .planning_record import LANGUAGES, Language, Record
 from .planning_shapes import shape_order
 from .planning_wording import record_of
 
-__all__ = ["LANGUAGES", "Language", "Record", "balance", "draw", "draw_plain", "write"]
+__all__ = ["LANGUAGES", "Language", "Record", "balance", "draw", "draw_plain"]
 
 SHAPE_SHARE, SENTENCE_SHARE = 0.22, 0.15  # of the records, those not from templates
 CARELESS = 0.15
@@ -111,25 +108,6 @@ class _Sentences:
             if record is not None:
                 self._found.setdefault((record.task, language), []).append(record)
         return waiting.pop() if waiting else None
-
-
-def write(records: Sequence[Record], path: Path, own: Sequence[dict[str, Any]] = ()) -> None:
-    """Records as JSON lines, or as one JSON list where the name ends in `.json` (LLaMA-Factory takes both).
-
-    own: the person's chat records, spread evenly among them.
-    """
-    objects = [record.as_messages() for record in records]
-    for number, row in enumerate(own):
-        objects.insert(number + (number + 1) * len(records) // (len(own) + 1), row)
-    rows = [json.dumps(row, ensure_ascii=False) for row in objects]
-    text = "[\n" + ",\n".join(rows) + "\n]\n" if path.suffix == ".json" else "\n".join(rows) + "\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResourceError(
-            f"the records cannot be written to {path} ({error.strerror}); give another place"
-        ) from error
 
 
 def balance(records: Sequence[Record]) -> dict[str, int]:

@@ -49,6 +49,16 @@ def test_planning_data_without_the_packs_sentences_says_so(tmp_path, capsys, mon
     assert "sentences" not in capsys.readouterr().out
 
 
+def test_planning_data_for_the_reference_says_what_was_left_out(tmp_path, capsys):
+    out = tmp_path / "planning.jsonl"
+    assert main(["data", "planning", "--count", "120", "--reference-format", "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert f"{len(rows)} records" in told and f"{120 - len(rows)} left out" in told and "edits without a mask" in told
+    tokens = [row["messages"][1]["content"] for row in rows]
+    assert tokens and not [text for text in tokens if "<CTRL>" in text and "<CFI>" in text]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

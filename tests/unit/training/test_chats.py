@@ -15,9 +15,9 @@ from unison_backend.errors import InputError
 from unison_backend.media.write import write_image
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.training.chats import Chat, as_sample, read_messages
-from unison_backend.training.planning_data import write
 from unison_backend.training.planning_lora import LoraSettings, train
 from unison_backend.training.planning_samples import IGNORED, to_batch
+from unison_backend.training.planning_write import write
 from unison_backend.training.schedule import Schedule
 from unison_backend.training.shown import Samples
 

@@ -7,14 +7,13 @@ from random import Random
 
 import pytest
 
-from unison_backend.errors import InputError, ResourceError, UnisonError
+from unison_backend.errors import InputError, UnisonError
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import parse
 from unison_backend.planner.rules.measures import RATIOS, RESOLUTIONS, SHAPES
 from unison_backend.planner.rules.plan import RulesPlanner
-from unison_backend.training.chats import as_sample, read_messages
-from unison_backend.training.planning_data import balance, draw, draw_plain, write
+from unison_backend.training.planning_data import balance, draw, draw_plain
 from unison_backend.training.planning_numbers import is_apart
 from unison_backend.training.planning_sentences import sentences
 from unison_backend.training.planning_wording import record_of, templates
@@ -215,28 +214,3 @@ def test_one_record_of_every_task(task, language, wide):
 def test_asking_for_more_than_there_is_says_so():
     with pytest.raises(InputError, match=r"no more than about .* different records"):
         draw_plain(200_000, seed=0, held_out=True)
-
-
-# Files
-
-
-@pytest.mark.parametrize("name", ["a.jsonl", "deep/b.json"])
-def test_what_is_written_can_be_read(tmp_path, name):
-    made = draw(30, seed=2)
-    own = [
-        {"messages": [{"role": "user", "content": "Why?\u2028\x85"}, {"role": "assistant", "content": "\u4e3a"}]}
-    ] * 2
-    write(made, tmp_path / name, own)
-    rows = read_messages(tmp_path / name)
-    assert [as_sample(row) for row in rows if row not in own] == [(r.prompt, r.tokens) for r in made]
-    assert [number for number, row in enumerate(rows) if row in own] == [10, 21]
-    first = next(row for row in rows if "task" in row)
-    assert (first["task"], first["language"], first["media"]) == ("text_understanding", "en", [])
-    assert first["messages"][0]["role"] == "user"
-    assert (tmp_path / name).read_text(encoding="utf-8").startswith("[\n{" if name.endswith(".json") else "{")
-
-
-def test_a_place_that_cannot_be_written_is_said(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match="give another place"):
-        write(draw(2), tmp_path / "file" / "records.jsonl")

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from unison_backend.errors import InputError
-from unison_backend.training.planning_data import draw, write
+from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_read import read_records, some
+from unison_backend.training.planning_write import write
 
 
 def chat(asked, told, **more):
