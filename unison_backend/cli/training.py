@@ -13,7 +13,7 @@ from ..demo.set import CFG as DEMO_CFG
 from ..errors import InputError
 from . import evaluating
 from .common import say
-from .values import number, whole
+from .values import models_folder, number, whole
 
 if TYPE_CHECKING:
     from ..training.schedule import Schedule
@@ -169,10 +169,16 @@ def _add_projector(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help='lines of {"prompt": an instruction with media as ###path###, "target": what should come of it}',
+        help='lines of {"prompt": a caption, or an instruction with media as ###path###, "target": what should come of '
+        'it}, and "task" where it is said',
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for samples, state, log and projector")
-    parser.add_argument("--models", type=Path, metavar="DIR", help="a models folder (default: the embedded models)")
+    parser.add_argument("--models", type=models_folder, metavar="DIR",
+                        help="a models folder (default: as `run` looks for models)")  # fmt: skip
+    parser.add_argument(
+        "--planner-folder", type=Path, metavar="PATH", help="a Qwen2.5-VL (default: the one among the models)"
+    )
+    parser.add_argument("--planner-lora", type=Path, metavar="DIR", help="its planning LoRA, as `train planner` has it")
     parser.add_argument("--start", type=Path, metavar="FILE", help="a projector to go on from")
     parser.add_argument("--hidden", type=whole, default=2048, help="width of a new projector")
     parser.add_argument("--held-out", type=number, default=0.05, metavar="SHARE", help="of the samples, for evaluation")
@@ -191,6 +197,8 @@ def _train_projector(options: argparse.Namespace) -> int:
         data=options.data,
         out=options.out,
         models=options.models,
+        planner=options.planner_folder,
+        lora=options.planner_lora,
         start=options.start,
         hidden=options.hidden,
         held_out=options.held_out,

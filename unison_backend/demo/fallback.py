@@ -15,6 +15,11 @@ from ..weights.needs import NEEDS, describe
 from ..weights.roots import is_own
 from . import set as demo
 
+# Options whose names are not those of what they give.
+_OPTIONS = {"planner": "planner-folder", "lora": "planner-lora"}
+# What makes no picture by itself: it goes with whichever models do, the embedded ones too.
+_BESIDE = ("projector", "lora", "planner_lora")
+_PLANNERS = ("planner", "planner_folder")
 _REQUIRED = [need for need in NEEDS if need.required]
 
 
@@ -28,15 +33,22 @@ def resolve_models(folder: Path | None, given: dict[str, Path | None], progress:
     chosen = {key: path for key, path in given.items() if path is not None}
     for key, path in chosen.items():
         if not path.exists():
-            raise InputError(f"--{key.replace('_', '-')}: {path} does not exist")
+            raise InputError(f"--{_OPTIONS.get(key, key.replace('_', '-'))}: {path} does not exist")
     if is_embedded(folder, given):
-        return demo_models(progress)
+        return _without_projector(_put(demo_models(progress), chosen))
     named, folder = folder is not None, folder or named_folder()
-    models = _with_experts(replace(find(folder) if folder else ModelPaths(), **chosen), chosen)  # type: ignore[arg-type]
+    models = _with_experts(_put(find(folder) if folder else ModelPaths(), chosen), chosen)
     if models.missing:
         raise InputError(_missing(models, folder, named=named))
     check_models(models)
     return _without_projector(models)
+
+
+def _put(models: ModelPaths, chosen: dict[str, Path]) -> ModelPaths:
+    """What was chosen over what was found; a LoRA that was found is of the planner that was found."""
+    if "planner" in chosen:
+        models = replace(models, lora=None)
+    return replace(models, **chosen)  # type: ignore[arg-type]
 
 
 def _with_experts(models: ModelPaths, chosen: dict[str, Path]) -> ModelPaths:
@@ -67,9 +79,13 @@ def limits_of(*, embedded: bool) -> Limits:
 
 
 def is_embedded(folder: Path | None, given: dict[str, Path | None]) -> bool:
-    """Whether a run with these options is made with the demo set; files are looked for and none is read."""
+    """Whether a run with these options is made with the demo set; files are looked for and none is read.
+
+    A projector and a planning LoRA go with it, and so does a planner that a projector is given with.
+    """
     own = named_folder()
-    if folder is not None or any(given.values()):
+    beside = (*_BESIDE, *(_PLANNERS if given.get("projector") else ()))
+    if folder is not None or any(path for key, path in given.items() if key not in beside):
         return False
     return own is None or _makes_nothing(own, find(own))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,29 +11,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import InputError, WeightsError
+from ..errors import InputError, UnsupportedError, WeightsError
 from ..plan.spec import DEFAULTS, Limits
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
-from .sample_keys import file_key, key_of
+from .manifest import Pair, Ready, check_target, plan_pair, taken
+from .sample_keys import key_of
 
 if TYPE_CHECKING:
     from ..pipeline import Planned
 
 KEYS = ("clean", "context", "rows", "features")
-SAMPLE_VERSION = "2"  # raise it when the same pair makes another sample
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One line of a manifest: an instruction (media as ###path###) and the picture or video that should come of it.
-
-    folder: what paths in the instruction are relative to.
-    """
-
-    prompt: str
-    target: Path
-    folder: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -47,35 +34,6 @@ class Sample:
     features: Tensor
 
 
-def read_manifest(path: Path) -> list[Pair]:
-    """JSON lines of {"prompt": ..., "target": file}; files, also in prompts, are relative to the manifest's folder.
-
-    Raises InputError naming the line that is wrong or whose target is not there.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    pairs = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            prompt, target = row["prompt"], row["target"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise InputError(f'{path}, line {number} is not of the form {{"prompt": ..., "target": ...}}') from None
-        if not isinstance(prompt, str) or not isinstance(target, str):
-            raise InputError(f"{path}, line {number}: prompt and target have to be text")
-        file = path.parent / target
-        if not file.is_file():
-            raise InputError(f"{path}, line {number}: its target {file} is not there")
-        pairs.append(Pair(prompt, file, path.parent))
-    if not pairs:
-        raise InputError(f"{path} has no lines; each is one prompt with its target")
-    return pairs
-
-
 @dataclass(frozen=True)
 class Encoded:
     """The samples' files and their (task, language) in the order of their pairs, and how many were there already."""
@@ -86,49 +44,40 @@ class Encoded:
 
 
 def encode_pairs(
-    pairs: Sequence[Pair], out: Path, *, engine: Any, text_encoder: Any, planner: Any, models_key: str = "",
+    ready: Sequence[Ready], out: Path, *, engine: Any, text_encoder: Any, planner: Any, models_key: str = "",
     limits: Limits = DEFAULTS, progress: Progress = silent, cancel: Cancel = never,
 ) -> Encoded:  # fmt: skip
     """Encode every pair into a file of `out`; one whose sample is there already is used again.
 
-    A file's name says what its sample was made from: the words, their plan and what it makes, the content of all
-    files, and `models_key`, which stands for the models and their dtypes. limits: what the models make where nothing
-    is said. engine: `Engine`; text_encoder: `TextEncoder`; planner: `QwenPlanner`, whose features the projector reads.
-    Raises InputError naming the pair when its instruction makes nothing or its target does not fit.
+    A file's name says what its sample was made from: the pair's key, and `models_key`, which stands for the models and
+    their dtypes. limits: what the models make where nothing is said. engine: `Engine`; text_encoder: `TextEncoder`;
+    planner: `QwenPlanner`, whose features the projector reads.
+    Raises InputError naming the line whose files cannot be read.
     """
-    from ..planner.rules.detect import detect
-
     out.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in out.glob("*.safetensors")}
-    files, groups = [], []
-    for number, pair in enumerate(pairs):
+    files = []
+    for number, item in enumerate(ready):
         check(cancel, "encoding samples")
-        planned = plan_pair(pair, limits, cancel)
-        path = out / f"{pair_key(pair, planned, models_key)}.safetensors"
+        path = out / f"{sample_key(item, models_key)}.safetensors"
         if not path.is_file():
-            save_sample(encode_pair(pair, planned, engine, text_encoder, planner, cancel), path)
+            save_sample(_encoded(item, limits, engine, text_encoder, planner, cancel), path)
         files.append(path)
-        groups.append((planned.plan.task.value, detect(planned.prompt.text)))
-        progress("encoding samples", number + 1, len(pairs))
-    return Encoded(files, groups, sum(path.name in there for path in files))
+        progress("encoding samples", number + 1, len(ready))
+    return Encoded(files, [item.group for item in ready], sum(path.name in there for path in files))
 
 
-def plan_pair(pair: Pair, limits: Limits = DEFAULTS, cancel: Cancel = never) -> Planned:
-    """What a pair's instruction makes, by the rules. Raises InputError where it is a question or cannot be made."""
-    from ..pipeline import make_plan
-    from ..plan.prompt import parse_paths
-
-    planned = make_plan(parse_paths(pair.prompt, pair.folder), limits=limits, cancel=cancel)
-    if not planned.plan.task.is_generation:
-        raise InputError(f"the instruction {pair.prompt[:80]!r} makes no picture or video ({planned.plan.task})")
-    return planned
+def sample_key(ready: Ready, models_key: str) -> str:
+    """The key of a sample: what the pair is and which models encode it."""
+    return key_of([ready.key, models_key])
 
 
-def pair_key(pair: Pair, planned: Planned, models_key: str) -> str:
-    """The key of a pair's sample: all that it is made from."""
-    made = repr((replace(planned.plan, prompt="", raw=""), replace(planned.spec, reasons=())))
-    paths = [pair.target, *(Path(medium.path) for medium in planned.prompt.media if medium.path)]
-    return key_of([SAMPLE_VERSION, models_key, planned.prompt.text, made, *map(file_key, paths)])
+def _encoded(ready: Ready, limits: Limits, *models: Any) -> Sample:
+    """`encode_pair`, with the line in what is wrong: a mask that is empty, a file that cannot be decoded."""
+    try:
+        return encode_pair(ready.pair, plan_pair(ready.pair, limits, models[-1]), *models)
+    except (InputError, UnsupportedError) as error:
+        raise InputError(f"line {ready.pair.line}: {error}") from error
 
 
 def encode_pair(
@@ -160,17 +109,10 @@ def read_target(path: Path, shape: Sequence[int], fps: Any) -> Tensor:
     frames, height, width = shape[:3]
     kind = shown_kind(path)
     media = FileMedia((Medium(kind, path=str(path)),))
-    if kind == "image":
-        if frames != 1:
-            raise InputError(f"{path} is a picture, but its instruction makes a video")
-        return cover(media.picture(0), width, height)[None]
+    check_target(path, kind, media.info(0), frames, fps)
     if fps is None:
-        raise InputError(f"{path} is a video, but its instruction makes a picture")
-    info = media.info(0)
-    rate = float(info.fps or fps)
-    indices = [int(index * rate / float(fps or rate) + 1e-6) for index in range(frames)]
-    if (info.num_frames or 0) <= indices[-1]:
-        raise InputError(f"{path} has {info.num_frames} frames, its instruction asks for {frames} at {fps} a second")
+        return cover(media.picture(0), width, height)[None]
+    indices = taken(media.info(0), frames, fps)
     return torch.stack([cover(frame, width, height) for frame in media.frames(0, indices, never)])
 
 

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..errors import InputError
+from ..conditioning.projector import Projector, load_projector
+from ..errors import InputError, WeightsError
 from ..progress import Cancel, Progress, never, silent
+from ..weights.adapter import planning_adapter
 from ..weights.find import ModelPaths
 from .held_out import held_out_count, hold_out
 from .loop import Say, unsaid
+from .manifest import make_ready, read_manifest
 from .projector import evaluate, new_projector, save_projector, train
-from .projector_data import Encoded, Pair, encode_pairs, read_manifest
+from .projector_data import Encoded, encode_pairs
 from .sample_keys import file_key, key_of
 from .schedule import Schedule
 
 
 @dataclass(frozen=True)
 class ProjectorRun:
-    """What `unison train projector` was asked for. held_out: share of the samples that only evaluate."""
+    """What `unison train projector` was asked for. held_out: share of the samples that only evaluate.
+
+    models: a models folder. planner, lora: the Qwen2.5-VL and its planning LoRA, where they are not those found there.
+    """
 
     data: Path
     out: Path
     models: Path | None = None
+    planner: Path | None = None
+    lora: Path | None = None
     start: Path | None = None
     hidden: int = 2048
     held_out: float = 0.05
@@ -47,16 +55,24 @@ def train_from_manifest(
 
     Raises InputError, WeightsError, ResourceError, Cancelled.
     """
-    from ..conditioning.projector import load_projector
-    from ..demo.fallback import resolve_models
+    from ..demo.fallback import limits_of
     from ..engine.device import pick_device
 
     pairs = read_manifest(run.data)
-    held_out_count(len(pairs), run.held_out)
     device = pick_device(run.device)
-    models = resolve_models(run.models, {}, progress)
-    encoded, width, transformer = _encode(pairs, run.out, models, device, progress, cancel)
-    projector = load_projector(run.start) if run.start else new_projector(width, run.hidden, schedule.seed)
+    models = planning_models(run, progress)
+    limits = limits_of(embedded=models.demo)
+    ready, left_out = make_ready(pairs, limits, progress, cancel)
+    for line in left_out:
+        say(line)
+    held_out_count(len(ready), run.held_out)
+    loaded = _load(models, device, progress)
+    projector = _projector(run, loaded.width, schedule.seed)
+    encoded = encode_pairs(ready, run.out / "samples", engine=loaded.engine, text_encoder=loaded.text_encoder,
+                           planner=loaded.planner, models_key=loaded.key, limits=limits, progress=progress,
+                           cancel=cancel)  # fmt: skip
+    transformer, width = loaded.engine.transformer, loaded.width
+    del loaded  # what encodes is let go of
     files = list(dict.fromkeys(encoded.files))
     held = {encoded.files[index] for index in hold_out(encoded.groups, run.held_out, schedule.seed)}
     start_key = key_of([file_key(_needed(models.vace)), file_key(run.start) if run.start else f"{width} {run.hidden}"])
@@ -75,12 +91,50 @@ def train_from_manifest(
     return lines
 
 
-def _encode(
-    pairs: Sequence[Pair], out: Path, models: ModelPaths, device: torch.device, progress: Progress, cancel: Cancel
-) -> tuple[Encoded, int, Any]:
-    """The samples, the planner's width and the video model; what encodes is let go of."""
+def planning_models(run: ProjectorRun, progress: Progress = silent) -> ModelPaths:
+    """The models of a training, found as those of a run are, with a planner that has learned to plan.
+
+    Raises InputError where nothing of it has: the projector reads what such a planner makes of an instruction. It is
+    looked at first, since encoding takes hours.
+    """
+    from ..demo.fallback import resolve_models
+
+    for flag, path in (("--planner-folder", run.planner), ("--planner-lora", run.lora)):
+        if path is not None and not path.exists():
+            raise InputError(f"{flag}: {path} does not exist")
+    models = resolve_models(run.models, {}, progress)
+    if run.planner is not None:
+        models = replace(models, planner=run.planner, lora=None)
+    if run.lora is not None:
+        models = replace(models, lora=run.lora)
+    if models.planner is None:
+        raise InputError("a projector is trained with a planner, and none was found; give --planner-folder")
+    if models.lora is not None and not planning_adapter(models.lora, models.planner):
+        raise InputError(
+            f"{models.lora} is no planning LoRA for {models.planner}; give one that was trained on it "
+            "(`unison train planner` makes one)"
+        )
+    if not models.plans:
+        raise InputError(
+            f"{models.planner} has no planning weights, which a projector is trained with: give --planner-lora "
+            "(`unison train planner` makes one), or a merged folder as --planner-folder"
+        )
+    return models
+
+
+@dataclass
+class _Loaded:
+    """What encodes. width: of the planner's states. key: of the weights and their dtypes."""
+
+    engine: Any
+    text_encoder: Any
+    planner: Any
+    width: int
+    key: str
+
+
+def _load(models: ModelPaths, device: torch.device, progress: Progress) -> _Loaded:
     from ..conditioning.text_encoder import load_text_encoder
-    from ..demo.fallback import limits_of
     from ..engine.engine import Engine
     from ..planner.qwen.loading import load_qwen
     from ..planner.qwen.planner import QwenPlanner
@@ -91,10 +145,21 @@ def _encode(
     encoder = load_text_encoder(text, dtype=torch.float32 if models.demo else None, device=device)
     weights = [vae, text, planner, *([models.lora] if models.lora else [])]
     dtypes = (engine.vae.dtype, next(encoder.model.parameters()).dtype, next(qwen.base.parameters()).dtype)
-    encoded = encode_pairs(pairs, out / "samples", engine=engine, text_encoder=encoder, planner=QwenPlanner(qwen),
-                           models_key=key_of([*map(file_key, weights), *map(str, dtypes)]),
-                           limits=limits_of(embedded=models.demo), progress=progress, cancel=cancel)  # fmt: skip
-    return encoded, qwen.base.config.get_text_config().hidden_size, engine.transformer
+    key = key_of([*map(file_key, weights), *map(str, dtypes)])
+    return _Loaded(engine, encoder, QwenPlanner(qwen), qwen.base.config.get_text_config().hidden_size, key)
+
+
+def _projector(run: ProjectorRun, width: int, seed: int) -> Projector:
+    """The one to go on from, or a new one. Raises WeightsError for one of another planner."""
+    if run.start is None:
+        return new_projector(width, run.hidden, seed)
+    projector = load_projector(run.start)
+    if projector.input_dim != width:
+        raise WeightsError(
+            f"--start {run.start} reads a planner of width {projector.input_dim}, this one's is {width}; give the "
+            "planner that it was trained with, or no --start"
+        )
+    return projector
 
 
 def _needed(path: Path | None) -> Path:

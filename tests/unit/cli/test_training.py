@@ -7,11 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from unison_backend.cli import main
 from unison_backend.cli import training as cli_training
 from unison_backend.conditioning.projector import load_projector
 from unison_backend.demo import set as demo
+from unison_backend.demo.fallback import is_embedded, resolve_models
 from unison_backend.errors import InputError
 from unison_backend.media.write import write_image
 from unison_backend.training.demo.stages import STAGES
@@ -118,6 +120,50 @@ def test_a_projector_from_pictures_on_the_embedded_set(tmp_path, capsys):
     assert {file: file.stat().st_mtime_ns for file in (out / "samples").iterdir()} == before
     assert main([*command, "--seed", "5"]) == 2
     assert "trained otherwise" in capsys.readouterr().err
+    made = [made_with(tmp_path / "plain.png"), made_with(tmp_path / "own.png", out / "projector.safetensors")]
+    assert made[0] != made[1]
+
+
+def made_with(path, projector=None):
+    """The pixels of a red circle on the embedded set, with another projector than its own."""
+    command = ["run", "Create a 64x64 image of a red circle.", "--out", str(path), "--steps", "2", "--seed", "1"]
+    assert main([*command, *(["--projector", str(projector)] if projector else [])]) == 0
+    return Image.open(path).tobytes()
+
+
+def test_a_projector_goes_with_the_lora_that_it_was_trained_with(tmp_path, capsys, monkeypatch):
+    """The planning weights are looked at before anything is encoded."""
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.png", np.full((64, 64, 3), 0.5, dtype=np.float32))
+    rows = [{"prompt": "a circle", "target": "a.png"}, {"prompt": "What is it?", "target": "b.png"}]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    files, out = demo.ensure(), tmp_path / "out"
+    command = ["train", "projector", "--data", str(tmp_path / "pairs.jsonl"), "--out", str(out), "--held-out", "0"]
+    command += ["--steps", "1", "--warmup", "0", "--hidden", "8"]
+    base, plain = ["--planner-folder", str(files.planner)], tmp_path / "plain"
+    plain.mkdir()
+    for name in ("config.json", "tokenizer.json"):  # Qwen2.5-VL as it is published: without the plan's tokens
+        text = (files.planner / name).read_text(encoding="utf-8")
+        (plain / name).write_text(text.replace("<BORES>", "<B>"), encoding="utf-8")
+    for options, message in (
+        (["--planner-folder", str(plain)], "has no planning weights"),
+        (["--planner-lora", str(tmp_path / "none")], "--planner-lora: "),
+        ([*base, "--planner-lora", str(tmp_path)], "is no planning LoRA for"),
+    ):
+        assert main([*command, *options]) == 2
+        assert message in capsys.readouterr().err and not out.exists()
+    assert main([*command, *base, "--planner-lora", str(files.lora)]) == 0
+    said = capsys.readouterr().out
+    assert "left out: line 2, which ask" in said and "1 samples were encoded" in said
+    with monkeypatch.context() as patch:
+        patch.setattr("unison_backend.weights.find.has_planning_weights", lambda _: False)
+        given = {"projector": out / "projector.safetensors", "planner": files.planner}
+        models = resolve_models(None, given)
+        assert models.demo and models.projector is None and "no planner with planning weights" in models.notices[-1]
+        models = resolve_models(None, given | {"lora": files.lora})
+    assert models.demo and models.projector == out / "projector.safetensors"
+    assert (models.planner, models.lora) == (files.planner, files.lora)
+    assert not is_embedded(None, {"planner_folder": files.planner})
 
 
 def schedule_of(*arguments):
