@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..demo.set import CFG as DEMO_CFG
 from ..errors import InputError
-from . import evaluating
+from . import evaluating, watching
 from .common import say
 from .values import models_folder, number, whole
 
@@ -133,6 +133,7 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, about a third slower")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="of the frozen base")
     _add_schedule(parser)
+    watching.add(parser)
     parser.set_defaults(command=_train_planner)
 
 
@@ -142,6 +143,7 @@ def _train_planner(options: argparse.Namespace) -> int:
     from .stopping import stop_signal
     from .terminal import Bar
 
+    watched = watching.asked(options)
     pairs = [as_sample(row) for path in options.data for row in read_messages(path)]
     settings = recipe.LoraSettings(
         options.rank, options.alpha, options.dropout, options.batch or 16, options.gradient_checkpointing, options.keep
@@ -155,6 +157,7 @@ def _train_planner(options: argparse.Namespace) -> int:
             settings,
             start=options.start,
             dtype=options.dtype,
+            watching=watched,
             say=say,
             progress=progress,
             cancel=cancel,
@@ -184,6 +187,7 @@ def _add_projector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", type=number, default=0.05, metavar="SHARE", help="of the samples, for evaluation")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     _add_schedule(parser)
+    watching.add(parser)
     parser.set_defaults(command=_train_projector)
 
 
@@ -204,9 +208,16 @@ def _train_projector(options: argparse.Namespace) -> int:
         held_out=options.held_out,
         device=options.device,
     )
+    watched = watching.asked(options)
     with Bar() as progress, stop_signal(patient=True) as cancel:
         lines = train_from_manifest(
-            run, _schedule(options, SCHEDULE), batch=options.batch or 1, say=say, progress=progress, cancel=cancel
+            run,
+            _schedule(options, SCHEDULE),
+            batch=options.batch or 1,
+            watching=watched,
+            say=say,
+            progress=progress,
+            cancel=cancel,
         )
     say("\n".join(lines))
     return DONE

@@ -52,8 +52,8 @@ class Log:
         for name, value in terms.items():
             self.waiting.setdefault(name, []).append(value)
 
-    def write(self, step: int, lr: float, seconds: float) -> None:
-        """One line with the means of the steps that wait. seconds: of one step."""
+    def write(self, step: int, lr: float, seconds: float) -> dict[str, float]:
+        """One line with the means of the steps that wait, which is returned. seconds: of one step."""
         means = {name: round(sum(values) / len(values), 6) for name, values in self.waiting.items()}
         self.waiting = {}
         line = {"step": step, "lr": lr, "seconds_per_step": round(seconds, 4)} | means
@@ -62,3 +62,4 @@ class Log:
                 log.write(json.dumps(line) + "\n")
         except OSError as error:
             raise ResourceError(f"{self.folder / LOG_FILE} cannot be written ({error.strerror})") from error
+        return line

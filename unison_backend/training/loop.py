@@ -23,6 +23,7 @@ from ..progress import Cancel, Progress, check, never, silent
 from .log import LOG_EVERY, Log
 from .muon import WithMuon
 from .schedule import MadeWith, Schedule, differences
+from .watch import Watch
 
 STATE_FILE = "state.pt"
 SEED_STEP = 0x9E3779B1  # odd, so that every seed begins elsewhere; neighbours are far apart
@@ -70,15 +71,17 @@ class Fit:
     another `made_with` (keys of data and models, sizes of batches): then InputError says what differs, or with
     `schedule.allow_change` it is `say` that does. accelerator: accelerate's, for several processes and mixed
     precision; then the loss has to call `self.module`. scale: what a parameter's learning rate is multiplied with, by
-    its name. matrices: which parameters Muon trains instead of AdamW (one process only).
+    its name. matrices: which parameters Muon trains instead of AdamW (one process only). watch: what writes trackers
+    and plots beside the log.
     """
 
     def __init__(
         self, module: nn.Module, schedule: Schedule, folder: Path, accelerator: Any = None,
         scale: Scale = lambda _: 1.0, matrices: Matrices | None = None, made_with: MadeWith | None = None,
-        say: Say = unsaid,
+        say: Say = unsaid, watch: Watch | None = None,
     ) -> None:  # fmt: skip
         self.schedule, self.folder, self.accelerator = schedule, folder, accelerator
+        self.watch = watch or Watch()
         processes = 1 if accelerator is None else int(accelerator.num_processes)
         self.made_with = {**schedule.made_with, "processes": processes, **(made_with or {})}
         self.say, self.log = say, Log(folder)
@@ -116,6 +119,13 @@ class Fit:
         Raises Cancelled, and ResourceError when the loss is not finite or the state cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._is_first:
+            self._steps(loss, stage, progress, cancel, until)
+            return
+        with self.watch.writing(self.folder, self.step, self.made_with):
+            self._steps(loss, stage, progress, cancel, until)
+
+    def _steps(self, loss: Loss, stage: str, progress: Progress, cancel: Cancel, until: int | None) -> None:
         end = min(self.schedule.steps, until or self.schedule.steps)
         first, start = self.step, time.monotonic()
         while self.step < end:
@@ -128,7 +138,8 @@ class Fit:
             if self.step % LOG_EVERY == 0 or self.step == self.schedule.steps:
                 if self._is_first:
                     rate = self.schedule.rate(self.step - 1)
-                    self.log.write(self.step, rate, (time.monotonic() - start) / (self.step - first))
+                    row = self.log.write(self.step, rate, (time.monotonic() - start) / (self.step - first))
+                    self.watch.logged(row)
                 first, start = self.step, time.monotonic()
             if self.step % self.schedule.save_every == 0:
                 self.save()
@@ -152,7 +163,8 @@ class Fit:
             self._backward(total)
             for name, value in terms.items():
                 means[name] = means.get(name, 0.0) + value.item() / self.schedule.accumulate
-        nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
+        means["gradient_norm"] = float(norm)
         self.optimizer.step()
         self.step += 1
         self._average()
@@ -208,6 +220,7 @@ class Fit:
                 torch.save(state, temporary)
         except (OSError, RuntimeError) as error:
             raise ResourceError(f"the state cannot be written to {self.folder} ({error}); make room there") from error
+        self.watch.saved(self.folder)
 
     def _resume(self, path: Path) -> None:
         try:

@@ -24,6 +24,7 @@ from .loop import Fit, Say, generator_at, own_randomness, unsaid
 from .projector_data import Sample, load_sample
 from .sample_keys import key_of
 from .schedule import MadeWith, Schedule
+from .watch import USUAL, Watch, Watching
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)
 EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
@@ -31,14 +32,15 @@ EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
 
 def train(
     projector: Projector, transformer: Any, files: Sequence[Path], out: Path, schedule: Schedule = SCHEDULE,
-    *, batch: int = 1, mixed_precision: str = "no", start_key: str = "", say: Say = unsaid,
-    progress: Progress = silent, cancel: Cancel = never,
+    *, batch: int = 1, mixed_precision: str = "no", start_key: str = "", watching: Watching = USUAL,
+    say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
     """Train `projector` in place with `transformer` frozen; resumes from `out` and ends with the averaged weights.
 
     batch: samples of one step and process; those of unequal size are done one after the other. mixed_precision: of
     accelerate ("no", "bf16"). start_key: of what `projector` and `transformer` are; a state of others is not gone on
-    from. say hears what is said of a state. Raises InputError without samples, ResourceError, Cancelled.
+    from. watching: what is written beside the state. say hears what is said of a state. Raises InputError without
+    samples, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
 
@@ -53,7 +55,7 @@ def train(
         "batch": batch,
         "mixed precision": mixed_precision,
     }
-    fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say)
+    fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(files), (batch,), generator=generator).tolist()

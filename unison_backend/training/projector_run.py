@@ -21,6 +21,7 @@ from .projector import evaluate, new_projector, save_projector, train
 from .projector_data import Encoded, encode_pairs
 from .sample_keys import file_key, key_of
 from .schedule import Schedule
+from .watch import USUAL, Watching
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class ProjectorRun:
 
 
 def train_from_manifest(
-    run: ProjectorRun, schedule: Schedule, *, batch: int = 1, say: Say = unsaid, progress: Progress = silent,
-    cancel: Cancel = never,
+    run: ProjectorRun, schedule: Schedule, *, batch: int = 1, watching: Watching = USUAL, say: Say = unsaid,
+    progress: Progress = silent, cancel: Cancel = never,
 ) -> list[str]:  # fmt: skip
     """Encode the manifest's pairs, train, evaluate and write `out`/projector.safetensors; returns what to say.
 
@@ -78,7 +79,8 @@ def train_from_manifest(
     start_key = key_of([file_key(_needed(models.vace)), file_key(run.start) if run.start else f"{width} {run.hidden}"])
     precision = "bf16" if device.type == "cuda" else "no"
     train(projector, transformer, [file for file in files if file not in held], run.out, schedule, batch=batch,
-          mixed_precision=precision, start_key=start_key, say=say, progress=progress, cancel=cancel)  # fmt: skip
+          mixed_precision=precision, start_key=start_key, watching=watching, say=say, progress=progress,
+          cancel=cancel)  # fmt: skip
     path = run.out / "projector.safetensors"
     save_projector(projector, path)
     new = len(encoded.files) - encoded.reused

@@ -68,6 +68,7 @@ def test_planning_data_for_the_reference_says_what_was_left_out(tmp_path, capsys
         (["train", "planner", "--base", "none", "--data", "none.jsonl", "--out", "x"], "none.jsonl cannot be read"),
         (["train", "projector", "--data", "none.jsonl", "--out", "x"], "none.jsonl cannot be read"),
         (["train", "projector", "--data", "x", "--out", "x", "--held-out", "1"], "held-out share is 1"),
+        (["train", "projector", "--data", "x", "--out", "x", "--log-with", "paper"], "there is no such tracker"),
         (["train", "demo", "--out", "x", "--share", "2"], "share is 2"),
         (["eval", "planner", "--rules", "--count", "0"], "--count is 0"),
         (["eval", "planner", "--rules", "--data", "none.jsonl"], "none.jsonl cannot be read"),

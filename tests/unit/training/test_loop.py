@@ -65,7 +65,7 @@ def test_losses_fall_and_the_log_says_so(tmp_path):
     log = lines(tmp_path)
     assert fit.step == 200 and log[-1]["mse"] < 0.2 * log[0]["mse"]
     assert [line["step"] for line in log] == list(range(LOG_EVERY, 201, LOG_EVERY))
-    assert set(log[0]) == {"step", "lr", "seconds_per_step", "mse", "l1"}
+    assert set(log[0]) == {"step", "lr", "seconds_per_step", "gradient_norm", "mse", "l1"}
     assert log[3]["lr"] == fit.schedule.rate(79)
 
 
