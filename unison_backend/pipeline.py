@@ -452,9 +452,12 @@ def project_features(
 
     features = planned.features
     if features is None:
+        plain = f"{models.planner} has no planning weights: made without projected tokens"
+        if models.planner.is_dir() and not models.plans:  # any vision-language model, which may have planned by prompt
+            return None, (plain,)
         qwen = stages.qwen(progress)
         if not qwen.has_planning:
-            return None, (f"{models.planner} has no planning weights: made without projected tokens",)
+            return None, (plain,)
         features = QwenPlanner(qwen).features(planned.prompt, cancel=cancel)
     return project(stages.projector(), features).cpu(), ()
 

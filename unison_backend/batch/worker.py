@@ -28,8 +28,7 @@ from ..plan.report import as_json
 from ..plan.spec import Limits
 from ..planner.answers import AnswerSettings
 from ..planner.base import Answering, Planner
-from ..planner.choose import load_planner, plans_by_prompt, plans_with_qwen, prompt_planner
-from ..planner.rules.plan import RulesPlanner
+from ..planner.choose import load_planner, plans_by_prompt, plans_with_qwen, prompt_planner, rules_planner
 from ..planner.rules.targets import parse_target
 from ..progress import Cancel, Progress, check, never, silent
 from .attempts import MAX_DEATHS, attempt, deaths, told
@@ -177,7 +176,9 @@ class Worker:
             if options.name not in self._prompted:
                 self._prompted[options.name] = prompt_planner(options, self._progress)
             return replace(self._prompted[options.name], settings=options.answers)
-        return self._qwen() if plans_with_qwen(options, self._setup.models) else RulesPlanner()
+        if plans_with_qwen(options, self._setup.models):
+            return self._qwen()
+        return rules_planner(options, self._setup.models)
 
     def _qwen(self) -> QwenPlanner:
         """The Qwen that plans and answers: the one that gives features, or one of its own when options ask for it."""

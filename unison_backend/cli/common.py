@@ -12,6 +12,8 @@ from ..progress import Progress, silent
 from .server import server_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..annotators.bind import AnnotatorPaths
     from ..pipeline import Planned
     from ..plan.segments import Segmenting
@@ -79,9 +81,17 @@ def planner_options(options: argparse.Namespace) -> PlannerOptions:
         quantize=options.quantize,
         device=options.device,
         server=server_of(options),
-        folder=options.planner_folder if options.planner == "prompt" else None,
+        folder=options.planner_folder or (_found_planner(options) if options.planner == "prompt" else None),
         answers=answer_settings(options),
     )
+
+
+def _found_planner(options: argparse.Namespace) -> Path | None:
+    """The Qwen2.5-VL of a models folder that is named."""
+    from ..weights.find import find, named_folder
+
+    folder = options.models or named_folder()
+    return None if folder is None else find(folder).planner
 
 
 def answer_settings(options: argparse.Namespace) -> AnswerSettings:

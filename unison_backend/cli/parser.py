@@ -214,14 +214,14 @@ def _add_planning(parser: argparse.ArgumentParser) -> None:
         choices=PLANNERS,
         default="auto",
         help="who plans: auto is a Qwen2.5-VL with planning weights where there is one, else the server that is named, "
-        "else the rules",
+        "else the model of --planner-folder by prompt (takes llguidance), else the rules",
     )
     cli_server.add(parser)
     parser.add_argument(
         "--planner-folder",
         type=Path,
         metavar="PATH",
-        help="a Qwen2.5-VL: a folder or one file (with --planner prompt a folder of any vision-language model)",
+        help="a Qwen2.5-VL: a folder or one file; or a folder of any vision-language model, which plans by prompt",
     )
     parser.add_argument("--planner-lora", type=Path, metavar="DIR", help="a planning LoRA for it")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp16", "fp32"), default="auto", help="of the planner")

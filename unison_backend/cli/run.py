@@ -188,7 +188,7 @@ def _answer(options: argparse.Namespace, planned: Planned, planner: Planner, pro
         if models.demo:
             _say_what_is_unknown(planned)
         planner = load_planner(planner_options(options), models, progress)
-    elif not (options.models or options.planner_folder or named_folder()):
+    elif options.planner == "qwen" and not (options.models or options.planner_folder or named_folder()):
         _say_what_is_unknown(planned)  # the embedded one, asked for by `--planner qwen`
     note(f"task     {planned.plan.task}")
     planner.answer(planned.prompt, planned.media, settings, stream=put, progress=progress, cancel=cancel)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class PlannerOptions:
     """How a Qwen planner is loaded and held (its folder is in ModelPaths), and a server reached.
 
-    folder: of the model that plans by prompt. answers: of planners that answer in the same breath as they plan.
+    folder: the model that is named, which may plan by prompt. answers: of planners that answer in the same breath as
+    they plan.
     """
 
     name: str = "auto"
@@ -39,23 +40,46 @@ class PlannerOptions:
 
 
 def choose_planner(options: PlannerOptions, models: ModelPaths, progress: Progress = silent) -> Planner:
-    """`auto` is a Qwen folder with planning weights, else a server that is named, else the rules.
+    """`auto` is a Qwen2.5-VL with planning weights, else a server that is named, a model that is, the rules.
 
-    The embedded Qwen plans only by name. Raises InputError when a Qwen or a server is asked for and there is none,
-    WeightsError when it does not load.
+    The embedded Qwen plans only by name; so does a model without planning weights that is merely found. Raises
+    InputError when a Qwen or a server is asked for and there is none, WeightsError when it does not load,
+    UnsupportedError for a library that is missing.
     """
     if options.name not in PLANNERS:
         raise InputError(f"--planner is {options.name!r}; it is one of {', '.join(PLANNERS)}")
     if plans_by_prompt(options, models):
         return prompt_planner(options, progress)
-    return load_planner(options, models, progress) if plans_with_qwen(options, models) else RulesPlanner()
+    return (
+        load_planner(options, models, progress) if plans_with_qwen(options, models) else rules_planner(options, models)
+    )
+
+
+def rules_planner(options: PlannerOptions, models: ModelPaths) -> RulesPlanner:
+    """The rules, which say why it is they who plan where `auto` passed a model by."""
+    if options.name != "auto" or models.planner is None or models.demo:
+        return RulesPlanner()
+    name = models.planner.name
+    if options.folder is None:
+        return RulesPlanner(f"{name} has no planning weights; `--planner prompt` has it plan all the same")
+    from .prompt.local.held import INSTALL
+
+    return RulesPlanner(f"{name} has no planning weights, and planning by prompt takes llguidance: {INSTALL}")
 
 
 def plans_by_prompt(options: PlannerOptions, models: ModelPaths) -> bool:
     """Whether these options have a model plan that is told what a plan is."""
     if options.name == "auto":
-        return options.server is not None and not _plans_by_itself(options, models)
+        if _plans_by_itself(options, models):
+            return False
+        return options.server is not None or (options.folder is not None and not models.demo and _can_hold())
     return options.name in ("prompt", "server")
+
+
+def _can_hold() -> bool:
+    from .prompt.local.held import can_hold
+
+    return can_hold()
 
 
 def prompt_planner(options: PlannerOptions, progress: Progress = silent, *, by_rules: bool = True) -> PromptPlanner:
@@ -66,23 +90,38 @@ def prompt_planner(options: PlannerOptions, progress: Progress = silent, *, by_r
     from .prompt.planner import PromptPlanner
     from .prompt.server.model import ServerModel
 
-    if options.name == "prompt":
-        return PromptPlanner(_local(options, progress), by_rules=by_rules, settings=options.answers)
+    if options.name == "prompt" or (options.name == "auto" and options.server is None):
+        model = _local(options, progress)
+        why = f"planned by prompt: {model.name} has no planning weights" if options.name == "auto" else ""
+        return PromptPlanner(model, by_rules=by_rules, settings=options.answers, why=why)
     if options.server is None:
         raise InputError("--planner server takes --server-url, as in --server-url http://localhost:8000")
-    model = ServerModel(options.server)
-    return PromptPlanner(model, shows=options.server.sees, by_rules=by_rules, settings=options.answers)
+    server = ServerModel(options.server)
+    return PromptPlanner(server, shows=options.server.sees, by_rules=by_rules, settings=options.answers)
 
 
 def _local(options: PlannerOptions, progress: Progress) -> LocalModel:
     from ..engine.device import pick_device
+    from .prompt.local.held import check_can_hold
     from .prompt.local.loading import load
     from .prompt.local.model import LocalModel
 
     if options.folder is None:
         raise InputError("--planner prompt takes --planner-folder, the folder of a vision-language model")
-    device = pick_device(options.device)
-    return LocalModel(load(options.folder, dtype=options.dtype, device=device, progress=progress), options.folder)
+    if options.lora is not None:
+        raise InputError("--planner prompt plans without planning weights, which --planner-lora brings: leave one out")
+    if not options.folder.exists():
+        raise InputError(f"--planner-folder: {options.folder} is not there; give a vision-language model")
+    check_can_hold()
+    loaded = load(
+        options.folder,
+        dtype=options.dtype,
+        attention=options.attention,
+        device=pick_device(options.device),
+        quantize=options.quantize,
+        progress=progress,
+    )
+    return LocalModel(loaded, options.folder.name)
 
 
 def plans_with_qwen(options: PlannerOptions, models: ModelPaths) -> bool:

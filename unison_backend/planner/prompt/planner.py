@@ -38,7 +38,8 @@ class PromptPlanner:
     """A model as a `Planner` that can also answer.
 
     shows: pictures and frames are shown to it; else media are only named. by_rules: where it fails the rules plan and
-    say so; else that is an error. settings: of answers. stream: hears an answer that comes with a plan.
+    say so; else that is an error. settings: of answers. stream: hears an answer that comes with a plan. why: it is this
+    model that plans, said with each of its plans.
     """
 
     model: ChatModel
@@ -46,6 +47,7 @@ class PromptPlanner:
     by_rules: bool = True
     settings: AnswerSettings = field(default_factory=AnswerSettings)
     stream: Stream = unheard
+    why: str = ""
 
     def plan(
         self,
@@ -73,7 +75,8 @@ class PromptPlanner:
             if not self.by_rules:
                 raise
             return _by_rules(prompt, make, str(error))
-        notices = [Reason("planner", text, is_warning=True) for text in told]
+        notices = [Reason("planner", self.why)] if self.why else []
+        notices += [Reason("planner", text, is_warning=True) for text in told]
         plan, completed = _completed(read.plan, prompt)
         if self.settings.temperature or (prompt.media and self._seen(media) is None):
             plan = replace(plan, answer=None)  # it is asked for on its own, or of what was not seen

@@ -24,6 +24,7 @@ from ...progress import Cancel, Progress, check, never, silent
 from ..answers import USUAL, AnswerSettings
 from ..base import PlanResult, Stream, unheard
 from .chat import chat_ids
+from .streaming import streamer
 from .vision import vision_inputs
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class QwenPlanner:
                 logits_processor=[WithoutSignals(qwen.tokenizer)],
                 eos_token_id=self._end_of_turn(),
                 max_new_tokens=settings.max_new_tokens,
-                streamer=_streamer(qwen.tokenizer, stream),
+                streamer=streamer(qwen.tokenizer, stream),
                 **({"do_sample": True, "temperature": settings.temperature} if settings.temperature else {}),
             )
         return str(qwen.tokenizer.decode(made, skip_special_tokens=True)).strip()
@@ -243,15 +244,3 @@ def _captured(language_model: Any, rows: int) -> Iterator[list[Tensor]]:
         yield kept
     finally:
         hook.remove()
-
-
-def _streamer(tokenizer: Any, stream: Stream) -> Any:
-    """A text streamer that hands finished words on instead of printing them."""
-    from transformers import TextStreamer
-
-    class Heard(TextStreamer):
-        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-            if text:
-                stream(text)
-
-    return Heard(tokenizer, skip_prompt=True, skip_special_tokens=True)

@@ -16,6 +16,7 @@ from ...plan.mask_rule import check_masks
 from ...plan.names import naming
 from ...plan.plan import Plan, task_of
 from ...plan.prompt import MASK_WORDS, PADS, Prompt, parse_pads
+from ...plan.spec import Reason
 from ...plan.tasks import Make, Output
 from ...progress import Cancel, Progress, never, silent
 from ..base import PlanResult
@@ -181,7 +182,10 @@ def _plan_of(found: Roles, prompt: Prompt, text: Text, language: Language) -> Pl
 
 
 class RulesPlanner:
-    """The rules as a `Planner`; it has no features."""
+    """The rules as a `Planner`; it has no features. why: it is they who plan, said with each plan."""
+
+    def __init__(self, why: str = "") -> None:
+        self._told = (Reason("planner", f"the rules plan: {why}"),) if why else ()
 
     def plan(
         self,
@@ -193,4 +197,4 @@ class RulesPlanner:
         cancel: Cancel = never,
     ) -> PlanResult:
         """See `planned`; it takes a millisecond, so there is nothing to show or to stop."""
-        return planned(prompt, make)
+        return planned(prompt, make).told(self._told)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoTokenizer,
     Qwen2VLImageProcessor,
@@ -19,15 +20,18 @@ from transformers import (
 )
 
 from unison_backend.cli import main
+from unison_backend.cli.common import planner_of
+from unison_backend.cli.parser import make_parser
 from unison_backend.demo import set as demo
-from unison_backend.errors import Cancelled, WeightsError
+from unison_backend.errors import Cancelled, UnisonError, UnsupportedError, WeightsError
 from unison_backend.media.from_files import FileMedia
 from unison_backend.plan.prompt import parse_pads, parse_paths
 from unison_backend.planner.answers import AnswerSettings
 from unison_backend.planner.choose import PlannerOptions, choose_planner
-from unison_backend.planner.prompt.local.loading import load
+from unison_backend.planner.prompt.local.loading import is_vision_language_folder, load
 from unison_backend.planner.prompt.local.model import LocalModel, harmless
 from unison_backend.planner.prompt.planner import PromptPlanner
+from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.weights.find import ModelPaths
 
 assert llguidance.__version__  # the extra `prompt`, which the tests always have
@@ -75,7 +79,7 @@ def restless(folder):
         return generate(**options | {"do_sample": True, "temperature": 3.0})
 
     loaded.model.generate = sampled
-    return PromptPlanner(LocalModel(loaded, folder), by_rules=False, settings=AnswerSettings(8))
+    return PromptPlanner(LocalModel(loaded, folder.name), by_rules=False, settings=AnswerSettings(8))
 
 
 @pytest.mark.parametrize("family", ["qwen25", "qwen3"])
@@ -92,7 +96,7 @@ def test_whatever_an_untrained_model_says_is_a_plan(family, request):
 @pytest.mark.parametrize("family", ["qwen25", "qwen3"])
 def test_pictures_are_looked_at(family, request, tmp_path):
     folder = request.getfixturevalue(family)
-    model, answers = LocalModel(load(folder, dtype="fp32"), folder), []
+    model, answers = LocalModel(load(folder, dtype="fp32"), folder.name), []
     for shade in (0, 255):
         Image.fromarray(np.full((64, 64, 3), shade, np.uint8)).save(tmp_path / f"{shade}.png")
         prompt = parse_paths(f"what is in ###{tmp_path}/{shade}.png###?")
@@ -107,7 +111,7 @@ def test_pictures_are_looked_at(family, request, tmp_path):
 
 
 def test_a_cancel_stops_at_the_next_token(qwen25):
-    model = LocalModel(load(qwen25), qwen25)
+    model = LocalModel(load(qwen25), "small")
     steps = []
     with pytest.raises(Cancelled):
         PromptPlanner(model).plan(
@@ -124,11 +128,36 @@ def test_typed_special_tokens_are_broken(qwen25):
     assert text.replace("\u200b", "") == "<|im_end|><|image_pad|> and <CFI>"
 
 
-def test_without_the_library_it_is_told(qwen25, monkeypatch):
-    monkeypatch.setattr("unison_backend.planner.prompt.local.model.can_hold", lambda: False)
-    result = PromptPlanner(LocalModel(load(qwen25), qwen25), settings=AnswerSettings(4)).plan(parse_pads("a kite"))
-    assert result.plan.task == "text_to_image"
-    assert "planned by the rules" in result.notices[0].text
+def test_without_the_library_it_says_what_to_install(qwen25, monkeypatch):
+    monkeypatch.setattr("unison_backend.planner.prompt.local.held.can_hold", lambda: False)
+    with pytest.raises(UnsupportedError, match=r"pip install llguidance \(the extra `prompt`\)"):
+        choose_planner(PlannerOptions("prompt", folder=qwen25), ModelPaths())
+
+
+def test_auto_asks_a_model_that_is_named_and_has_no_planning_weights(qwen25, qwen3, monkeypatch):
+    named = choose_planner(PlannerOptions(folder=qwen3, answers=AnswerSettings(1)), ModelPaths(planner=qwen3))
+    assert isinstance(named, PromptPlanner) and named.why == "planned by prompt: qwen3 has no planning weights"
+    only_found = choose_planner(PlannerOptions(), ModelPaths(planner=qwen3))
+    (told,) = only_found.plan(parse_pads("a kite")).notices
+    assert told.text == "the rules plan: qwen3 has no planning weights; `--planner prompt` has it plan all the same"
+    assert isinstance(choose_planner(PlannerOptions(folder=qwen25), ModelPaths(planner=qwen25)), QwenPlanner)
+    assert choose_planner(PlannerOptions(), ModelPaths()).plan(parse_pads("a kite")).notices == ()
+    monkeypatch.setattr("unison_backend.planner.prompt.local.held.can_hold", lambda: False)
+    (told,) = choose_planner(PlannerOptions(folder=qwen3), ModelPaths(planner=qwen3)).plan(parse_pads("a kite")).notices
+    assert told.text.endswith("planning by prompt takes llguidance: pip install llguidance (the extra `prompt`)")
+
+
+def test_which_folders_are_offered(qwen25, qwen3, tmp_path):
+    assert is_vision_language_folder(qwen25) and is_vision_language_folder(qwen3)
+    for name, config in {
+        "clip": {"architectures": ["CLIPModel"], "vision_config": {}},
+        "text": {"architectures": ["T5ForConditionalGeneration"]},
+        "odd": {"architectures": "ForConditionalGeneration", "vision_config": {}},
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        assert not is_vision_language_folder(tmp_path / name)
+    assert not is_vision_language_folder(tmp_path)
 
 
 def test_folders_that_are_none(qwen25, tmp_path, capsys):
@@ -144,7 +173,29 @@ def test_folders_that_are_none(qwen25, tmp_path, capsys):
     assert "--planner prompt takes --planner-folder" in capsys.readouterr().err
 
 
-def test_the_command_line_takes_a_folder(qwen25):
-    planner = choose_planner(PlannerOptions("prompt", folder=qwen25), ModelPaths())
+def test_a_folder_with_missing_weights_is_refused(qwen3, tmp_path):
+    folder = shutil.copytree(qwen3, tmp_path / "other")
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.language_model.norm.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"1 weights are missing \(model.language_model.norm.weight\)"):
+        load(folder)
+
+
+def test_options_that_do_not_go_together(qwen3, tmp_path):
+    for options, told in (
+        (PlannerOptions("prompt", folder=qwen3, quantize="4bit"), "4bit takes a Qwen2.5-VL"),
+        (PlannerOptions("prompt", folder=qwen3, lora=qwen3), "which --planner-lora brings: leave one out"),
+        (PlannerOptions("prompt", folder=tmp_path / "none"), "is not there"),
+    ):
+        with pytest.raises(UnisonError, match=told):
+            choose_planner(options, ModelPaths())
+
+
+def test_the_command_line_takes_a_models_folder(qwen25, tmp_path):
+    (tmp_path / "unison").mkdir()
+    shutil.copytree(qwen25, tmp_path / "unison" / "small")
+    options = make_parser(*[print] * 5).parse_args(["plan", "a kite", "--planner", "prompt", "--models", str(tmp_path)])
+    planner = planner_of(options)
     assert isinstance(planner, PromptPlanner)
-    assert planner.model.name == qwen25.name
+    assert planner.model.name == "small"

@@ -11,14 +11,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unison_backend.errors import UnsupportedError, WeightsError
+from unison_backend.media.from_files import FileMedia
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.planner.answers import AnswerSettings
+from unison_backend.planner.prompt.local.loading import load
+from unison_backend.planner.prompt.local.model import LocalModel
+from unison_backend.planner.prompt.planner import PromptPlanner
 from unison_backend.planner.qwen import single_file
 from unison_backend.planner.qwen.findings import check_planner_folder
 from unison_backend.planner.qwen.loading import Qwen, load_qwen
@@ -139,6 +145,27 @@ def test_it_is_the_folders_model(folder: Path, tmp_path: Path, form: str) -> Non
     question = parse_paths("What is this?")
     asked = [QwenPlanner(one).answer(question, None, AnswerSettings(max_new_tokens=8)) for one in (theirs, ours)]
     assert asked[0] == asked[1] != ""
+
+
+def test_it_plans_by_prompt_and_sees(folder: Path, tmp_path: Path) -> None:
+    """With a tokenizer whose template takes texts only, as ComfyUI's."""
+    file = in_one_file(folder, tmp_path / "models", load_file(folder / "model.safetensors"))
+    small = tmp_path / "models" / single_file.TOKENIZER_FOLDER
+    (small / "chat_template.json").unlink(missing_ok=True)
+    turns = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
+    change(small / "tokenizer_config.json", chat_template=turns + "{{ '<|im_start|>assistant\\n' }}")
+    model = LocalModel(load(file), file.name)
+    Image.fromarray(np.full((56, 56, 3), 255, np.uint8)).save(tmp_path / "white.png")
+    prompt = parse_paths(f"make ###{tmp_path}/white.png### blue")
+    seen: list[float] = []
+    hook = model.loaded.model.model.visual.register_forward_pre_hook(
+        lambda module, given, named: seen.append([*given, *named.values()][0].float().mean().item()), with_kwargs=True
+    )
+    planner = PromptPlanner(model, by_rules=False, settings=AnswerSettings(4))
+    result = planner.plan(prompt, make="picture", media=FileMedia(prompt.media))
+    hook.remove()
+    assert seen[0] > 1.5
+    assert result.plan.task.is_generation and json.loads(result.plan.raw)["task"] == str(result.plan.task)
 
 
 def test_a_shared_head_is_the_embedding(folder: Path, tmp_path: Path) -> None:

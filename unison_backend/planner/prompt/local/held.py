@@ -10,11 +10,15 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from ....errors import UnsupportedError
+from ....weights.folder import first_line
+from ..model import ModelFailed
 from ..plan_schema import Schema
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+INSTALL = "pip install llguidance (the extra `prompt`)"
 _FLOOR = 1e4  # what an infinite score becomes
 
 
@@ -23,6 +27,12 @@ def can_hold() -> bool:
     import importlib.util
 
     return importlib.util.find_spec("llguidance") is not None
+
+
+def check_can_hold() -> None:
+    """Raises UnsupportedError without llguidance: a model that is held to nothing seldom writes a plan."""
+    if not can_hold():
+        raise UnsupportedError(f"planning by prompt takes llguidance, which is not installed: {INSTALL}")
 
 
 class Held:
@@ -54,9 +64,12 @@ class Held:
         grammar = llguidance.LLMatcher.grammar_from_json_schema(
             json.dumps(self._schema), overrides={"whitespace_flexible": False}
         )
-        matcher = llguidance.LLMatcher(_vocabulary(self._tokenizer, size), grammar)
+        try:
+            matcher = llguidance.LLMatcher(_vocabulary(self._tokenizer, size), grammar)
+        except Exception as error:  # its Rust code raises what it likes for a tokenizer that it cannot read
+            raise ModelFailed(f"llguidance cannot read the model's tokenizer: {first_line(error)}") from error
         if matcher.is_error():
-            raise ValueError(matcher.get_error())
+            raise ModelFailed(f"llguidance cannot hold the model to a plan: {matcher.get_error()[:200]}")
         return matcher
 
 
