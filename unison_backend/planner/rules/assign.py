@@ -17,7 +17,7 @@ from .borders import said_borders
 from .intent_model import Intent
 from .language import Language
 from .mask_model import keeps, mask_of
-from .targets import target
+from .targets import excepted, target
 from .text import Text
 
 _ENDS: tuple[Place, ...] = ("first", "last")
@@ -69,12 +69,14 @@ def _video(text: Text, language: Language) -> Roles:
 def _edit(text: Text, language: Language) -> Roles:
     """A video before a picture; among several pictures the one that is changed; the others lend their look."""
     source = _worked_on(text, language)
-    sought = target(text, language)
+    stays = excepted(text, language)
+    sought = target(text, language) if stays is None else stays
     return Roles(
         _kind(source, text),
         source=source,
         references=_rest(text, {source}),
         target=None if sought is None else sought.phrase,
+        mask_keeps=stays is not None,
     )
 
 

@@ -36,6 +36,11 @@ OPERATIONS: dict[str, tuple[str, str]] = {
         "saving it as another kind of file",
         "in ComfyUI the Save nodes choose the kind of file, on the command line the ending of --out does",
     ),
+    "restore": (
+        "taking noise, blur or age out of it",
+        "everything would be painted anew here; in ComfyUI take an upscale or restoration model, or mark the damaged "
+        "place with a mask",
+    ),
     "transparent": (
         "making parts of it transparent",
         "what is made here has no transparency; in ComfyUI take Remove Background, or Segment for a mask",
@@ -69,7 +74,9 @@ def refuse(text: Text, language: Language) -> None:
 def left_out(plan: Plan, text: Text, language: Language) -> Iterator[Reason]:
     """The parts of an instruction for a picture or video that nothing does."""
     value = text.value.strip()
-    taken = {"map", *(("scale", "crop") if plan.borders is not None else ())}  # a map is made where it steers
+    taken = {"map"}  # it is made where it steers
+    taken |= {"scale", "crop"} if plan.borders is not None else set()
+    taken |= {"restore"} if plan.mask is not None else set()  # of the marked place, which is painted anew
     for name, match in _found(value, language) if plan.task.is_generation and text.kinds else ():
         if name not in taken and _BEGINS.search(value[: match.start()]):
             what, instead = OPERATIONS[name]

@@ -23,7 +23,7 @@ from ..base import PlanResult
 from . import measures
 from .assign import Roles, assigned, masked, open_masks, said_mask, says_frames
 from .intent_model import INTENTS, Intent, Reading, intent_model, possible
-from .language import Language
+from .language import ANY, Language, load
 from .notices import notices
 from .operations import refuse
 from .reading import read
@@ -104,7 +104,8 @@ def _open(prompt: Prompt, make: Make) -> frozenset[Intent]:
 def _reading(prompt: Prompt, text: Text, among: frozenset[Intent]) -> Reading:
     """What kind of order it is; of one with masks, without these and the words that only bring them in."""
     if not prompt.masks:
-        return intent_model().read(text.words, text.kinds, among)
+        words = load(ANY).sub("settings.setting", "", text.words)  # they say nothing of what is wanted
+        return intent_model().read(words if words.strip(" ,.;") else text.words, text.kinds, among)
     plain = _BRINGS_MASKS.sub("", "".join(s if isinstance(s, str) else "" if s.is_mask else PADS[s.kind]
                                           for s in prompt.segments))  # fmt: skip
     kinds = tuple(medium.kind for medium in prompt.media if not medium.is_mask) or prompt.kinds

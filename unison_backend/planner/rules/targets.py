@@ -55,6 +55,18 @@ def target(text: Text, language: Language) -> Target | None:
     return Target(phrase, is_plural(phrase)) if phrase and not names_nothing else None
 
 
+def excepted(text: Text, language: Language) -> Target | None:
+    """The thing of which an order says that all but it changes ("erase everything except the dog"); None of others."""
+    for key in ("excepted.changed", "excepted.kept"):
+        for match in language.find(key, text.value):
+            if key == "excepted.changed" and language.search("excepted.stays", text.value[: match.start()]):
+                continue
+            phrase = clean(without(("targets.lead",), clean(match.group("thing")), language))
+            if phrase and not any(is_(key, phrase, language) for key in ("targets.pronoun", "targets.medium")):
+                return Target(phrase, is_plural(phrase))
+    return None
+
+
 def parse_target(target: str) -> Target:
     """A stored or typed phrase as a detector takes it: English as far as the words are known, without a quantifier."""
     if is_whole_frame(target):
