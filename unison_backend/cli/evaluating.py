@@ -89,27 +89,27 @@ def _measure(options: argparse.Namespace) -> Callable[..., Score]:
     if not options.sentences:
         from ..training.planning_score import evaluate
 
-        records = _records(options)
-        return lambda planner, **how: evaluate(planner, records, **how)
+        rows = records(options.data, options.count, COUNT, options.seed)
+        return lambda planner, **how: evaluate(planner, rows, **how)
     if options.data:
         raise InputError("--data and --sentences: planners are measured by the one or the other")
     from ..training.sentence_score import evaluate_sentences, read_sets
 
-    rows = read_sets(options.sentences, options.count, options.seed)
-    return lambda planner, **how: evaluate_sentences(planner, rows, **how)
+    sentences = read_sets(options.sentences, options.count, options.seed)
+    return lambda planner, **how: evaluate_sentences(planner, sentences, **how)
 
 
-def _records(options: argparse.Namespace) -> list[Record]:
-    """Those of the files, or drawn ones. Raises InputError where there is none."""
+def records(files: list[Path] | None, count: int | None, usual: int, seed: int, name: str = "--count") -> list[Record]:
+    """Those of the files, or `usual` many drawn ones; `count` of them. Raises InputError where there is none."""
     from ..training.planning_data import draw
     from ..training.planning_read import read_records, some
 
-    if options.count is not None and options.count < 1:
-        raise InputError(f"--count is {options.count}; it has to be at least 1")
-    if not options.data:
-        return draw(options.count or COUNT, options.seed, held_out=True)
-    records = [record for path in options.data for record in read_records(path)]
-    return some(records, options.count or len(records), options.seed)
+    if count is not None and count < 1:
+        raise InputError(f"{name} is {count}; it has to be at least 1")
+    if not files:
+        return draw(count or usual, seed, held_out=True)
+    found = [record for path in files for record in read_records(path)]
+    return some(found, count or len(found), seed)
 
 
 def planners(options: argparse.Namespace, progress: Progress) -> Iterator[tuple[str, Planner]]:

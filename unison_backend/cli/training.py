@@ -133,7 +133,7 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, about a third slower")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="of the frozen base")
     _add_schedule(parser)
-    watching.add(parser)
+    watching.add_planners(watching.add(parser))
     parser.set_defaults(command=_train_planner)
 
 
@@ -158,6 +158,7 @@ def _train_planner(options: argparse.Namespace) -> int:
             start=options.start,
             dtype=options.dtype,
             watching=watched,
+            held_out=watching.records(options),
             say=say,
             progress=progress,
             cancel=cancel,

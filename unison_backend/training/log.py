@@ -10,12 +10,17 @@ from ..errors import ResourceError
 from ..files import replacing
 
 LOG_FILE = "log.jsonl"
+EVALUATIONS_FILE = "evaluations.jsonl"
 LOG_EVERY = 20  # steps whose losses are averaged into one line
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
     """The lines of a training's log, without one that was cut short."""
-    path = folder / LOG_FILE
+    return read_rows(folder / LOG_FILE)
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """JSON lines that have a step, without one that was cut short."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     rows = []
     for line in lines:
@@ -28,6 +33,27 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return rows
 
 
+def cut_rows(path: Path, step: int) -> None:
+    """Drop the lines of steps after `step`: a run that was killed wrote them, and they will be written again."""
+    if not path.is_file():
+        return
+    lines = [json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step]
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(f"{path} cannot be written ({error.strerror}); make room there") from error
+
+
+def append_row(path: Path, row: Mapping[str, float]) -> None:
+    """One line more. Raises ResourceError."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(row)) + "\n")
+    except OSError as error:
+        raise ResourceError(f"{path} cannot be written ({error.strerror})") from error
+
+
 class Log:
     """Writes the log in `folder`. Terms of steps since the last line wait in `waiting`, which a state keeps."""
 
@@ -36,16 +62,8 @@ class Log:
         self.waiting: dict[str, list[float]] = {}  # by term: not every step has each
 
     def cut(self, step: int) -> None:
-        """Drop the lines of steps after `step`: a run that was killed wrote them, and they will be written again."""
-        path = self.folder / LOG_FILE
-        if not path.is_file():
-            return
-        lines = [json.dumps(row) + "\n" for row in read_log(self.folder) if row["step"] <= step]
-        try:
-            with replacing(path) as temporary:
-                temporary.write_text("".join(lines), encoding="utf-8")
-        except OSError as error:
-            raise ResourceError(f"{path} cannot be written ({error.strerror}); make room there") from error
+        """Drop the lines of steps after `step`."""
+        cut_rows(self.folder / LOG_FILE, step)
 
     def add(self, terms: Mapping[str, float]) -> None:
         """One step's terms."""
@@ -57,9 +75,5 @@ class Log:
         means = {name: round(sum(values) / len(values), 6) for name, values in self.waiting.items()}
         self.waiting = {}
         line = {"step": step, "lr": lr, "seconds_per_step": round(seconds, 4)} | means
-        try:
-            with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise ResourceError(f"{self.folder / LOG_FILE} cannot be written ({error.strerror})") from error
+        append_row(self.folder / LOG_FILE, line)
         return line

@@ -9,15 +9,15 @@ GPUs each process draws its own batches (accelerate shares the gradients), and t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, ResourceError, WeightsError
+from ..errors import Cancelled, InputError, ResourceError, WeightsError
 from ..files import replacing
 from ..progress import Cancel, Progress, check, never, silent
 from .log import LOG_EVERY, Log
@@ -71,8 +71,8 @@ class Fit:
     another `made_with` (keys of data and models, sizes of batches): then InputError says what differs, or with
     `schedule.allow_change` it is `say` that does. accelerator: accelerate's, for several processes and mixed
     precision; then the loss has to call `self.module`. scale: what a parameter's learning rate is multiplied with, by
-    its name. matrices: which parameters Muon trains instead of AdamW (one process only). watch: what writes trackers
-    and plots beside the log.
+    its name. matrices: which parameters Muon trains instead of AdamW (one process only). watch: what is done
+    beside the steps (trackers, plots, evaluations).
     """
 
     def __init__(
@@ -128,7 +128,11 @@ class Fit:
     def _steps(self, loss: Loss, stage: str, progress: Progress, cancel: Cancel, until: int | None) -> None:
         end = min(self.schedule.steps, until or self.schedule.steps)
         first, start = self.step, time.monotonic()
-        while self.step < end:
+        while True:
+            if self.watch.is_due(self.step, self.schedule.steps):
+                start += self._look()
+            if self.step >= end or self.watch.is_over:
+                break
             if cancel():
                 self.save()
                 check(cancel, stage)
@@ -145,6 +149,34 @@ class Fit:
                 self.save()
             progress(stage, self.step, self.schedule.steps)
         self.save()
+        for line in self.watch.summary(self.folder, self.step, self.schedule.steps) if self._is_first else ():
+            self.say(line)
+
+    def _look(self) -> float:
+        """Evaluate the result as it is, the averaged weights if there are any; the seconds that it took."""
+        began = time.monotonic()
+        try:
+            with own_randomness(), self._result_inside():
+                self.watch.look(self.folder, self.step, is_first=self._is_first)
+        except Cancelled:
+            self.save()
+            raise
+        return time.monotonic() - began
+
+    @contextmanager
+    def _result_inside(self) -> Iterator[None]:
+        """Inside, the module has the averaged weights where there are any; behind it its own again, to the bit."""
+        if not self.schedule.ema:
+            yield
+            return
+        own = {name: value.detach().clone() for name, value in self.parameters.items()}
+        self.use_averaged()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in self.parameters.items():
+                    value.copy_(own[name])
 
     def _one(self, loss: Loss) -> dict[str, float]:
         for group in self.optimizer.param_groups:
@@ -214,13 +246,17 @@ class Fit:
             "optimizer": self.optimizer.state_dict(),
             "waiting": self.log.waiting,
             "made_with": self.made_with,
+            "watch": self.watch.state,
         }
         try:
             with replacing(self.folder / STATE_FILE) as temporary:
                 torch.save(state, temporary)
         except (OSError, RuntimeError) as error:
             raise ResourceError(f"the state cannot be written to {self.folder} ({error}); make room there") from error
-        self.watch.saved(self.folder)
+        if not self.watch.watching:
+            return
+        with self._result_inside():
+            self.watch.saved(self.folder, self.step, is_last=self.is_done)
 
     def _resume(self, path: Path) -> None:
         try:
@@ -234,6 +270,7 @@ class Fit:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = int(state["step"])
             self.log.waiting = dict(state.get("waiting", {}))
+            self.watch.state = dict(state.get("watch", {}))
             then = state.get("made_with")
         except Exception as error:  # torch's reader raises many kinds
             why = next(iter(str(error).splitlines()), type(error).__name__).split(". ")[0][:200]

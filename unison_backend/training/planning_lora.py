@@ -24,11 +24,13 @@ from ..weights.write import WRITE_ERRORS
 from .chats import Chat, Pair
 from .loop import Fit, Say, own_randomness, unsaid
 from .planning_keep import Asked, Keeper, asked_in
+from .planning_record import Record
 from .planning_samples import IGNORED, choose, planning_loss, to_batch
+from .planning_watch import EXACT, exact_plans
 from .sample_keys import file_key, key_of
 from .schedule import Schedule
 from .shown import Samples, Shown, vision_batch
-from .watch import USUAL, Watch, Watching
+from .watch import USUAL, Watch, Watched, Watching
 
 # Every linear layer of the language model, none of the vision tower's (whose MLPs have the same names).
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -83,17 +85,17 @@ def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
 def train(
     base: Path, pairs: Sequence[Pair | Chat], out: Path, schedule: Schedule = SCHEDULE,
     settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto",
-    questions: Sequence[Asked] | None = None, watching: Watching = USUAL, say: Say = unsaid,
-    progress: Progress = silent, cancel: Cancel = never,
+    questions: Sequence[Asked] | None = None, watching: Watching = USUAL, held_out: Sequence[Record] = (),
+    say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
 ) -> Path:  # fmt: skip
     """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
 
     pairs: instructions with pads, and what the planner is to write: signal tokens, a plain answer of the person's own
     understanding data, or nothing for a question, of which is learned that it is no plan; or chats with all their
     turns and pixels. questions: those whose answers are held to the base's own (default: those in `pairs`, about drawn
-    pictures). start: an adapter of the same rank to go on from. watching: what is written beside the state. A state in
-    `out` is resumed; `say` hears what is said of it. With the schedule's seed two runs end with the same bits on a
-    CPU, wherever they were killed.
+    pictures). start: an adapter of the same rank to go on from. watching: what is done beside the steps. held_out:
+    instructions whose exact plans are counted on the way. A state in `out` is resumed; `say` hears what is said of it.
+    With the schedule's seed two runs end with the same bits on a CPU, wherever they were killed.
     Raises InputError for records that cannot be used, WeightsError for `base` and `start`, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
@@ -109,9 +111,15 @@ def train(
     signals = [qwen.token_ids[token] for token in ADDED_TOKENS if token not in ("<IMGPAD>", "<VIDPAD>")]
     model = _seeded_lora(qwen, settings, schedule.seed, start)
     made_with = {**_made_with(pairs, base, start, dtype, settings), "kept questions": keeper.key}
-    fit = Fit(model, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching))
     # What is trained is float32: over a base in half precision the layers in between compute in bfloat16.
     mixed = next(parameter for parameter in model.parameters() if not parameter.requires_grad).dtype != torch.float32
+
+    def measure() -> dict[str, float]:
+        precision = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed)
+        return exact_plans(qwen, model, held_out, accelerator, precision, progress, cancel)
+
+    watched = Watched(lambda folder: _save(model, qwen.tokenizer, folder), measure if held_out else None, EXACT, True)
+    fit = Fit(model, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching, watched))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = [samples[index] for index in choose(samples.lengths, settings.batch, generator)]

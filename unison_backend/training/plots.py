@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import MediaError, ResourceError
 from ..files import replacing
-from .log import read_log
-from .trackers import figures_of
+from .log import EVALUATIONS_FILE, read_log, read_rows
+from .trackers import figures_of, held_out_figures
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,10 +48,12 @@ _ORDER = (3, 4, 0, 1, 2)
 def draw_log(folder: Path) -> Path | None:
     """Write the log in `folder` as `log.png` beside it; None where nothing was logged yet. Raises ResourceError."""
     lines: dict[str, Line] = {}
-    for row in read_log(folder):
-        for name, value in figures_of(row).items():
+    rows = [(row["step"], figures_of(row)) for row in read_log(folder)]
+    rows += [(row["step"], held_out_figures(row)) for row in read_rows(folder / EVALUATIONS_FILE)]
+    for step, figures in rows:
+        for name, value in figures.items():
             if math.isfinite(value):
-                lines.setdefault(name, []).append((row["step"], value))
+                lines.setdefault(name, []).append((step, value))
     if not lines:
         return None
     path = folder / PLOT_FILE

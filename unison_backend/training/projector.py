@@ -24,25 +24,27 @@ from .loop import Fit, Say, generator_at, own_randomness, unsaid
 from .projector_data import Sample, load_sample
 from .sample_keys import key_of
 from .schedule import MadeWith, Schedule
-from .watch import USUAL, Watch, Watching
+from .watch import USUAL, Watch, Watched, Watching
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)
+PROJECTOR_FILE = "projector.safetensors"
 EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
 
 
 def train(
     projector: Projector, transformer: Any, files: Sequence[Path], out: Path, schedule: Schedule = SCHEDULE,
     *, batch: int = 1, mixed_precision: str = "no", start_key: str = "", watching: Watching = USUAL,
-    say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
+    held_out: Sequence[Path] = (), say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
     """Train `projector` in place with `transformer` frozen; resumes from `out` and ends with the averaged weights.
 
     batch: samples of one step and process; those of unequal size are done one after the other. mixed_precision: of
     accelerate ("no", "bf16"). start_key: of what `projector` and `transformer` are; a state of others is not gone on
-    from. watching: what is written beside the state. say hears what is said of a state. Raises InputError without
-    samples, ResourceError, Cancelled.
+    from. watching: what is done beside the steps. held_out: samples whose loss is measured on the way. say hears what
+    is said of a state. Raises InputError without samples, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
+    from accelerate.utils import gather_object
 
     if not files:
         raise InputError("there are no samples to train the projector on")
@@ -55,7 +57,16 @@ def train(
         "batch": batch,
         "mixed precision": mixed_precision,
     }
-    fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching))
+
+    def measure() -> dict[str, float]:
+        mine = held_out[accelerator.process_index :: accelerator.num_processes]
+        lost = evaluate(projector, transformer, mine, device=accelerator.device, progress=progress, cancel=cancel)
+        projector.train()
+        shares = gather_object([(lost, len(mine))])
+        return {"loss": sum(lost * count for lost, count in shares) / len(held_out)}
+
+    watched = Watched(lambda folder: save_projector(projector, folder / PROJECTOR_FILE), measure if held_out else None)
+    fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching, watched))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = torch.randint(len(files), (batch,), generator=generator).tolist()
@@ -130,7 +141,7 @@ def evaluate(
             noise = torch.randn(sample.clean.shape, generator=generator)
             total += sample_loss(projector, transformer, sample, sigma, noise, device).item()
         progress("evaluating the projector", number + 1, len(files))
-    return total / (len(files) * EVALUATION_DRAWS)
+    return total / max(1, len(files) * EVALUATION_DRAWS)
 
 
 def save_projector(projector: Projector, path: Path) -> None:

@@ -79,8 +79,8 @@ def train_from_manifest(
     start_key = key_of([file_key(_needed(models.vace)), file_key(run.start) if run.start else f"{width} {run.hidden}"])
     precision = "bf16" if device.type == "cuda" else "no"
     train(projector, transformer, [file for file in files if file not in held], run.out, schedule, batch=batch,
-          mixed_precision=precision, start_key=start_key, watching=watching, say=say, progress=progress,
-          cancel=cancel)  # fmt: skip
+          mixed_precision=precision, start_key=start_key, watching=watching,
+          held_out=[file for file in files if file in held], say=say, progress=progress, cancel=cancel)  # fmt: skip
     path = run.out / "projector.safetensors"
     save_projector(projector, path)
     new = len(encoded.files) - encoded.reused

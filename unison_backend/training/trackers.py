@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ..errors import InputError, MediaError, ResourceError, UnsupportedError
 from ..files import replacing
-from .log import read_log
+from .log import EVALUATIONS_FILE, read_log, read_rows
 
 CSV = "csv"
 CSV_FILE = "log.csv"
@@ -64,6 +64,11 @@ def figures_of(row: Mapping[str, float]) -> dict[str, float]:
     return {"train/learning_rate": row["lr"], **told} if "lr" in row else told
 
 
+def held_out_figures(row: Mapping[str, float]) -> dict[str, float]:
+    """An evaluation as figures by their trackers' names."""
+    return {f"eval/{name}": value for name, value in row.items() if name != "step"}
+
+
 def open_trackers(asked: Sequence[str], folder: Path, step: int, settings: Settings) -> list[Tracker]:
     """Those asked for, which go on behind `step`. Raises as `check_trackers`, and ResourceError."""
     check_trackers(asked)
@@ -78,6 +83,8 @@ class CsvTracker:
         self.rows: dict[int, dict[str, float]] = {}
         for row in read_log(folder):
             self.rows.setdefault(int(row["step"]), {}).update(figures_of(row))
+        for row in read_rows(folder / EVALUATIONS_FILE):
+            self.rows.setdefault(int(row["step"]), {}).update(held_out_figures(row))
         if self.rows or self.path.is_file():
             self._write()
 

@@ -69,6 +69,7 @@ def test_planning_data_for_the_reference_says_what_was_left_out(tmp_path, capsys
         (["train", "projector", "--data", "none.jsonl", "--out", "x"], "none.jsonl cannot be read"),
         (["train", "projector", "--data", "x", "--out", "x", "--held-out", "1"], "held-out share is 1"),
         (["train", "projector", "--data", "x", "--out", "x", "--log-with", "paper"], "there is no such tracker"),
+        (["train", "planner", "--base", "x", "--data", "x", "--out", "x", "--early-stop", "2"], "takes --eval-every"),
         (["train", "demo", "--out", "x", "--share", "2"], "share is 2"),
         (["eval", "planner", "--rules", "--count", "0"], "--count is 0"),
         (["eval", "planner", "--rules", "--data", "none.jsonl"], "none.jsonl cannot be read"),
@@ -90,8 +91,13 @@ def test_a_lora_from_data_to_plans(tmp_path, capsys):
     assert main(["data", "planning", "--count", "60", "--out", data]) == 0
     command = ["train", "planner", "--base", base, "--data", data, "--out", out, "--rank", "8", "--alpha", "16"]
     schedule = ["--lr", "0.003", "--batch", "4", "--dtype", "fp32", "--keep", "0"]
-    assert main([*command, *schedule, "--steps", "40"]) == 0
-    assert capsys.readouterr().out.strip().endswith("adapter")
+    watching = ["--eval-every", "20", "--eval-count", "2", "--log-with", "csv", "--save-every", "20"]
+    assert main([*command, *schedule, *watching, "--steps", "40"]) == 0
+    said = capsys.readouterr().out.strip()
+    assert said.endswith("adapter") and "best held-out exact: " in said
+    made = {str(path.relative_to(out)) for path in (tmp_path / "lora").rglob("*") if path.is_file()}
+    assert {"log.csv", "log.png", "evaluations.jsonl", "best/adapter_config.json"} <= made
+    assert "checkpoints/step-000020/adapter_model.safetensors" in made
     losses = [json.loads(line)["loss"] for line in (tmp_path / "lora" / "log.jsonl").read_text().splitlines()]
     assert losses[-1] < losses[0]
     assert main(["eval", "planner", "--base", base, "--lora", f"{out}/adapter", "--count", "12", "--wrong", "2"]) == 0

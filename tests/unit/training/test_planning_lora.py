@@ -15,7 +15,7 @@ from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import ADDED_TOKENS
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
-from unison_backend.training.log import LOG_FILE
+from unison_backend.training.log import EVALUATIONS_FILE, LOG_FILE, read_rows
 from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_lora import LoraSettings, add_lora, train
 from unison_backend.training.planning_samples import (
@@ -33,6 +33,7 @@ from unison_backend.training.planning_score import evaluate
 from unison_backend.training.planning_wording import record_of
 from unison_backend.training.schedule import Schedule
 from unison_backend.training.shown import Samples
+from unison_backend.training.watch import Watching
 
 SCHEDULE = Schedule(steps=6, lr=3e-3, warmup=1, weight_decay=0.0, betas=(0.9, 0.95), seed=2, save_every=100)
 SETTINGS = LoraSettings(rank=4, alpha=8, batch=2, keep=0)
@@ -150,6 +151,39 @@ def test_samples_are_made_when_asked_for_and_too_long_a_one_is_refused_at_once(q
     assert samples.lengths.tolist() == [len((prompt + tokens).encode()) for prompt, tokens in PAIRS]
     with pytest.raises(InputError, match="a record has"):
         Samples(qwen, [*PAIRS, ("why " * MAX_IDS, "")], end_of(qwen))
+
+
+def test_exact_plans_are_counted_on_the_way_and_adapters_kept(base, trained, tmp_path):
+    """Watching changes no bit of the adapter; what is kept on the way loads with PEFT and as a planner."""
+    from peft import PeftModel
+
+    held_out = draw(3, seed=5, held_out=True)
+    watching = Watching(eval_every=2, keep_last=1)
+    schedule = replace(SCHEDULE, save_every=2)
+    train(base, PAIRS, tmp_path, schedule, SETTINGS, dtype="fp32", watching=watching, held_out=held_out)
+    whole, made = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (trained, tmp_path))
+    assert all(torch.equal(whole[key], made[key]) for key in whole)
+    kept = tmp_path / "checkpoints" / "step-000004"
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
+    tuned = load_qwen(base, kept, dtype="fp32")
+    rows = read_rows(tmp_path / EVALUATIONS_FILE)
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert rows[1]["exact"] == round(evaluate(QwenPlanner(tuned), held_out).exact, 6)
+    loaded = PeftModel.from_pretrained(load_qwen(base, dtype="fp32").model, kept)
+    ids = torch.tensor([QwenPlanner(tuned).ids(parse_pads("Draw a fox."))])
+    with torch.no_grad():
+        assert torch.equal(loaded(input_ids=ids).logits, tuned.model(input_ids=ids).logits)
+    assert load_file(tmp_path / "best" / "adapter_model.safetensors").keys() == whole.keys()
+
+
+def test_held_out_plans_that_are_learned_count_as_exact(base, tmp_path):
+    records = [record_of(Task.TEXT_TO_IMAGE, "en", Random(1)), record_of(Task.TEXT_UNDERSTANDING, "en", Random(2))]
+    pairs = [(record.prompt, record.tokens) for record in records]
+    watching = Watching(eval_every=30)
+    schedule = replace(SCHEDULE, steps=60, lr=1e-2)
+    train(base, pairs, tmp_path, schedule, SETTINGS, dtype="fp32", watching=watching, held_out=records)
+    last = read_rows(tmp_path / EVALUATIONS_FILE)[-1]
+    assert (last["exact"], last["exact_en"]) == (1, 1)
 
 
 # The adapter

@@ -23,10 +23,12 @@ from unison_backend.plan.prompt import parse_paths
 from unison_backend.plan.spec import DEFAULTS, Limits
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
+from unison_backend.training.log import EVALUATIONS_FILE, read_rows
 from unison_backend.training.manifest import Pair, make_ready, pair_key, plan_pair, read_manifest
 from unison_backend.training.projector import evaluate, new_projector, save_projector, start_silent, train
 from unison_backend.training.projector_data import Sample, encode_pairs, load_sample, sample_key, save_sample
 from unison_backend.training.schedule import Schedule
+from unison_backend.training.watch import Watching
 from unison_backend.weights.wan import load_transformer
 
 SIDE = 32
@@ -243,6 +245,25 @@ def test_a_new_projector_is_its_seeds_and_draws_nothing_from_anyone_else():
     assert equal(new_projector(64, 32, seed=7), one) and not equal(new_projector(64, 32, seed=8), one)
     torch.manual_seed(1)
     assert torch.equal(torch.rand(1), drawn)
+
+
+def test_held_out_loss_is_measured_on_the_way_and_the_best_projector_kept(files, tmp_path):
+    """Of the averaged weights, as at the end; training is the same with it and without."""
+    options = {"watching": Watching(eval_every=2, keep_last=1), "held_out": files[:1]}
+    schedule = replace(SCHEDULE, save_every=4)
+    projector = trained(files[1:], tmp_path / "watched", schedule, **options)
+    assert equal(projector, trained(files[1:], tmp_path / "plain"))
+    rows = read_rows(tmp_path / "watched" / EVALUATIONS_FILE)
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    video = transformer()
+    train(fresh(), video, files, tmp_path / "ready", replace(SCHEDULE, steps=1))  # makes the video model ready
+    assert rows[-1]["loss"] == pytest.approx(evaluate(projector, video, files[:1]), rel=1e-6)
+    kept = load_projector(tmp_path / "watched" / "checkpoints" / "step-000004" / "projector.safetensors")
+    assert rows[1]["loss"] == pytest.approx(evaluate(kept, video, files[:1]), rel=1e-6) != rows[-1]["loss"]
+    best = load_projector(tmp_path / "watched" / "best" / "projector.safetensors")
+    assert evaluate(best, video, files[:1]) == pytest.approx(min(row["loss"] for row in rows), rel=1e-6)
+    with pytest.raises(InputError, match="--eval-every takes something that is held out"):
+        trained(files, tmp_path / "none", watching=options["watching"])
 
 
 def test_other_samples_are_no_resume(files, tmp_path):
