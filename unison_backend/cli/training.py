@@ -50,15 +50,20 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _data(options: argparse.Namespace) -> int:
     from ..training.chats import read_messages
-    from ..training.planning_data import draw
     from ..training.planning_sentences import has_sentences
     from ..training.planning_write import write
+    from ..training.records.overlap import TRAINED, Vocabulary
+    from ..training.records.stream import stream
 
     if options.count < 1:
         raise InputError(f"--count is {options.count}; it has to be at least 1")
-    records = draw(options.count, options.seed, held_out=options.held_out)
+    words = Vocabulary()
+    records = stream(options.count, options.seed, held_out=options.held_out)
     own = [row for path in options.mix for row in read_messages(path)]
-    done = write(records, options.out, own, for_reference=options.reference_format)
+    done = write(
+        words.heard(records) if options.held_out else records, options.out, own, count=options.count,
+        for_reference=options.reference_format,
+    )  # fmt: skip
     if not (options.held_out or has_sentences()):
         say("the sentences that people wrote are not in this copy of the pack: all records are drawn from templates")
     counts = ", ".join(f"{task} {count}" for task, count in done.tasks.items())
@@ -67,6 +72,12 @@ def _data(options: argparse.Namespace) -> int:
         why = "; ".join(f"{reason} {count}" for reason, count in done.left_out.most_common())
         left = sum(done.left_out.values())
         say(f"{left} left out that the reference's own script cannot read" + (f" ({why})" if why else ""))
+    if options.held_out:
+        seen = words.known(stream(TRAINED, options.seed))
+        say(
+            f"of {len(words.words)} different words {seen.words:.1%} also stand in {TRAINED} training records, of "
+            f"{len(words.runs)} runs of four words {seen.runs:.1%}; no wording does"
+        )
     return DONE
 
 

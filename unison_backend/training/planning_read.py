@@ -61,4 +61,5 @@ def _record(row: Mapping[str, Any]) -> Record:
     if task != plan.task:
         raise InputError(f"its task is {task}, but its tokens are those of {plan.task}")
     tokens = plan.tokens if plan.task.is_generation else ""
-    return Record(plan.task, str(row.get("language") or detect(asked)), asked, tokens, prompt.kinds)
+    language, intent = str(row.get("language") or detect(asked)), str(row.get("intent") or "")
+    return Record(plan.task, language, asked, tokens, prompt.kinds, intent, bool(row.get("mask_keeps")))

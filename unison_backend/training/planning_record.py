@@ -16,7 +16,8 @@ IMAGE_PAD, VIDEO_PAD = "<IMGPAD>", "<VIDPAD>"
 class Record:
     """One sample. prompt: the instruction with pads; tokens: what the planner is to say, empty for an answer.
 
-    language: as detection names it; drawn records are of `LANGUAGES`.
+    language: as detection names it; drawn records are of `LANGUAGES`. intent: which kind of order it is, where that is
+    known. mask_keeps: the mask marks what stays, which no token says.
     """
 
     task: Task
@@ -24,8 +25,12 @@ class Record:
     prompt: str
     tokens: str
     media: tuple[MediaKind, ...] = ()
+    intent: str = ""
+    mask_keeps: bool = False
 
     def as_messages(self) -> dict[str, Any]:
         """Hugging Face chat format, which LLaMA-Factory reads as `sharegpt` with OpenAI's role names."""
         turns = [{"role": "user", "content": self.prompt}, {"role": "assistant", "content": self.tokens}]
-        return {"messages": turns, "task": self.task.value, "language": self.language, "media": list(self.media)}
+        row = {"messages": turns, "task": self.task.value, "language": self.language, "media": list(self.media)}
+        said: dict[str, Any] = {"intent": self.intent, "mask_keeps": self.mask_keeps}
+        return row | {name: value for name, value in said.items() if value}

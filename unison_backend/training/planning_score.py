@@ -57,8 +57,8 @@ def evaluate(
         expected = parse(record.tokens, prompt.text, prompt.kinds)
         made: Plan | None = None
         try:
-            made = planner.plan(prompt).plan
-            text = made.tokens
+            text = planner.plan(prompt).plan.tokens
+            made = parse(text, prompt.text, prompt.kinds)  # what no token says is not compared
         except UnisonError as error:
             text = str(error)
         right = made is not None and (text, made.task) == (expected.tokens, expected.task)

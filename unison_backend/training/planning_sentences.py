@@ -7,7 +7,7 @@ those are taken that the rules planner plans in agreement with all of it, since 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -37,13 +37,25 @@ def has_sentences() -> bool:
 @cache
 def sentences(language: Language) -> tuple[Mapping[str, Any], ...]:
     """The lines of one language that may become records; none in the registry's archive, which has no sentences."""
+    rows = (row for row in _rows(language) if row["intent"] not in _UNSAID)
+    return tuple(row for row in _once(rows) if not row.get("keeps"))
+
+
+def all_sentences(language: Language) -> tuple[Mapping[str, Any], ...]:
+    """The lines of one language, none twice; none in the registry's archive."""
+    return tuple(_once(_rows(language)))
+
+
+def _rows(language: Language) -> list[Mapping[str, Any]]:
     if not has_sentences():
-        return ()
+        return []
     files = sentence_files((SENTENCES / language,))
     lines = [line for file in files for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
-    rows = [json.loads(line) for line in lines]
-    found = {fingerprint(row["prompt"]): row for row in rows if row["intent"] not in _UNSAID}
-    return tuple(row for row in found.values() if not row.get("keeps"))
+    return [json.loads(line) for line in lines]
+
+
+def _once(rows: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    return {fingerprint(row["prompt"]): row for row in rows}.values()
 
 
 def record_from(row: Mapping[str, Any], language: Language) -> Record | None:

@@ -50,7 +50,7 @@ def _joined(one: Any, more: Any) -> Any:
 
 
 @dataclass
-class _Writer:
+class Writer:
     """Draws words of one language. numbers: the plain ones, or those that the wide wordings take."""
 
     language: Language
@@ -127,7 +127,7 @@ class _Writer:
         return before, behind + self.pick(f"{group} tails", kind, only=PIXELS if small else ()).format(**values)
 
 
-def _tidy(text: str, writer: _Writer) -> str:
+def tidy(text: str, writer: Writer) -> str:
     """A capital in front, mostly, and no second comma or full stop where a tail met the template's own."""
     text = _DOUBLED.sub(r"\1", text.strip())
     return text[:1].upper() + text[1:] if writer.random.random() < CAPITAL else text
@@ -141,13 +141,13 @@ def _vowel(noun: str) -> bool:
     return noun[:1] in "aeiou"
 
 
-def _record(task: Task, writer: _Writer, text: str, kinds: Sequence[MediaKind], **fields: Any) -> Record:
-    text = _tidy(text, writer) if writer.wide else text.strip()
+def _record(task: Task, writer: Writer, text: str, kinds: Sequence[MediaKind], **fields: Any) -> Record:
+    text = tidy(text, writer) if writer.wide else text.strip()
     plan = Plan(task, media=tuple(kinds), prompt=text, **fields)
     return Record(task, writer.language, text, plan.tokens, tuple(kinds))
 
 
-def _text_to(task: Task, writer: _Writer) -> Record:
+def _text_to(task: Task, writer: Writer) -> Record:
     bare = writer.wide and not writer.held_out and writer.random.random() < BARE
     template = writer.pick(f"bare {task.output}") if bare else writer.template("text_to")
     fields, words = writer.output(task, template, timed=bare and "{noun}" not in template)
@@ -155,7 +155,7 @@ def _text_to(task: Task, writer: _Writer) -> Record:
     return _record(task, writer, text, (), **fields)
 
 
-def _editing(task: Task, writer: _Writer) -> Record:
+def _editing(task: Task, writer: Writer) -> Record:
     kind: MediaKind = "image" if task is Task.IMAGE_EDITING else "video"
     pad = IMAGE_PAD if kind == "image" else VIDEO_PAD
     unmasked = writer.random.random() < UNMASKED
@@ -175,7 +175,7 @@ def _editing(task: Task, writer: _Writer) -> Record:
     return _record(task, writer, text, kinds, mask=mask, source=source, **fields)
 
 
-def _control(task: Task, writer: _Writer) -> Record:
+def _control(task: Task, writer: Writer) -> Record:
     kind: MediaKind = "image" if task is Task.IMAGE_CONTROL else "video"
     template = writer.template("control")
     fields, words = writer.output(task, template)
@@ -188,7 +188,7 @@ def _control(task: Task, writer: _Writer) -> Record:
     return _record(task, writer, text, (kind,), control="map", **fields)
 
 
-def _reference(task: Task, writer: _Writer) -> Record:
+def _reference(task: Task, writer: Writer) -> Record:
     template = writer.template("reference")
     fields, words = writer.output(task, template)
     moving = task.output == "video"
@@ -199,7 +199,7 @@ def _reference(task: Task, writer: _Writer) -> Record:
     return _record(task, writer, text, ("image",), references=(0,), **fields)
 
 
-def _to_video(task: Task, writer: _Writer) -> Record:
+def _to_video(task: Task, writer: Writer) -> Record:
     which = writer.random.choice(["first", "first", "last", "both"])
     template = writer.template(which)
     fields, words = writer.output(task, template)
@@ -212,7 +212,7 @@ def _to_video(task: Task, writer: _Writer) -> Record:
     return _record(task, writer, text, kinds, frames=frames, **fields)
 
 
-def _question(task: Task, writer: _Writer) -> Record:
+def _question(task: Task, writer: Writer) -> Record:
     subject = task.value.split("_")[0]
     text = writer.template(f"questions {subject}").format(
         image=IMAGE_PAD,
@@ -223,13 +223,13 @@ def _question(task: Task, writer: _Writer) -> Record:
         x=writer.random.randint(2, 200),
         y=writer.random.randint(2, 200),
     )
-    text = _tidy(text, writer) if writer.wide else text
+    text = tidy(text, writer) if writer.wide else text
     return Record(task, writer.language, text, "", parse_pads(text).kinds)
 
 
 def record_of(task: Task, language: Language, random: Random, *, held_out: bool = False, wide: bool = False) -> Record:
     """One record of `task` in a template. wide: of all templates, with any numbers."""
-    writer = _Writer(language, random, held_out, wide)
+    writer = Writer(language, random, held_out, wide)
     return MAKERS[task](task, writer) if task.is_generation else _question(task, writer)
 
 

@@ -47,8 +47,10 @@ def test_planning_data_without_the_packs_sentences_says_so(tmp_path, capsys, mon
     monkeypatch.setattr("unison_backend.training.planning_sentences.has_sentences", lambda: False)
     assert main(["data", "planning", "--count", "12", "--out", str(tmp_path / "one.jsonl")]) == 0
     assert "sentences that people wrote are not in this copy" in capsys.readouterr().out
+    monkeypatch.setattr("unison_backend.training.records.overlap.TRAINED", 600)
     assert main(["data", "planning", "--count", "12", "--held-out", "--out", str(tmp_path / "two.jsonl")]) == 0
-    assert "sentences" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "sentences" not in told and "also stand in 600 training records" in told and "runs of four words" in told
 
 
 def test_planning_data_for_the_reference_says_what_was_left_out(tmp_path, capsys):

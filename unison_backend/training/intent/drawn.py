@@ -12,13 +12,11 @@ from typing import get_args
 from ...demo.world import tasks as world
 from ...demo.world.questions import Subject, question
 from ...plan.prompt import parse_pads
-from ...plan.tasks import ROWS, Role, Task
 from ..planning_data import LANGUAGES, draw_plain
-from .sentences import Sentence
+from .sentences import Sentence, intent_of
 
 PLANNED, OF_A_KIND, QUESTIONS = 900, 6, 60  # records; examples and questions of a kind and language
 _SEED = 11
-_INTENTS: dict[Role, str] = {"editing": "edit", "control": "control", "frames": "frames"}
 
 
 def drawn_sentences() -> list[Sentence]:
@@ -55,12 +53,3 @@ def _with_mask(made: world.Example) -> Iterator[tuple[str, str]]:
     plain = [number for number, pixels in enumerate(made.media) if bool(((pixels == 0) | (pixels == 1)).all())]
     if len(made.media) == 2 and len(plain) == 1:
         yield made.instruction, f"<BOEDIT>{plain[0]},{1 - plain[0]}<EOEDIT>"
-
-
-def intent_of(task: Task) -> str:
-    """What kind of order a task is."""
-    row = ROWS[Task(task)]
-    if row.output == "text":
-        return "ask"
-    made = "picture" if row.output == "image" else "video"
-    return _INTENTS.get(row.role) or (f"reference_{made}" if row.role == "reference" else made)

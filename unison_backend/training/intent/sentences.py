@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputError
+from ...plan.tasks import ROWS, Role, Task
 from ...planner.rules.intent_model import INTENTS
 
 SENTENCES = Path(__file__).with_name("sentences")
 KEPT_APART = Path(__file__).with_name("kept_apart.json")
+_INTENTS: dict[Role, str] = {"editing": "edit", "control": "control", "frames": "frames"}
 
 
 @dataclass(frozen=True)
@@ -93,3 +95,12 @@ def list_apart(files: Iterable[Path], root: Path) -> str:
 
 def _rows(file: Path) -> list[str]:
     return [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+
+
+def intent_of(task: Task) -> str:
+    """What kind of order a task is."""
+    row = ROWS[Task(task)]
+    if row.output == "text":
+        return "ask"
+    made = "picture" if row.output == "image" else "video"
+    return _INTENTS.get(row.role) or (f"reference_{made}" if row.role == "reference" else made)
