@@ -8,6 +8,7 @@ from unison_backend.errors import InputError
 from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_read import read_records, some
 from unison_backend.training.planning_write import write
+from unison_backend.training.records.stream import stream
 
 
 def chat(asked, told, **more):
@@ -66,3 +67,10 @@ def test_some_of_them_are_of_every_task_and_language():
     records = sorted(draw(72, seed=2, held_out=True), key=lambda record: (record.language, record.task))
     chosen = some(records, 24)
     assert len({(record.task, record.language) for record in chosen}) == 24
+
+
+def test_kinds_of_orders_and_masks_that_keep_are_read_back(tmp_path):
+    records = list(stream(480, seed=4))
+    write(records, tmp_path / "a.jsonl")
+    assert read_records(tmp_path / "a.jsonl") == records
+    assert any(record.mask_keeps for record in records) and len({record.intent for record in records}) == 11

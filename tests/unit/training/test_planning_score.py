@@ -6,10 +6,13 @@ from random import Random
 import pytest
 
 from unison_backend.errors import Cancelled, PromptError
+from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import parse
 from unison_backend.planner.base import PlanResult
+from unison_backend.planner.rules.plan import RulesPlanner
 from unison_backend.training.planning_data import draw
+from unison_backend.training.planning_record import Record
 from unison_backend.training.planning_score import FIELDS, as_table, evaluate
 from unison_backend.training.planning_wording import record_of
 
@@ -104,3 +107,13 @@ def test_counting_nothing_and_being_stopped():
     assert evaluate(Made({}), []).exact == 0.0
     with pytest.raises(Cancelled, match="evaluating"):
         evaluate(Made({}), draw(1), cancel=lambda: True)
+
+
+def test_what_no_token_says_is_not_compared():
+    """A clip that goes on: the rules planner makes it the first frame, which the tokens of a record cannot say."""
+    said = Record(
+        Task.TEXT_TO_VIDEO, "en", "Continue <VIDPAD> by 3 seconds", "<BONF>72<EONF><CFV>", ("video",), "extend"
+    )
+    plan = RulesPlanner().plan(parse_pads(said.prompt)).plan
+    assert plan.task is Task.IMAGE_TO_VIDEO and plan.frames
+    assert evaluate(RulesPlanner(), [said]).exact == 1.0

@@ -28,6 +28,8 @@ LONG = 20  # entries; of a list that has more, some are kept
 KEPT_OF, KEPT_CHOSEN = 10, 0.5  # one in so many is kept, and how often a held-out record takes one
 HELD_OUT = " held out"  # at the end of a list's name
 _NOT_LETTERS = re.compile(r"[\[{][^\]}]*[\]}]|\W")
+ORDERS = ("do", "could you")
+_GOES_ON = re.compile(r"\{what\}(?: ?[^\W\d_]| \{| ?\[)")
 _SYMBOL = re.compile(r"\[([a-z ]+)\]")
 _ARTICLE = re.compile(r"\ba~ (?=([A-Za-z]+))")
 _PLURAL = re.compile(r"(\w+)~s")
@@ -97,15 +99,23 @@ class Grammar(Writer):
     def filled(self, text: str) -> str:
         """`text` with an entry for every symbol, English articles and plurals as their words want them."""
         while "[" in text:
-            text = _SYMBOL.sub(lambda match: self._one(match[1]), text)
+            text = _SYMBOL.sub(self._filling, text)
         if "~" in text:
             text = _PLURAL.sub(lambda match: plural(match[1]), text)
             text = _ARTICLE.sub(lambda match: "an " if _SOUNDS.match(match[1]) else "a ", text)
         return text
 
-    def scene(self, moving: bool) -> str:
-        """What is to be seen."""
-        return self.pick("moving scenes" if moving else "scenes") + self.pick("styles")
+    def _filling(self, symbol: re.Match[str]) -> str:
+        """An entry for a symbol; an order amid a sentence begins with a small letter."""
+        one, before = self._one(symbol[1]), symbol.string[: symbol.start()].rstrip()
+        if symbol[1] in ORDERS and before and before[-1] not in ".!?:>" and not one.startswith(("I ", "I'")):
+            one = one[:1].lower() + one[1:]
+        return one
+
+    def scene(self, moving: bool, template: str = "") -> str:
+        """What is to be seen; with a style where the template does not go on behind it."""
+        what = self.pick("moving scenes" if moving else "scenes")
+        return what if _GOES_ON.search(template) else what + self.pick("styles")
 
     def _one(self, name: str) -> str:
         texts = self.words[name]

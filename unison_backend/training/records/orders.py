@@ -48,7 +48,7 @@ def _words_alone(task: Task, writer: Grammar) -> Record:
     bare = not writer.held_out and writer.random.random() < BARE
     template = writer.pick(f"bare {task.output}") if bare else writer.template("text_to")
     fields, words = writer.output(task, template, timed=bare and "{noun}" not in template)
-    what, keywords = writer.scene(moving), writer.pick("keywords").lstrip(", \uff0c")
+    what, keywords = writer.scene(moving, template), writer.pick("keywords").lstrip(", \uff0c")
     return _made(task, writer, template.format(what=what, keywords=keywords, **words), **fields)
 
 
@@ -120,9 +120,9 @@ def _along_medium(task: Task, writer: Grammar) -> Record:
 
 def _controlled(task: Task, writer: Grammar, template: str, **more: Any) -> Record:
     fields, words = writer.output(task, template)
-    pad = _pad(task)
+    pad, what = _pad(task), writer.scene(task.output == "video", template)
     text = template.format(control=pad, source=pad, reference=IMAGE_PAD, map=writer.pick("maps"),
-                           place=writer.pick("places"), what=writer.scene(task.output == "video"), **words)  # fmt: skip
+                           place=writer.pick("places"), what=what, **words)  # fmt: skip
     return _made(task, writer, text, control="map", **fields, **more)
 
 
@@ -140,7 +140,7 @@ def _referring(task: Task, writer: Grammar, name: str) -> Record:
     place = writer.pick("places")
     if moving and writer.random.random() < 0.6:
         place += (", " if writer.language == "en" else "\uff0c") + writer.pick("actions")
-    text = template.format(reference=IMAGE_PAD, what=writer.scene(moving), place=place, **words)
+    text = template.format(reference=IMAGE_PAD, what=writer.scene(moving, template), place=place, **words)
     return _made(task, writer, text, references=tuple(range(template.count("{reference}"))), **fields)
 
 
@@ -153,7 +153,7 @@ def _from_frames(task: Task, writer: Grammar) -> Record:
     which = writer.random.choice(("first", "first", "first", "last", "both"))
     template = writer.template(which)
     fields, words = writer.output(task, template)
-    text = template.format(frame=IMAGE_PAD, what=writer.scene(True), **words)
+    text = template.format(frame=IMAGE_PAD, what=writer.scene(True, template), **words)
     return _made(task, writer, text, frames=tuple(Frame(n, place) for n, place in enumerate(_FRAMES[which])), **fields)
 
 
@@ -164,7 +164,7 @@ def _asked(task: Task, writer: Grammar) -> Record:
         thing=writer.pick("one thing"),
         place=writer.pick("places"),
         country=writer.pick("countries"),
-        x=writer.random.randint(2, 2000),
+        x=writer.random.randint(2, 90 if task.value.startswith("video") else 2000),
         y=writer.random.randint(2, 240),
     )
     return _made(task, writer, text)

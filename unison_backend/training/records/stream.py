@@ -77,7 +77,7 @@ def _greeted(text: str, writer: Grammar) -> str:
         text = hello + text
     if where > 0.45 and text[-1:] not in "?\uff1f":
         bye = writer.pick("bye")
-        text = (text.rstrip(".\u3002") if bye[:1] in ",\uff0c" else text) + bye
+        text = (text.rstrip(".\u3002") if bye[:1] in ",\uff0c\uff5e" else text) + bye
     return text
 
 

@@ -171,7 +171,7 @@ def _things(language: Language) -> tuple[re.Pattern[str], Mapping[str, str]]:
         word: name for name in CLASSES for word in lists(language)[name] if "[" not in word and word not in _NOT_SWAPPED
     }
     if language == "zh":
-        found = {word: name for word, name in found.items() if len(word) > 1 or name == "animal"}
+        found = {word: name for word, name in found.items() if len(word) > 1}
     longest = sorted(found, key=len, reverse=True)
     if language == "zh":
         return re.compile(f"(?P<thing>{'|'.join(map(re.escape, longest))})"), found

@@ -84,3 +84,20 @@ def test_nothing_is_left_open(language):
         for name, texts in open_lists(language, held_out).items():
             if isinstance(texts, (list, tuple)):
                 assert not re.search(r"[\[\]~]", writer.pick(name).replace("\uff5e", "")), name
+
+
+def test_an_order_amid_a_sentence_begins_small():
+    writer = Grammar("en", Random(3), False)
+    amid = {writer.filled("Use it and [do] a picture")[11:] for _ in range(80)}
+    assert len(amid) > 10 and all(text[0].islower() or text.startswith(("I ", "I'")) for text in amid)
+    behind = {writer.filled("New idea: [do] a picture")[10:] for _ in range(80)}
+    assert any(text[0].isupper() and text[0] != "I" for text in behind)
+
+
+def test_a_style_stands_only_where_nothing_goes_on_behind_it():
+    def styled(template):
+        writer = Grammar("en", Random(5), False)
+        return any(", watercolour" in writer.scene(False, template) for _ in range(400))
+
+    assert styled("Draw {what}{tail}.") and styled("{what}. {noun}") and styled("")
+    assert not styled("{what} as {a} {noun}{tail}") and not styled("of {what} [of] it") and not styled("{what} {tail}")
