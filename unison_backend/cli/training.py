@@ -6,13 +6,13 @@ Options only; each command imports what it takes when it runs, so that `--help` 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..demo.set import CFG as DEMO_CFG
 from ..errors import InputError
-from . import evaluating, watching
-from .common import say
+from . import common, evaluating, watching
 from .values import models_folder, number, whole
 
 if TYPE_CHECKING:
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 DONE = 0
 STAGES = ("vae", "text", "vace", "qwen", "planner", "projector")  # a test holds that these are training's own
+
+
+def _follows() -> bool:
+    """Whether this is one of several processes, and not the first."""
+    return os.environ.get("RANK", "0") != "0"
+
+
+def say(text: str) -> None:
+    """A line of the result; of several processes the first one says it."""
+    if not _follows():
+        common.say(text)
 
 
 def add(commands: Any) -> None:
@@ -159,7 +170,7 @@ def _train_planner(options: argparse.Namespace) -> int:
     settings = recipe.LoraSettings(
         options.rank, options.alpha, options.dropout, options.batch or 16, options.gradient_checkpointing, options.keep
     )
-    with Bar() as progress, stop_signal(patient=True) as cancel:
+    with Bar(quiet=_follows()) as progress, stop_signal(patient=True) as cancel:
         adapter = recipe.train(
             options.base,
             pairs,
@@ -221,7 +232,7 @@ def _train_projector(options: argparse.Namespace) -> int:
         device=options.device,
     )
     watched = watching.asked(options)
-    with Bar() as progress, stop_signal(patient=True) as cancel:
+    with Bar(quiet=_follows()) as progress, stop_signal(patient=True) as cancel:
         lines = train_from_manifest(
             run,
             _schedule(options, SCHEDULE),

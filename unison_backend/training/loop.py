@@ -3,14 +3,15 @@
 A batch is a function of the seed and the step's number, so a resumed run draws exactly the batches that an unbroken
 one would; what is saved is the step, the weights, the optimizer, the averaged weights, the losses that no line of the
 log has yet, and what all of it was made with: a state that was made otherwise is not gone on from. On several
-GPUs each process draws its own batches (accelerate shares the gradients), and the first one writes.
+GPUs each process draws its own batches (accelerate shares the gradients, once a step), and the first one writes: what
+two processes do in a step is what one does with two batches.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from torch import Tensor, nn
 
 from ..errors import Cancelled, InputError, ResourceError, WeightsError
 from ..files import replacing
-from ..progress import Cancel, Progress, check, never, silent
+from ..progress import Cancel, Progress, never, silent
 from .log import LOG_EVERY, Log
 from .muon import WithMuon
+from .processes import check_whole
 from .schedule import MadeWith, Schedule, differences
 from .watch import Watch
 
@@ -65,7 +67,7 @@ def _by_scale(parameters: Mapping[str, nn.Parameter], scale: Scale) -> dict[floa
 
 
 class Fit:
-    """Trains `module`'s parameters that need gradients; `averaged` holds their moving average (or them, without ema).
+    """Trains `module`'s parameters that need gradients; `averaged` holds their moving average (nothing without ema).
 
     folder: where the state and the log are kept; a state in it is resumed, unless it was made with another schedule or
     another `made_with` (keys of data and models, sizes of batches): then InputError says what differs, or with
@@ -89,9 +91,11 @@ class Fit:
         self.optimizer: Any = self._make_optimizer(scale, matrices or (lambda name, value: False))
         self.module = module
         if accelerator is not None:
+            check_whole(accelerator)
             self.module, self.optimizer = accelerator.prepare(module, self.optimizer)
         self.step = 0
-        self.averaged = {name: value.detach().clone() for name, value in self.parameters.items()}
+        averaged = self.parameters if schedule.ema else {}
+        self.averaged = {name: value.detach().clone() for name, value in averaged.items()}
         if (folder / STATE_FILE).is_file():
             self._resume(folder / STATE_FILE)
         if self._is_first:
@@ -133,9 +137,9 @@ class Fit:
                 start += self._look()
             if self.step >= end or self.watch.is_over:
                 break
-            if cancel():
+            if self._is_asked(cancel):
                 self.save()
-                check(cancel, stage)
+                raise Cancelled(stage)
             with own_randomness():
                 terms = self._one(loss)
             self.log.add(terms)
@@ -186,21 +190,46 @@ class Fit:
         for part in range(self.schedule.accumulate):
             generator = generator_at(self.schedule.seed, self._batch(part))
             torch.manual_seed(generator.initial_seed())
-            terms = loss(generator, self.step)
-            total = torch.stack(list(terms.values())).sum() / self.schedule.accumulate
-            if not bool(torch.isfinite(total)):
-                raise ResourceError(
-                    f"the loss is {total.item()} at step {self.step}; lower the learning rate and resume"
-                )
-            self._backward(total)
+            with self._shared(is_last=part == self.schedule.accumulate - 1):
+                terms = loss(generator, self.step)
+                self._backward(self._total(terms))
             for name, value in terms.items():
                 means[name] = means.get(name, 0.0) + value.item() / self.schedule.accumulate
+        means = self._over_processes(means)
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
         means["gradient_norm"] = float(norm)
         self.optimizer.step()
         self.step += 1
         self._average()
         return means
+
+    def _total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        total = torch.stack(list(terms.values())).sum() / self.schedule.accumulate
+        if not bool(torch.isfinite(total)):
+            raise ResourceError(f"the loss is {total.item()} at step {self.step}; lower the learning rate and resume")
+        return total
+
+    def _shared(self, *, is_last: bool) -> AbstractContextManager[Any]:
+        """Gradients go to the other processes with a step's last batch, not with each."""
+        if is_last or self.accelerator is None:
+            return nullcontext()
+        held: AbstractContextManager[Any] = self.accelerator.no_sync(self.module)
+        return held
+
+    def _over_processes(self, means: dict[str, float]) -> dict[str, float]:
+        """The terms' means over all processes."""
+        if self.accelerator is None or self.accelerator.num_processes == 1:
+            return means
+        together = torch.tensor(list(means.values()), device=self.accelerator.device)
+        return dict(zip(means, self.accelerator.reduce(together, "mean").tolist(), strict=True))
+
+    def _is_asked(self, cancel: Cancel) -> bool:
+        """Whether any process was asked to stop: all stop at the same step, or the others would wait for ever."""
+        asked = cancel()
+        if self.accelerator is None or self.accelerator.num_processes == 1:
+            return asked
+        together = torch.tensor(int(asked), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(together, "sum").item())
 
     def _batch(self, part: int) -> int:
         """The number of a batch, different for every step, part and process."""
@@ -225,15 +254,15 @@ class Fit:
 
     @torch.no_grad()
     def _average(self) -> None:
-        decay = min(self.schedule.ema, (1 + self.step) / (10 + self.step)) if self.schedule.ema else 0.0
-        for name, value in self.parameters.items():
-            self.averaged[name].lerp_(value.detach(), 1 - decay)
+        decay = min(self.schedule.ema, (1 + self.step) / (10 + self.step))
+        for name, averaged in self.averaged.items():
+            averaged.lerp_(self.parameters[name].detach(), 1 - decay)
 
     @torch.no_grad()
     def use_averaged(self) -> None:
-        """Put the averaged weights into the module (for evaluation or as the result)."""
-        for name, value in self.parameters.items():
-            value.copy_(self.averaged[name])
+        """Put the averaged weights, if there are any, into the module (for evaluation or as the result)."""
+        for name, averaged in self.averaged.items():
+            self.parameters[name].copy_(averaged)
 
     def save(self) -> None:
         """Write the state; a crash while writing leaves the last one whole."""
@@ -266,7 +295,8 @@ class Fit:
             with torch.no_grad():
                 for name, value in self.parameters.items():
                     value.copy_(state["weights"][name])
-                    self.averaged[name].copy_(state["averaged"][name])
+                for name, averaged in self.averaged.items():  # a state of a training without ema has none
+                    averaged.copy_(state["averaged"].get(name, state["weights"][name]))
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = int(state["step"])
             self.log.waiting = dict(state.get("waiting", {}))

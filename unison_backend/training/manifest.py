@@ -17,6 +17,7 @@ from ..plan import geometry
 from ..plan.spec import DEFAULTS, Limits
 from ..plan.tasks import Make, Task
 from ..progress import Cancel, Progress, check, never, silent
+from .processes import ALONE, Processes
 from .sample_keys import file_key, key_of
 
 if TYPE_CHECKING:
@@ -88,33 +89,42 @@ def _pair(path: Path, number: int, line: str) -> Pair:
 
 
 def make_ready(
-    pairs: Sequence[Pair], limits: Limits = DEFAULTS, progress: Progress = silent, cancel: Cancel = never
-) -> tuple[list[Ready], list[str]]:
+    pairs: Sequence[Pair], limits: Limits = DEFAULTS, progress: Progress = silent, cancel: Cancel = never,
+    processes: Processes = ALONE,
+) -> tuple[list[Ready], list[str]]:  # fmt: skip
     """The pairs that make samples, and what is said of the others: questions make nothing and are left out.
 
-    limits: what the models make where nothing is said. Raises InputError with the lines that cannot be samples: an
-    edit without its mask, a file that is not there, a target of another kind or too short; and where nothing is left.
+    limits: what the models make where nothing is said. Each process reads its share. Raises InputError with the
+    lines that cannot be samples (an edit without its mask, a file that is not there, a target of another kind or too
+    short), and where nothing is left.
     """
-    ready, questions, turned, wrong = [], [], [], []
-    for count, pair in enumerate(pairs, 1):
+    found: list[tuple[int, Ready | str | None, bool]] = []
+    mine = processes.part(range(len(pairs)))
+    for count, index in enumerate(mine, 1):
         check(cancel, _STAGE)
-        try:
-            planned, is_turned = _read(pair, limits, cancel)
-            if not planned.plan.task.is_generation:
-                questions.append(pair)
-                continue
-            check_pair(pair, planned)
-            turned += [pair] if is_turned else []
-            ready.append(_ready(pair, planned))
-        except (InputError, UnsupportedError) as error:
-            wrong.append(f"line {pair.line}: {error}")
-        progress(_STAGE, count, len(pairs))
-    if wrong:
+        found.append((index, *_look(pairs[index], limits, cancel)))
+        progress(_STAGE, count, len(mine))
+    found = sorted(processes.gathered(found), key=lambda one: one[0])
+    if wrong := [told for _, told, _ in found if isinstance(told, str)]:
         raise InputError("\n".join(("these lines cannot be trained on:", *_first(wrong))))
-    said = list(_of_questions(questions)) + list(_of_turned(turned))
+    questions = [pairs[index] for index, told, _ in found if told is None]
+    said = [*_of_questions(questions), *_of_turned([pairs[index] for index, _, is_turned in found if is_turned])]
+    ready = [told for _, told, _ in found if isinstance(told, Ready)]
     if not ready:
         raise InputError("\n".join(("no line makes a picture or a video", *said)))
     return ready, said
+
+
+def _look(pair: Pair, limits: Limits, cancel: Cancel) -> tuple[Ready | str | None, bool]:
+    """A sample, what is wrong with the line, or None for a question; and whether the target decided what is made."""
+    try:
+        planned, is_turned = _read(pair, limits, cancel)
+        if not planned.plan.task.is_generation:
+            return None, False
+        check_pair(pair, planned)
+        return _ready(pair, planned), is_turned
+    except (InputError, UnsupportedError) as error:
+        return f"line {pair.line}: {error}", False
 
 
 def _first(lines: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from ..plan.spec import DEFAULTS, Limits
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
 from .manifest import Pair, Ready, check_target, plan_pair, taken
+from .processes import ALONE, Processes
 from .sample_keys import key_of
 
 if TYPE_CHECKING:
@@ -45,25 +46,27 @@ class Encoded:
 
 def encode_pairs(
     ready: Sequence[Ready], out: Path, *, engine: Any, text_encoder: Any, planner: Any, models_key: str = "",
-    limits: Limits = DEFAULTS, progress: Progress = silent, cancel: Cancel = never,
+    limits: Limits = DEFAULTS, progress: Progress = silent, cancel: Cancel = never, processes: Processes = ALONE,
 ) -> Encoded:  # fmt: skip
     """Encode every pair into a file of `out`; one whose sample is there already is used again.
 
     A file's name says what its sample was made from: the pair's key, and `models_key`, which stands for the models and
     their dtypes. limits: what the models make where nothing is said. engine: `Engine`; text_encoder: `TextEncoder`;
-    planner: `QwenPlanner`, whose features the projector reads.
+    planner: `QwenPlanner`, whose features the projector reads. Each process encodes its share of what is not there;
+    all of it is, for all of them, when this returns.
     Raises InputError naming the line whose files cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
     there = {path.name for path in out.glob("*.safetensors")}
-    files = []
-    for number, item in enumerate(ready):
+    processes.wait()  # until each has looked
+    files = [out / f"{sample_key(item, models_key)}.safetensors" for item in ready]
+    missing = {path: item for path, item in zip(files, ready, strict=True) if path.name not in there}
+    mine = processes.part(list(missing.items()))
+    for number, (path, item) in enumerate(mine, 1):
         check(cancel, "encoding samples")
-        path = out / f"{sample_key(item, models_key)}.safetensors"
-        if not path.is_file():
-            save_sample(_encoded(item, limits, engine, text_encoder, planner, cancel), path)
-        files.append(path)
-        progress("encoding samples", number + 1, len(ready))
+        save_sample(_encoded(item, limits, engine, text_encoder, planner, cancel), path)
+        progress("encoding samples", number, len(mine))
+    processes.wait()
     return Encoded(files, [item.group for item in ready], sum(path.name in there for path in files))
 
 

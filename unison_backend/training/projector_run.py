@@ -17,6 +17,7 @@ from ..weights.find import ModelPaths
 from .held_out import held_out_count, hold_out
 from .loop import Say, unsaid
 from .manifest import make_ready, read_manifest
+from .processes import joined
 from .projector import evaluate, new_projector, save_projector, train
 from .projector_data import Encoded, encode_pairs
 from .sample_keys import file_key, key_of
@@ -60,10 +61,11 @@ def train_from_manifest(
     from ..engine.device import pick_device
 
     pairs = read_manifest(run.data)
-    device = pick_device(run.device)
+    processes = joined(run.device)
+    device = pick_device(processes.device if processes.count > 1 else run.device)
     models = planning_models(run, progress)
     limits = limits_of(embedded=models.demo)
-    ready, left_out = make_ready(pairs, limits, progress, cancel)
+    ready, left_out = make_ready(pairs, limits, progress, cancel, processes)
     for line in left_out:
         say(line)
     held_out_count(len(ready), run.held_out)
@@ -71,7 +73,7 @@ def train_from_manifest(
     projector = _projector(run, loaded.width, schedule.seed)
     encoded = encode_pairs(ready, run.out / "samples", engine=loaded.engine, text_encoder=loaded.text_encoder,
                            planner=loaded.planner, models_key=loaded.key, limits=limits, progress=progress,
-                           cancel=cancel)  # fmt: skip
+                           cancel=cancel, processes=processes)  # fmt: skip
     transformer, width = loaded.engine.transformer, loaded.width
     del loaded  # what encodes is let go of
     files = list(dict.fromkeys(encoded.files))
@@ -81,6 +83,8 @@ def train_from_manifest(
     train(projector, transformer, [file for file in files if file not in held], run.out, schedule, batch=batch,
           mixed_precision=precision, start_key=start_key, watching=watching,
           held_out=[file for file in files if file in held], say=say, progress=progress, cancel=cancel)  # fmt: skip
+    if not processes.is_first:
+        return []
     path = run.out / "projector.safetensors"
     save_projector(projector, path)
     new = len(encoded.files) - encoded.reused

@@ -127,7 +127,9 @@ def test_what_is_there_is_not_encoded_again(models, media, files, tmp_path):
     made = encoded(pairs, folder, **models, models_key="models", progress=lambda *step: seen.append(step))
     assert made.files[0] == known and known.read_bytes() == files[1].read_bytes() and made.files[1].is_file()
     assert made.reused == 1 and encoded(pairs, folder, **models, models_key="models").reused == 2
-    assert seen == [("encoding samples", 1, 2), ("encoding samples", 2, 2)]
+    assert seen == [("encoding samples", 1, 1)]
+    with pytest.raises(Cancelled, match="reading the manifest"):
+        make_ready(pairs, cancel=lambda: True)
     with pytest.raises(Cancelled, match="encoding"):
         encoded(pairs, tmp_path, **models, cancel=lambda: True)
 
