@@ -63,6 +63,7 @@ def _data(options: argparse.Namespace) -> int:
     from ..training.chats import read_messages
     from ..training.planning_sentences import has_sentences
     from ..training.planning_write import write
+    from ..training.records.grammar import has_grammar
     from ..training.records.overlap import TRAINED, Vocabulary
     from ..training.records.stream import stream
 
@@ -75,8 +76,11 @@ def _data(options: argparse.Namespace) -> int:
         words.heard(records) if options.held_out else records, options.out, own, count=options.count,
         for_reference=options.reference_format,
     )  # fmt: skip
-    if not (options.held_out or has_sentences()):
-        say("the sentences that people wrote are not in this copy of the pack: all records are drawn from templates")
+    if not has_grammar():
+        say("the grammar and the sentences are in the repository, not in this copy of the pack: all records are drawn "
+            "from its templates, of which there are some 20,000 at most")  # fmt: skip
+    elif not (options.held_out or has_sentences()):
+        say("the sentences that people wrote are not in this copy of the pack: all records are drawn from the grammar")
     counts = ", ".join(f"{task} {count}" for task, count in done.tasks.items())
     say(f"{options.out}: {done.count} records ({counts}" + (f", your own {done.own})" if own else ")"))
     if options.reference_format:

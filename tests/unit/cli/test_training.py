@@ -47,6 +47,10 @@ def test_planning_data_without_the_packs_sentences_says_so(tmp_path, capsys, mon
     monkeypatch.setattr("unison_backend.training.planning_sentences.has_sentences", lambda: False)
     assert main(["data", "planning", "--count", "12", "--out", str(tmp_path / "one.jsonl")]) == 0
     assert "sentences that people wrote are not in this copy" in capsys.readouterr().out
+    monkeypatch.setattr("unison_backend.training.records.grammar.has_grammar", lambda: False)
+    assert main(["data", "planning", "--count", "12", "--out", str(tmp_path / "one.jsonl")]) == 0
+    assert "the grammar and the sentences are in the repository" in capsys.readouterr().out
+    monkeypatch.undo()
     monkeypatch.setattr("unison_backend.training.records.overlap.TRAINED", 600)
     assert main(["data", "planning", "--count", "12", "--held-out", "--out", str(tmp_path / "two.jsonl")]) == 0
     told = capsys.readouterr().out

@@ -14,6 +14,7 @@ from unison_backend.plan.plan import task_of
 from unison_backend.plan.tasks import ROWS, Task, task_for
 from unison_backend.training import planning_wording
 from unison_backend.training.demo import vace
+from unison_backend.training.records import orders
 
 pytestmark = pytest.mark.fast
 ROOT = Path(__file__).parents[3]
@@ -78,6 +79,7 @@ EVERY = {  # places that name every task
 }
 MAKING = {  # places that name the tasks that make something
     "planning data": lambda: {task.value for task in planning_wording.MAKERS},
+    "the grammar of planning data": lambda: {task.value for task in orders.KINDS},
     "the world's examples": lambda: _first_words(world._MAKERS),
     "training of the embedded VACE": lambda: {name for kinds in vace.GROUPS.values() for name in _first_words(kinds)},
     "the auto workflow's branches": _workflow_branches,

@@ -36,6 +36,11 @@ _PLURAL = re.compile(r"(\w+)~s")
 _SOUNDS = re.compile(r"[aeio]|hour|u(?!ni|se)", re.IGNORECASE)  # after which English says "an"
 
 
+def has_grammar() -> bool:
+    """Whether the lists are here; the registry's archive is without them."""
+    return (FOLDER / "en").is_dir()
+
+
 @cache
 def lists(language: Language) -> dict[str, Any]:
     """All lists of a language by name: words in place of the templates' own, wordings beside them."""

@@ -16,9 +16,10 @@ from ...plan.tasks import Task
 from ..intent.sentences import intent_of
 from ..planning_apart import is_kept_apart
 from ..planning_careless import careless
+from ..planning_data import draw
 from ..planning_record import Language, Record
 from ..planning_shapes import shape_order
-from .grammar import Grammar
+from .grammar import Grammar, has_grammar
 from .orders import order
 from .written import sentence
 
@@ -32,9 +33,13 @@ _BITS = 28  # of what marks a text as drawn: 32 MB; at a million records one dra
 def stream(count: int, seed: int = 0, *, held_out: bool = False) -> Iterator[Record]:
     """`count` different records, the twelve tasks in turn, a third of them Chinese.
 
-    held_out: in wordings and with some words of which training has none; no written sentences. Raises InputError when
-    there are not that many different ones.
+    held_out: in wordings and with some words of which training has none; no written sentences. In the registry's
+    archive, which is without the grammar, of the templates alone. Raises InputError when there are not that many.
     """
+    if not has_grammar():
+        for record in draw(count, seed, held_out=held_out):
+            yield replace(record, intent=intent_of(record.task))
+        return
     seen, tasks = _Seen(), tuple(Task)
     for number in range(count):
         task = tasks[number % len(tasks)]

@@ -13,6 +13,7 @@ from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import parse
 from unison_backend.training.intent.sentences import fingerprint
 from unison_backend.training.planning_apart import README_ORDERS, is_kept_apart
+from unison_backend.training.planning_data import draw
 from unison_backend.training.records import stream as module
 from unison_backend.training.records.stream import stream
 from unison_backend.training.records.written import written
@@ -98,3 +99,11 @@ def test_held_out_has_no_written_sentence_and_every_task_in_both_languages():
     assert len({record.prompt for record in held}) == 240
     trained = {record.prompt for record in stream(2400, seed=1)}
     assert not trained & {record.prompt for record in held}
+
+
+def test_in_the_archive_without_grammar_the_templates_are_drawn(monkeypatch):
+    monkeypatch.setattr(module, "has_grammar", lambda: False)
+    for held_out in (False, True):
+        drawn = list(stream(48, seed=2, held_out=held_out))
+        assert [module.replace(record, intent="") for record in drawn] == draw(48, seed=2, held_out=held_out)
+        assert {record.intent for record in drawn} >= {"ask", "picture", "edit", "frames"}
