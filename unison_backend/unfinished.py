@@ -38,7 +38,7 @@ def unfinished(path: Path) -> Path:
 
 
 def removed_with(name: Path) -> None:
-    """Another file that goes when this process ends at once, until `finished` is called for it."""
+    """Another file that goes when this process ends at once, until `finished` or `kept` is called for it."""
     _own.add(name)
 
 
@@ -49,6 +49,11 @@ def finished(name: Path) -> None:
             shutil.rmtree(name, ignore_errors=True)
         else:
             name.unlink(missing_ok=True)
+    _own.discard(name)
+
+
+def kept(name: Path) -> None:
+    """What `removed_with` was told of stays after all."""
     _own.discard(name)
 
 

@@ -1,13 +1,15 @@
-"""Which lines took their worker's process with them: a byte is written before a line and taken back behind it."""
+"""Which lines took their worker's process with them: a byte is written before each stage of a line and taken back
+behind it, so that one stays for each process that died. They go with the line's row."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..unfinished import finished, removed_with
+from ..unfinished import finished, kept, removed_with
 from .log import ATTEMPTS
 
 MAX_DEATHS = 2
@@ -23,8 +25,8 @@ def deaths(out: Path, name: str) -> int:
 
 @contextmanager
 def attempt(out: Path, name: str) -> Iterator[None]:
-    """Inside, a process that dies leaves a mark of it."""
-    path = out / ATTEMPTS / name
+    """Inside, a process that dies leaves a mark of it; those of others before it stay."""
+    path, before = out / ATTEMPTS / name, deaths(out, name)
     with contextlib.suppress(OSError):  # a full disk is told by what is made
         path.parent.mkdir(exist_ok=True)
         with path.open("ab") as file:
@@ -33,7 +35,18 @@ def attempt(out: Path, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        finished(path)
+        if before:
+            with contextlib.suppress(OSError):
+                os.truncate(path, before)
+            kept(path)
+        else:
+            finished(path)
+
+
+def forget(out: Path, name: str) -> None:
+    """The line came to its end: those who died on it count no more."""
+    with contextlib.suppress(OSError):
+        (out / ATTEMPTS / name).unlink()
 
 
 def told(out: Path, name: str) -> str:

@@ -26,7 +26,10 @@ from .log import Row
 from .worker import Emit, Worker
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
-_CONNECT_SECONDS = 2.0
+_CONNECT_SECONDS, _ANSWER_SECONDS = 2.0, 2.5
+# HTTP/2's greeting, with an empty frame of settings: 3 bytes of length, its type, 5 of flags and stream.
+_SETTINGS, _FRAME = b"\x04", 9
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _SETTINGS + b"\0" * 5
 # Rows are a few hundred bytes; pictures never go through Ray.
 _OBJECT_STORE_BYTES = 100 << 20
 
@@ -101,7 +104,7 @@ def _ray(pool: OnRay) -> Iterator[Any]:
                "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}  # fmt: skip
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **({"address": address} if address else own))
-        except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises the plain one for a node that is slow to start
             raise ResourceError(f"Ray does not start: {error}") from error
         try:
             yield ray
@@ -116,8 +119,19 @@ def _look_for(address: str) -> None:
     if not colon or not port.isdigit():
         return  # "auto" and "local" are Ray's own words
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS) as connection:
+            why = None if _speaks_grpc(connection) else "something else answers there"
     except OSError as error:
-        raise ResourceError(
-            f"no Ray cluster at {address} ({error.strerror or error}): start it, or unset {ADDRESS_VARIABLE}"
-        ) from error
+        why = error.strerror or str(error)
+    if why is not None:
+        raise ResourceError(f"no Ray cluster at {address} ({why}): start it, or unset {ADDRESS_VARIABLE}")
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other side answers as gRPC does, which stands on HTTP/2: to its greeting with a SETTINGS frame (RFC
+    9113, 3.4 and 6.5). Raises OSError, after _ANSWER_SECONDS of silence too."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return True  # it would have to be greeted with the cluster's certificate
+    connection.settimeout(_ANSWER_SECONDS)
+    connection.sendall(_GREETING)
+    return connection.recv(_FRAME)[3:4] == _SETTINGS

@@ -31,7 +31,7 @@ from ..planner.base import Answering, Planner
 from ..planner.choose import load_planner, plans_by_prompt, plans_with_qwen, prompt_planner, rules_planner
 from ..planner.rules.targets import parse_target
 from ..progress import Cancel, Progress, check, never, silent
-from .attempts import MAX_DEATHS, attempt, deaths, told
+from .attempts import MAX_DEATHS, attempt, deaths, forget, told
 from .job import Job, Setup
 from .log import Row
 from .resident import Resident
@@ -105,6 +105,7 @@ class Worker:
             work.row = failure(job, error, work.planned)
         work.seconds += perf_counter() - start
         if work.row is not None:
+            forget(out, job.name)
             work.row = replace(work.row, seconds=round(work.seconds, 3))
 
     def planned(self, job: Job, limits: Limits) -> Planned:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unison_backend.batch.attempts import attempt, deaths
+from unison_backend.batch.attempts import attempt, deaths, forget
 from unison_backend.batch.batch import _problem, run_batch
 from unison_backend.batch.job import Job, Setup, name_of
 from unison_backend.batch.lines import read_jobs
@@ -135,7 +135,9 @@ def test_a_line_that_killed_its_worker_twice_is_not_tried_again(folder):
     killer = next(replace(job, name=name_of(job, setup)) for job in read_jobs(file, DEFAULTS))
     setup.out.mkdir()
     dies = "import os, pathlib, sys; from unison_backend.batch.attempts import attempt\n"
-    dies += "with attempt(pathlib.Path(sys.argv[1]), sys.argv[2]): os._exit(7)"
+    dies += "line = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
+    dies += "with attempt(*line): pass\n"  # it is planned, and dies as it is made
+    dies += "with attempt(*line): os._exit(7)"
     for _ in range(2):
         assert subprocess.run([sys.executable, "-c", dies, str(setup.out), killer.name]).returncode == 7
     assert deaths(setup.out, killer.name) == 2
@@ -144,8 +146,13 @@ def test_a_line_that_killed_its_worker_twice_is_not_tried_again(folder):
     assert executor.made == ["a circle"] and tally.failed == 1
     assert "died 2 times" in rows(setup)[0]["error"]
     with attempt(setup.out, "other"):
-        pass
+        assert deaths(setup.out, "other") == 1
     assert deaths(setup.out, "other") == 0
+    with attempt(setup.out, killer.name):
+        assert deaths(setup.out, killer.name) == 3
+    assert deaths(setup.out, killer.name) == 2
+    forget(setup.out, killer.name)
+    assert deaths(setup.out, killer.name) == 0
 
 
 def test_two_batches_never_share_a_folder(folder):
