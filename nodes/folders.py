@@ -17,6 +17,7 @@ from ..unison_backend.annotators.maps.kinds import weighted
 from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
 from ..unison_backend.plan.controls import weighted_kinds
+from ..unison_backend.planner.prompt.local.loading import is_vision_language_folder
 from ..unison_backend.weights.find import files_below, is_single_file, single_files
 from ..unison_backend.weights.folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
 from ..unison_backend.weights.needs import ANNOTATOR_NEEDS, NEEDS, describe, need_of
@@ -45,6 +46,17 @@ def planner_folders() -> dict[str, Path]:
     """Qwen2.5-VLs by the name shown: folders with planning weights, other folders, then files."""
     found = {name: path for name, path in _folders(CONFIG, _PLANNER_KEYS) if model_type(path) == PLANNER_TYPE}
     return dict(sorted(found.items(), key=lambda item: not has_planning_weights(item[1]))) | dict(_files("planner"))
+
+
+def other_planner_folders() -> dict[str, Path]:
+    """Folders of other vision-language models, which plan by prompt, by the name shown."""
+    found = _folders(CONFIG, _PLANNER_KEYS)
+    return {name: path for name, path in found if model_type(path) != PLANNER_TYPE and is_vision_language_folder(path)}
+
+
+def all_planners() -> dict[str, Path]:
+    """Whatever can be a planner, a Qwen2.5-VL before others."""
+    return planner_folders() | other_planner_folders()
 
 
 def adapter_folders() -> dict[str, Path]:

@@ -7,9 +7,11 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..unison_backend.demo.set import CFG as DEMO_CFG
+from ..unison_backend.errors import InputError
 from ..unison_backend.weights.needs import describe, need_of
 from . import demo_models, folders, guidance, host, planner_socket
 from .loader import Loader
+from .prompt_planner import PLAN_BY, PROMPT, load_by
 from .schema import ABSENT, ADVANCED, PlannerSocket, ProjectorSocket, schema
 
 AUTO, RULES, NONE = "auto", "rules", "none"
@@ -27,12 +29,13 @@ class UnisonLoadPlanner(io.ComfyNode):
             "Loaders",
             display_name="Load Planner",
             description="The planner reads the instruction. A Qwen2.5-VL with Unison's planning weights plans, gives "
-            "features for the projector and answers questions; a plain one answers while the rules plan.",
-            search_aliases=["unison", "qwen2.5-vl", "planning lora", "vlm loader"],
+            "features for the projector and answers questions. A plain one, or another vision-language model, answers "
+            "questions; it plans by prompt, or the rules do.",
+            search_aliases=["unison", "qwen2.5-vl", "qwen3-vl", "planning lora", "vlm loader"],
             inputs=[
                 io.Combo.Input(
                     "planner",
-                    options=[AUTO, RULES, *folders.planner_folders()],
+                    options=[AUTO, RULES, *folders.all_planners()],
                     default=AUTO,
                     tooltip="auto: the first Qwen2.5-VL folder with planning weights, else any Qwen2.5-VL, else the "
                     "rules. rules: no weights, plans in milliseconds, cannot answer questions. Folders are looked for "
@@ -68,13 +71,22 @@ class UnisonLoadPlanner(io.ComfyNode):
                     tooltip="auto: where ComfyUI runs text encoders.",
                     extra_dict=ADVANCED,
                 ),
+                io.Combo.Input(
+                    "plan_by",
+                    optional=True,
+                    options=list(PLAN_BY),
+                    default=PLAN_BY[0],
+                    tooltip="Who plans. auto: the model, by its planning weights; one without them that is chosen by "
+                    "name by prompt, where llguidance is installed; else the rules. prompt: the model is told what a "
+                    "plan is, and held to one. rules: they plan, the model answers and gives features.",
+                ),
             ],
             outputs=[PlannerSocket.Output(display_name="planner", tooltip="For the planner node.")],
         )
 
     @classmethod
     def validate_inputs(cls, planner: str | None, lora: str | None) -> bool | str:
-        if planner not in (None, AUTO, RULES) and planner not in folders.planner_folders():
+        if planner not in (None, AUTO, RULES) and planner not in folders.all_planners():
             return folders.missing(planner, "planner")
         if lora not in (None, NONE) and lora not in folders.adapter_folders():
             return folders.missing(lora, "lora")
@@ -82,40 +94,50 @@ class UnisonLoadPlanner(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(
-        cls, planner: str, lora: str, dtype: str = AUTO, attention: str = AUTO, device: str = AUTO
+        cls,
+        planner: str,
+        lora: str,
+        dtype: str = AUTO,
+        attention: str = AUTO,
+        device: str = AUTO,
+        plan_by: str = PLAN_BY[0],
     ) -> str:
-        folder = cls._folder(planner)
+        folder = folders.all_planners().get(cls._name(planner, plan_by) or "")
         return "|".join((str(folder), folders.stamp(folder), folders.stamp(folders.adapter_folders().get(lora))))
 
     @classmethod
     def execute(
-        cls, planner: str, lora: str, dtype: str = AUTO, attention: str = AUTO, device: str = AUTO
+        cls,
+        planner: str,
+        lora: str,
+        dtype: str = AUTO,
+        attention: str = AUTO,
+        device: str = AUTO,
+        plan_by: str = PLAN_BY[0],
     ) -> io.NodeOutput:
-        folder = cls._folder(planner)
-        if folder is None:
+        name = cls._name(planner, plan_by)
+        if name is None:
+            if plan_by == PROMPT:
+                raise InputError(
+                    "plan_by is prompt, and planner is rules: choose a model, or set plan_by to auto"
+                    if planner == RULES
+                    else folders.missing("", "planner")
+                )
             told = [f"{NO_PLANNER} What goes there: {describe(need_of('planner'))}"] if planner == AUTO else []
             return io.NodeOutput(planner_socket.PlannerModel(), ui={"unison_notices": told})
+        folder = folders.choose(name, folders.all_planners, "planner")
         adapter = None if lora == NONE else folders.choose(lora, folders.adapter_folders, "lora")
-        loaded = planner_socket.load_planner(
-            folder, adapter, dtype=dtype, attention=attention, device=device, progress=host.progress_bar()
-        )
-        told = [f"auto: {cls._first()}"] if planner == AUTO else []
+        options = {"dtype": dtype, "attention": attention, "device": device}
+        loaded = load_by(plan_by, folder, adapter, name, named=planner != AUTO, progress=host.progress_bar(), **options)
+        told = [f"auto: {name}"] if planner == AUTO else []
         return io.NodeOutput(loaded, ui={"unison_notices": told})
 
     @classmethod
-    def _first(cls) -> str | None:
-        """What auto means; None where there is no planner."""
-        return next(iter(folders.planner_folders()), None)
-
-    @classmethod
-    def _folder(cls, planner: str) -> Any:
-        """The folder meant; None for the rules."""
-        if planner == RULES:
-            return None
-        name = cls._first() if planner == AUTO else planner
-        if name is None:
-            return None
-        return folders.choose(name, folders.planner_folders, "planner")
+    def _name(cls, planner: str, plan_by: str) -> str | None:
+        """The model meant; None for the rules."""
+        if planner == AUTO:
+            return next(iter(folders.all_planners() if plan_by == PROMPT else folders.planner_folders()), None)
+        return None if planner == RULES else planner
 
 
 class UnisonLoadProjector(Loader):

@@ -54,13 +54,19 @@ class PlannerModel:
     """What a UNISON_PLANNER socket carries: the rules alone, or a Qwen2.5-VL in a patcher.
 
     plans: the Qwen plans by itself; without, the rules plan and it gives features (where it has planning weights)
-    and answers. embedded: it is the demo set's, which knows coloured shapes only.
+    and answers. embedded: it is the demo set's, which knows coloured shapes only. why: it is the rules that plan, said
+    with each plan.
     """
 
     patcher: Any | None = None
     qwen: Any | None = None
     plans: bool = False
     embedded: bool = False
+    why: str = ""
+
+    def said(self, why: str) -> PlannerModel:
+        """The same, with why it is the rules that plan."""
+        return replace(self, why=why)
 
     @property
     def name(self) -> str:
@@ -97,7 +103,7 @@ class PlannerModel:
             with self.loaded(_PLANNING_SHARE) as planner:
                 made: PlanResult = planner.plan(prompt, make=make, progress=progress, cancel=cancel)
                 return made
-        result = RulesPlanner().plan(prompt, make=make, progress=progress, cancel=cancel)
+        result = RulesPlanner(self.why).plan(prompt, make=make, progress=progress, cancel=cancel)
         if not result.plan.task.is_generation:
             return result
         return replace(result, features=self.features(prompt, cancel))

@@ -22,8 +22,11 @@ from .media_sockets import collect
 from .plan_fields import plan_outputs, plan_values
 from .plan_socket import BoundPlan
 from .planner_socket import PlannerModel
+from .prompt_planner import PromptPlannerModel
 from .schema import ADVANCED, FeaturesSocket, PlannerSocket, PlanSocket, schema
 from .server_planner import ServerPlannerModel
+
+AnyPlanner = PlannerModel | PromptPlannerModel | ServerPlannerModel
 
 IMAGES = ("image1", "image2", "image3", "image4")
 VIDEOS = ("video1", "video2")
@@ -180,7 +183,7 @@ class UnisonPlanner(io.ComfyNode):
         answer_seed: int = 0,
         output: Make = "auto",
         media: MediaUse = MEDIA_USES[0],
-        planner: PlannerModel | ServerPlannerModel | None = None,
+        planner: AnyPlanner | None = None,
         **sockets: Any,
     ) -> io.NodeOutput:
         found = collect(*({name: sockets.get(name) for name in kind} for kind in (IMAGES, VIDEOS, MASKS)), video_fps)
@@ -200,9 +203,7 @@ class UnisonPlanner(io.ComfyNode):
         return io.NodeOutput(bound, features, answer, *plan_values(bound), ui={"unison_plan": [card]})
 
     @classmethod
-    def _answer(
-        cls, planner: PlannerModel | ServerPlannerModel, prompt: Prompt, bound: BoundPlan, settings: AnswerSettings
-    ) -> str:
+    def _answer(cls, planner: AnyPlanner, prompt: Prompt, bound: BoundPlan, settings: AnswerSettings) -> str:
         if bound.plan.answer is not None:  # it came with the plan
             return bound.plan.answer
         if not planner.can_answer:

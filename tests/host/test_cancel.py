@@ -38,7 +38,7 @@ def test_an_answer_under_way(fresh_host, tmp_path):
     host = fresh_host()
     endless(demo.ensure_untrained(tmp_path / "cache").planner, host.models_folder / "LLM" / "endless")
     graph = Graph()
-    loaded = graph.node("UnisonLoadPlanner", planner="LLM/endless", lora="none")
+    loaded = graph.node("UnisonLoadPlanner", planner="LLM/endless", lora="none", plan_by="rules")
     planner = graph.node("UnisonPlanner", instruction="Why is the sky blue?", planner=loaded, max_new_tokens=30000)
     graph.node("PreviewAny", source=planner[2])
     _, run = stopped(host, graph, planner.id, lambda event: event["type"] == "text")

@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLForConditionalGeneration as Model
 
-from unison_backend.plan.tokens import ADDED_TOKENS
+from ...tiny_chat_models import forget_signals
 
 IDS = torch.tensor([[1025, 40, 41, 300, 1038, 7, 1050, 512, 1026]])
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -26,17 +26,7 @@ def make_plain(source: Path, folder: Path) -> Path:
     del weights["lm_head.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     change(folder / "config.json", tie_word_embeddings=True)
-    tokenizer = read(folder / "tokenizer.json")
-    kept = [entry for entry in tokenizer["added_tokens"] if entry["content"] not in ADDED_TOKENS]
-    change(folder / "tokenizer.json", added_tokens=kept)
-    config = read(folder / "tokenizer_config.json")
-    change(
-        folder / "tokenizer_config.json",
-        added_tokens_decoder={
-            k: v for k, v in config["added_tokens_decoder"].items() if v["content"] not in ADDED_TOKENS
-        },
-        additional_special_tokens=[t for t in config["additional_special_tokens"] if t not in ADDED_TOKENS],
-    )
+    forget_signals(folder)
     return folder
 
 

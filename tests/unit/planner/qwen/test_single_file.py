@@ -32,68 +32,17 @@ from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.weights import fp8
 from unison_backend.weights.find import find
 
+from ...tiny_chat_models import NAME, as_the_hub, in_one_file
 from .folders import change, make_adapter
 
 pytestmark = pytest.mark.usefixtures("offline")
-NAME = "qwen_2.5_vl_7b_fp8_scaled.safetensors"
-SMALL = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.json")
-WIDTH, LINEAR = 256, ("_proj.weight", "qkv.weight", "attn.proj.weight", "mlp.0.weight", "mlp.2.weight")
-# The hub's config.json of the 7B, with the embedded tokenizer's ids and tiny sizes.
-CONFIG = {
-    **{"architectures": ["Qwen2_5_VLForConditionalGeneration"], "model_type": "qwen2_5_vl", "hidden_act": "silu"},
-    **{"hidden_size": WIDTH, "intermediate_size": 96, "num_hidden_layers": 2, "max_position_embeddings": 128000},
-    **{"num_attention_heads": 2, "num_key_value_heads": 1, "rms_norm_eps": 1e-6, "vocab_size": 1088},
-    **{"rope_theta": 1000000.0, "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}},
-    **{
-        "use_sliding_window": False,
-        "tie_word_embeddings": False,
-        "torch_dtype": "bfloat16",
-        "bos_token_id": 1024,
-        "eos_token_id": 1026,
-    },
-    **{"vision_start_token_id": 1033, "vision_end_token_id": 1034, "image_token_id": 1036, "video_token_id": 1037},
-    "vision_config": {
-        **{"model_type": "qwen2_5_vl", "depth": 2, "hidden_act": "silu", "hidden_size": 64, "intermediate_size": 96},
-        **{"num_heads": 16, "in_chans": 3, "out_hidden_size": WIDTH, "patch_size": 14, "spatial_merge_size": 2},
-        **{"temporal_patch_size": 2, "tokens_per_second": 2, "window_size": 112},
-        "fullatt_block_indexes": [7, 15, 23, 31],
-    },
-}
+LINEAR = ("_proj.weight", "qkv.weight", "attn.proj.weight", "mlp.0.weight", "mlp.2.weight")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, embedded: Path) -> Path:
     """As the hub has it, in bf16, with a head of its own."""
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-
-    made = tmp_path_factory.mktemp("single") / "qwen"
-    shutil.copytree(embedded, made, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
-    (made / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    torch.manual_seed(0)
-    model = Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig.from_pretrained(made))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            spread = 0.3 if parameter.ndim == 1 else parameter[0].numel() ** -0.5
-            parameter.normal_(float("norm" in name and parameter.ndim == 1), spread)
-    state = {_as_hub(key): tensor.bfloat16().contiguous() for key, tensor in model.state_dict().items()}
-    save_file(state, made / "model.safetensors", metadata={"format": "pt"})
-    return made
-
-
-def _as_hub(key: str) -> str:
-    return key.replace("model.language_model.", "model.").replace("model.visual.", "visual.")
-
-
-def in_one_file(folder: Path, place: Path, weights: dict[str, Tensor]) -> Path:
-    """The weights as a file in a models folder, and the tokenizer where a download puts it."""
-    small = place / single_file.TOKENIZER_FOLDER
-    small.mkdir(parents=True)
-    for name in SMALL:
-        if (folder / name).is_file():
-            shutil.copy(folder / name, small / name)
-    (place / "text_encoders").mkdir()
-    save_file(weights, place / "text_encoders" / NAME)
-    return place / "text_encoders" / NAME
+    return as_the_hub(embedded, tmp_path_factory.mktemp("single") / "qwen")
 
 
 def scaled(weights: dict[str, Tensor], *, new: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
