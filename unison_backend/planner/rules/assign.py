@@ -191,7 +191,7 @@ def said_mask(text: Text, language: Language, intent: Intent) -> Roles | None:
     if len(text.kinds) < 2:
         return None
     said = roles.said_mask(text, language)
-    index, sure = mask_of(text.words, len(text.kinds), said) if intent == "edit" else (said, 1.0)
+    index, sure = _mask_in(intent, text, language, said)
     if index is None:
         return None
     rest = [i for i in range(len(text.kinds)) if i != index]
@@ -202,6 +202,18 @@ def said_mask(text: Text, language: Language, intent: Intent) -> Roles | None:
     return _with_mask(index, _source(fitting, text, language), text, language) if fitting else None
 
 
+def _mask_in(intent: Intent, text: Text, language: Language, said: int | None) -> tuple[int | None, float]:
+    """The mask in an order of a kind, and how sure that is; in one that is no edit words have to call it firmly."""
+    index, sure = _told_mask(text, language, said)
+    told = intent == "edit" or (index is not None and sure >= _FIRM)
+    return (index, sure) if told else (said, 1.0)
+
+
+def _told_mask(text: Text, language: Language, said: int | None) -> tuple[int | None, float]:
+    """The mask that all words together tell, and how sure that is. said: the one that a rule reads."""
+    return mask_of(text.words, text.kinds, said, roles.counted(text.words, language))
+
+
 def open_masks(text: Text, language: Language) -> tuple[int, ...]:
     """Of the two media of an edit those that may be its mask for all that the words say: their pixels tell.
 
@@ -209,7 +221,7 @@ def open_masks(text: Text, language: Language) -> tuple[int, ...]:
     """
     if len(text.kinds) != 2:
         return ()
-    index, sure = mask_of(text.words, 2, roles.said_mask(text, language))
+    index, sure = _told_mask(text, language, roles.said_mask(text, language))
     if index is not None and sure >= _FIRM:
         return ()
     places = {i: p for p, i in text.pads}

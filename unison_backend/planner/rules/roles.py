@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .language import Language
+from .measures import parse_number
 from .text import PAD, Text, index_of
 
 _BOUNDARY = re.compile(r"[.!?;\u3002\n](?=\s|$|[^\d\s.])")
@@ -109,6 +110,21 @@ def _ordinal(match: re.Match[str], text: Text, language: Language) -> int | None
         if index is not None and len(text.pads) > 1 and not PAD.search(found.group()):
             return index if index >= 0 else len(text.pads) + index
     return None
+
+
+def counted(words: str, language: Language) -> list[tuple[int, int, int]]:
+    """Places of words that count media ("the former", "image 2"), with the index of the medium, in order.
+
+    A medium that there is not is counted too: something else is meant then, and no candidate has its index.
+    """
+    media = len(PAD.findall(words))
+    found = []
+    for match in language.find("roles.counted", words):
+        said = match["n"]
+        number = parse_number(said, language) if said not in language.ordinals else language.ordinals[said] + 1
+        if number is not None:
+            found.append((*match.span(), media - 1 if number == 0 else int(number) - 1))
+    return sorted(found)
 
 
 def around(text: Text, position: int) -> tuple[str, str]:

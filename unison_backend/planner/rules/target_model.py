@@ -44,11 +44,11 @@ class Token:
         return _UNSPACED.match(self.text) is not None
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str, most: int = MOST_TOKENS) -> list[Token]:
     """The words of a text as `language.read` makes it; media are the same word whichever they are."""
     found = (Token(m.group(), m.start(), m.end()) for m in _TOKEN.finditer(text))
     plain = (Token("\ue000" if "\ue000" <= t.text <= "\ue7ff" else t.text, t.start, t.end) for t in found)
-    return [token for token, _ in zip(plain, range(MOST_TOKENS), strict=False)]
+    return [token for token, _ in zip(plain, range(most), strict=False)]
 
 
 def features(words: list[Token], place: int) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""The mask models' training: edits of several media, to which of them is the mask and what its white means."""
+"""The mask models' training: orders with several media, to which of them is the mask and what its white means.
+
+Orders of other kinds have no mask, so that what is read as one of these is still an edit when words firmly call a mask.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,17 @@ from ...plan.prompt import parse_pads
 from ...planner.rules import mask_model
 from ...planner.rules.intent_model import features as features_of_text
 from ...planner.rules.reading import read
-from ...planner.rules.roles import said_mask
+from ...planner.rules.roles import counted, said_mask
 from ...progress import Cancel, Progress, never, silent
-from .. import linear
+from .. import choice, linear
 
-KEPT, KEEPS_KEPT = 16_000, 6_000  # features
+KEPT, KEEPS_KEPT = 30_000, 6_000  # features
 _EDIT = re.compile(r"<BOEDIT>(\d+),\d+<EOEDIT>")
 
 
 @dataclass(frozen=True)
 class Row:
-    """An edit of several media. mask: the index of its mask, None without one. keeps: the mask marks what stays."""
+    """An order with several media. mask: the index of its mask, None without one. keeps: the mask marks what stays."""
 
     prompt: str
     mask: int | None
@@ -30,7 +33,7 @@ class Row:
 
 
 def read_rows(files: Sequence[Path]) -> list[Row]:
-    """All edits with more than one medium."""
+    """All orders with more than one medium, but questions."""
     lines = (line for file in files for line in file.read_text(encoding="utf-8").split("\n") if line.strip())
     rows = (json.loads(line) for line in lines)
     return [row for given in rows if (row := _row(given)) is not None]
@@ -44,9 +47,11 @@ def rows_of(edits: Sequence[tuple[str, str]]) -> list[Row]:
 
 def _row(given: dict[str, object]) -> Row | None:
     prompt = str(given["prompt"])
-    known = "source" in given or "tokens" in given
-    if given.get("intent") != "edit" or not known or len(parse_pads(prompt).kinds) < 2:
+    known = given.get("intent") != "edit" or "source" in given or "tokens" in given
+    if given.get("intent") == "ask" or not known or len(parse_pads(prompt).kinds) < 2:
         return None
+    if given.get("intent") != "edit":
+        return Row(prompt, None, False)
     said = _EDIT.search(str(given.get("tokens", "")))
     mask = given.get("mask", int(said.group(1)) if said else None)
     return Row(prompt, mask if isinstance(mask, int) else None, bool(given.get("keeps")))
@@ -54,8 +59,8 @@ def _row(given: dict[str, object]) -> Row | None:
 
 def train(rows: Sequence[Row], out: Path, progress: Progress = silent, cancel: Cancel = never) -> None:
     """Which medium is the mask. Writes `out`, whole or not at all; raises Cancelled, MediaError."""
-    samples = [_sample(row) for row in rows]
-    linear.train(samples, mask_model.CLASSES, KEPT, out, "training the mask model", progress, cancel)
+    choices = [choice_of(row) for row in rows]
+    choice.train(choices, mask_model.CLASSES[0], KEPT, out, "training the mask model", progress, cancel)
 
 
 def train_keeps(rows: Sequence[Row], out: Path, progress: Progress = silent, cancel: Cancel = never) -> None:
@@ -70,8 +75,8 @@ def train_keeps(rows: Sequence[Row], out: Path, progress: Progress = silent, can
     linear.train(samples, classes, KEEPS_KEPT, out, "training what masks mean", progress, cancel)
 
 
-def _sample(row: Row) -> linear.Sample:
-    text, language = read(prompt := parse_pads(row.prompt))
-    among = mask_model.possible(len(prompt.kinds))
-    label = mask_model.NONE if row.mask is None else str(row.mask)
-    return linear.Sample(mask_model.features(text.words, said_mask(text, language)), label, among)
+def choice_of(row: Row) -> choice.Choice:
+    """What the model of masks sees of an edit."""
+    text, language = read(parse_pads(row.prompt))
+    found = mask_model.candidates(text.words, text.kinds, said_mask(text, language), counted(text.words, language))
+    return choice.Choice(list(found.values()), list(found).index(row.mask))
