@@ -61,9 +61,9 @@ def write_wan(path: Path) -> None:
     _save(path, _random(layouts.wan_vace_shapes(**WAN), seed=1), "float16")
 
 
-def write_vae(path: Path) -> None:
-    """Wan 2.1 VAE in Wan's own keys, fp16."""
-    _save(path, _random(layouts.wan_vae_shapes(VAE_DIM), seed=2), "float16")
+def write_vae(path: Path, dim: int = VAE_DIM) -> None:
+    """Wan 2.1 VAE of base width `dim` in Wan's own keys, fp16."""
+    _save(path, _random(layouts.wan_vae_shapes(dim), seed=2), "float16")
 
 
 def write_text_encoder(path: Path, sizes: Mapping[str, int] = TEXT, spiece: bytes = b"") -> None:

@@ -23,6 +23,7 @@ from ..files import replacing
 from ..progress import Cancel, Progress, never, silent
 from .log import LOG_EVERY, Log
 from .muon import WithMuon
+from .precision import computes_bfloat16
 from .processes import check_whole
 from .schedule import MadeWith, Schedule, differences
 from .watch import Watch
@@ -41,12 +42,8 @@ def unsaid(text: str) -> None:
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the device computes in it; else everything stays float32.
-
-    A CPU without instructions for it does such products one value at a time, sixty times as slowly (measured, AVX2).
-    """
-    computes = device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.autocast(device.type, torch.bfloat16, enabled=computes)
+    """bfloat16 where the device computes in it; else everything stays float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes_bfloat16(device))
 
 
 def generator_at(seed: int, batch: int) -> torch.Generator:

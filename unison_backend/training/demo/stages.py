@@ -128,7 +128,7 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     out = work.set / "wan_vae.safetensors"
     if out.is_file():
         return
-    start = _start(work, "vae", models.write_vae)
+    start = _start(work, "vae", lambda path: models.write_vae(path, demo_vae.DIM))
     model: Any = load_vae(start, dtype=torch.float32, device=work.device)
     *phases, decoder = (_scaled_phase(phase, share) for phase in (*demo_vae.PHASES, demo_vae.DECODER))
     demo_vae.train(model, work.state("vae"), phases, decoder, progress=progress, cancel=cancel)

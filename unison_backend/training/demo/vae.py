@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +18,67 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from ...demo.world.shapes import COLOURS, MOTIONS, SHAPES, Scene, Thing, render, silhouette
 from ...progress import Cancel, Progress, never, silent
 from ..loop import Fit, mixed_precision
 from ..schedule import Schedule
+from .clips import Size, batch
 
-SIDE = 64
-NARROW = 48  # of plain scenes, two of three: things are as large in pixels, there is less around them
-QUIET_STEPS = 600  # steps before noise is put on the latents: noise at the start makes them collapse
+QUIET_STEPS = 400  # steps before noise is put on the latents: noise at the start makes them collapse
 MOMENT_BATCHES = 64  # from whose latents mean and deviation are taken
 LATENT_NOISE = 0.08  # in deviations of each channel
 L1_WEIGHT = 0.3
+EDGE_WEIGHT = 6.0  # what a pixel on or next to an outline counts more than one of a plain area
+EDGE = 0.3  # two neighbouring values in -1..1 that differ by more have an outline between them
 LOGVAR = -12.0  # what the encoder says of its own spread: none
+SMALLEST_KERNEL = 16  # channels of a kernel that Muon trains
+DIM = 24  # base width: 16 loses corners of what moves, and with 32 the set would not stay below 48 MB
+SMALL: tuple[Size, ...] = ((40, 40), (40, 40), (48, 40), (64, 64))
+WHOLE: tuple[Size, ...] = ((64, 64), (64, 96), (96, 64))
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the training. lengths: of the clips, drawn equally often; frames: of one batch, all clips together.
+    """A part of the training. lengths, sizes: of the clips, drawn equally often; pixels: of one batch, T x H x W.
 
-    quiet: steps without noise on the latents. plain: share of the batches that show what the video model is asked for;
-    above 0, things count more than their background. decoder_only: latents stay what they are. muon: for the kernels.
+    quiet: steps without noise on the latents. decoder_only: latents stay what they are.
     """
 
     name: str
     lengths: tuple[int, ...]
-    frames: int
+    sizes: tuple[Size, ...]
+    pixels: int
     schedule: Schedule
     quiet: int = 0
-    plain: float = 0.0
     decoder_only: bool = False
-    muon: bool = False
 
 
-# What a picture is comes first, then how things move, on clips mostly, then what small ones keep of their shape.
+# Small crops with small things first, since their outlines are what is hard; then whole pictures and longer videos.
 PHASES = (
     Phase(
-        "pictures", (1, 1, 1, 5, 9), 16, Schedule(steps=4000, lr=1.5e-3, warmup=100, ema=0.995, seed=11), QUIET_STEPS
+        "things",
+        (1, 5, 9, 9),
+        SMALL,
+        3 * 9 * 40 * 40,
+        Schedule(steps=5000, lr=1.5e-3, warmup=100, ema=0.998, seed=71, save_every=20),
+        QUIET_STEPS,
     ),
-    Phase("clips", (1, 5, 9, 9), 24, Schedule(steps=2200, lr=8e-4, warmup=50, ema=0.99, seed=17)),
-    Phase("again", (1, 5, 9, 9), 24, Schedule(steps=950, lr=4e-4, warmup=60, ema=0.99, seed=23)),
-    Phase("things", (1, 9, 9), 27, Schedule(steps=3000, lr=8e-4, warmup=50, ema=0.99, seed=47), plain=0.7, muon=True),
+    Phase(
+        "sizes",
+        (1, 9, 9, 17),
+        WHOLE,
+        17 * 64 * 64,
+        Schedule(steps=1200, lr=6e-4, warmup=50, ema=0.995, seed=72, save_every=20),
+    ),
 )
-# Corners are what a decoder blurs; it can go on learning after everything else is trained.
+# Corners are what a decoder blurs; it can go on learning after the latents have settled.
 DECODER = Phase(
-    "decoder", (1, 9, 9), 27, Schedule(steps=1100, lr=8e-4, warmup=50, ema=0.99, seed=59), plain=1.0,
-    decoder_only=True, muon=True,
-)  # fmt: skip
-THING_WEIGHT = 4.0  # what a pixel on or near a thing counts more than the background's, in phases of plain scenes
-NEAR_THING = 2  # pixels
-SMALLEST_KERNEL = 16  # channels of a kernel that Muon trains
+    "decoder",
+    (1, 9, 9, 17),
+    (*SMALL, *WHOLE),
+    3 * 9 * 40 * 40,
+    Schedule(steps=1500, lr=8e-4, warmup=50, ema=0.995, seed=73, save_every=20),
+    decoder_only=True,
+)
 
 
 def train(
@@ -88,10 +100,10 @@ def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = si
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
     device = next(vae.parameters()).device
-    fit = Fit(vae, phase.schedule, folder, matrices=is_kernel if phase.muon else None)
+    fit = Fit(vae, phase.schedule, folder, matrices=is_kernel)
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        clip = batch(generator, phase.lengths, phase.frames, plain=phase.plain).to(device)
+        clip = batch(generator, phase.lengths, phase.sizes, phase.pixels).to(device)
         with mixed_precision(device), single_frames_as_pictures():
             with torch.set_grad_enabled(not phase.decoder_only):
                 latents = encode(vae, clip)
@@ -100,7 +112,7 @@ def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = si
                 latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator).to(device)
             decoded = decode(vae, latents).float()
         error = decoded - clip
-        weight = thing_weight(clip) if phase.plain else 1.0
+        weight = edge_weight(clip)
         return {"mse": (weight * error**2).mean(), "l1": L1_WEIGHT * (weight * error.abs()).mean()}
 
     fit.run(loss, stage=f"training the VAE on {phase.name}", progress=progress, cancel=cancel)
@@ -167,7 +179,10 @@ def normalise(vae: Any, batches: int) -> None:
     """Give the latents of shape-world clips the mean and deviation of the VAE's config, without changing its pixels."""
     generator, device = torch.Generator().manual_seed(1), next(vae.parameters()).device
     seen = [
-        rearrange(encode(vae, batch(generator).to(device)).float(), "b c t h w -> c (b t h w)") for _ in range(batches)
+        rearrange(
+            encode(vae, batch(generator, (1, 5, 9), WHOLE, 9 * 64 * 64).to(device)).float(), "b c t h w -> c (b t h w)"
+        )
+        for _ in range(batches)
     ]
     rows = torch.cat(seen, dim=1)
     mean, deviation = rows.mean(1), rows.std(1)
@@ -184,77 +199,11 @@ def normalise(vae: Any, batches: int) -> None:
     post.weight /= scale[None, :, None, None, None]
 
 
-def thing_weight(clip: Tensor) -> Tensor:
-    """What each pixel of [B, 3, T, H, W] counts, [B, 1, T, H, W] of mean 1: things more than their background."""
-    behind = clip.flatten(2).median(-1).values[..., None, None, None]
-    thing = ((clip - behind).abs().amax(1, keepdim=True) > 0.2).float()
-    reach = 2 * NEAR_THING + 1
-    near = functional.max_pool3d(thing, (1, reach, reach), 1, (0, NEAR_THING, NEAR_THING))
-    weight = 1 + THING_WEIGHT * near
+def edge_weight(clip: Tensor) -> Tensor:
+    """What each pixel of [B, 3, T, H, W] counts, [B, 1, T, H, W] of mean 1: outlines more than plain areas."""
+    frames = rearrange(clip, "b c t h w -> (b t) c h w")
+    span = functional.max_pool2d(frames, 3, 1, 1) + functional.max_pool2d(-frames, 3, 1, 1)
+    is_edge = (span.amax(1, keepdim=True) > EDGE).to(clip.dtype)
+    near = functional.max_pool2d(is_edge, 3, 1, 1)
+    weight = 1 + EDGE_WEIGHT * rearrange(near, "(b t) c h w -> b c t h w", b=len(clip))
     return weight / weight.mean()
-
-
-def batch(
-    generator: torch.Generator, lengths: Sequence[int] = (1, 5, 9), frames: int = 16, *, plain: float = 0.0
-) -> Tensor:
-    """Random clips [B, 3, T, H, W] in -1..1: scenes, masked scenes, outlines and things on white.
-
-    plain: share of batches that are scenes as the nine tasks have them.
-    """
-    length = lengths[_integer(generator, len(lengths))]
-    count = max(1, frames // length)
-    if plain and _uniform(generator) < plain:
-        side = SIDE if _uniform(generator) < 1 / 3 else NARROW
-        clips = [_scene(generator, length, side) for _ in range(count)]
-    else:
-        clips = [_clip(generator, length) for _ in range(count)]
-    return rearrange(clips, "b t h w c -> b c t h w") * 2 - 1
-
-
-def _scene(generator: torch.Generator, length: int, side: int) -> Tensor:
-    """One thing or two, as large and as fast (in pixels) as the tasks have them."""
-    things, zoom = [], SIDE / side
-    for _ in range(1 + (_uniform(generator) < 0.3)):
-        x, y = (0.2 + 0.6 * _uniform(generator) for _ in range(2))
-        radius = zoom * (0.14 + 0.21 * _uniform(generator))
-        still = Thing(_choice(generator, SHAPES), _choice(generator, tuple(COLOURS)), x, y, radius)
-        moving = still.moving(_choice(generator, tuple(MOTIONS)))
-        things.append(replace(moving, dx=zoom * moving.dx, dy=zoom * moving.dy))
-    return render(Scene(_choice(generator, tuple(COLOURS)), tuple(things)), length, side, side)
-
-
-def _clip(generator: torch.Generator, length: int) -> Tensor:
-    kind = _uniform(generator)
-    things = tuple(_thing(generator) for _ in range(1 + _integer(generator, 3)))
-    background = _choice(generator, tuple(COLOURS)) if kind > 0.12 else "white"
-    clip = render(Scene(background, things), length, SIDE, SIDE)
-    if kind > 0.9:  # outlines, white on black, as an edge map has them
-        cover = silhouette(things[0], length, SIDE, SIDE)
-        return (4 * cover * (1 - cover)).clamp(0, 1).round()[..., None].expand(-1, -1, -1, 3)
-    if kind > 0.55:  # a part is grey, as in masked sources
-        hole = silhouette(_thing(generator), length, SIDE, SIDE) > 0.5
-        hole = ~hole if _uniform(generator) < 0.4 else hole
-        return torch.where(hole[..., None], 0.5, clip)
-    if kind < 0.05:  # any colours at all, with light falling across
-        light = torch.linspace(_uniform(generator), _uniform(generator), SIDE)[None, None, :, None]
-        return (clip * torch.rand(3, generator=generator) * 0.7 + 0.3 * light).clamp(0, 1)
-    return clip
-
-
-def _thing(generator: torch.Generator) -> Thing:
-    x, y = (0.1 + 0.8 * _uniform(generator) for _ in range(2))
-    dx, dy = (0.6 * _uniform(generator) - 0.3 if _uniform(generator) < 0.6 else 0.0 for _ in range(2))
-    radius = 0.1 + 0.35 * _uniform(generator)
-    return Thing(_choice(generator, SHAPES), _choice(generator, tuple(COLOURS)), x, y, radius, dx, dy)
-
-
-def _uniform(generator: torch.Generator) -> float:
-    return torch.rand((), generator=generator).item()
-
-
-def _integer(generator: torch.Generator, below: int) -> int:
-    return int(torch.randint(below, (), generator=generator).item())
-
-
-def _choice(generator: torch.Generator, names: tuple[str, ...]) -> str:
-    return names[_integer(generator, len(names))]

@@ -9,6 +9,7 @@ from unison_backend.demo.world.shapes import (
     COLOURS,
     MOTIONS,
     PLACES,
+    SAMPLES,
     SHAPES,
     SIZES,
     TRAVEL,
@@ -155,3 +156,17 @@ def test_an_edge_mixes_both_colours_by_what_it_covers():
     picture = render(Scene("green", (thing,)), 1, 64, 64)[0]
     mixed = torch.tensor(COLOURS["green"]) * (1 - cover[..., None]) + torch.tensor(COLOURS["red"]) * cover[..., None]
     assert torch.equal(picture, mixed)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_samples_show_what_pixels_are_covered(shape):
+    thing = Thing(shape, "red", 0.53, 0.47, SIZES["small"])
+    exact = silhouette(thing, 1, 64, 64, 24)
+    wrong = [(silhouette(thing, 1, 64, 64, samples) - exact).abs() for samples in (1, SAMPLES)]
+    assert wrong[1].max() < 0.04 and wrong[1].sum() < 0.5 * wrong[0].sum()
+    if shape == "star":
+        assert wrong[0].max() > 0.2  # its points are what one sample rounds
+    both = [render(Scene("white", (thing,)), 1, 64, 64, samples) for samples in (1, SAMPLES)]
+    cover = silhouette(thing, 1, 64, 64, SAMPLES)[..., None]
+    white, red = (torch.tensor(COLOURS[name]) for name in ("white", "red"))
+    assert torch.equal(both[1], white * (1 - cover) + red * cover) and not torch.equal(*both)
