@@ -63,10 +63,12 @@ def _batch(options: argparse.Namespace) -> int:
 
 def _merge(options: argparse.Namespace) -> int:
     from ..planner.qwen.merging import merge
+    from ..training.cards import merged_card, write_card
     from .terminal import Bar
 
     with Bar() as progress, stop_signal():
         merge(options.base, options.lora, options.out, dtype=options.dtype, progress=progress)
+        write_card(options.out, merged_card(options.base, options.lora))
     say(str(options.out))
     return DONE
 

@@ -60,6 +60,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def _data(options: argparse.Namespace) -> int:
+    from ..training.cards import write_dataset_card
     from ..training.chats import read_messages
     from ..training.planning_sentences import has_sentences
     from ..training.planning_write import write
@@ -82,7 +83,11 @@ def _data(options: argparse.Namespace) -> int:
     elif not (options.held_out or has_sentences()):
         say("the sentences that people wrote are not in this copy of the pack: all records are drawn from the grammar")
     counts = ", ".join(f"{task} {count}" for task, count in done.tasks.items())
+    card = write_dataset_card(
+        options.out, done.tasks, own=done.own, seed=options.seed, held_out=options.held_out
+    )  # fmt: skip
     say(f"{options.out}: {done.count} records ({counts}" + (f", your own {done.own})" if own else ")"))
+    say(f"{card}: what is in it, as a dataset card")
     if options.reference_format:
         why = "; ".join(f"{reason} {count}" for reason, count in done.left_out.most_common())
         left = sum(done.left_out.values())
@@ -185,6 +190,7 @@ def _train_planner(options: argparse.Namespace) -> int:
             dtype=options.dtype,
             watching=watched,
             held_out=watching.records(options),
+            data_name=", ".join(path.name for path in options.data),
             say=say,
             progress=progress,
             cancel=cancel,
@@ -212,6 +218,8 @@ def _add_projector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, metavar="FILE", help="a projector to go on from")
     parser.add_argument("--hidden", type=whole, default=2048, help="width of a new projector")
     parser.add_argument("--held-out", type=number, default=0.05, metavar="SHARE", help="of the samples, for evaluation")
+    parser.add_argument("--text-dropout", type=number, default=0.0, metavar="SHARE",
+                        help="how often a sample's text is left out, so that the projector alone says it")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     _add_schedule(parser)
     watching.add(parser)
@@ -234,6 +242,7 @@ def _train_projector(options: argparse.Namespace) -> int:
         hidden=options.hidden,
         held_out=options.held_out,
         device=options.device,
+        text_dropout=options.text_dropout,
     )
     watched = watching.asked(options)
     with Bar(quiet=_follows()) as progress, stop_signal(patient=True) as cancel:

@@ -21,6 +21,7 @@ from ..planner.qwen.loading import Qwen, load_qwen
 from ..progress import Cancel, Progress, never, silent
 from ..weights.state import load_state_dict
 from ..weights.write import WRITE_ERRORS
+from .cards import Card, model_name, write_card
 from .chats import Chat, Pair
 from .loop import Fit, Say, own_randomness, unsaid
 from .planning_keep import Asked, Keeper, asked_in
@@ -87,7 +88,7 @@ def train(
     base: Path, pairs: Sequence[Pair | Chat], out: Path, schedule: Schedule = SCHEDULE,
     settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto",
     questions: Sequence[Asked] | None = None, watching: Watching = USUAL, held_out: Sequence[Record] = (),
-    say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
+    data_name: str = "", say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
 ) -> Path:  # fmt: skip
     """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
 
@@ -95,8 +96,9 @@ def train(
     understanding data, or nothing for a question, of which is learned that it is no plan; or chats with all their
     turns and pixels. questions: those whose answers are held to the base's own (default: those in `pairs`, about drawn
     pictures). start: an adapter of the same rank to go on from. watching: what is done beside the steps. held_out:
-    instructions whose exact plans are counted on the way. A state in `out` is resumed; `say` hears what is said of it.
-    With the schedule's seed two runs end with the same bits on a CPU, wherever they were killed.
+    instructions whose exact plans are counted on the way. data_name: what the model card calls the records. A state in
+    `out` is resumed; `say` hears what is said of it. With the schedule's seed two runs end with the same bits on a
+    CPU, wherever they were killed.
     Raises InputError for records that cannot be used, WeightsError for `base` and `start`, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
@@ -124,7 +126,12 @@ def train(
         precision = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed)
         return exact_plans(qwen, model, held_out, accelerator, precision, progress, cancel)
 
-    watched = Watched(lambda folder: _save(model, qwen.tokenizer, folder), measure if held_out else None, EXACT, True)
+    card = planner_card(base, len(pairs), data_name, start)
+
+    def write(folder: Path) -> None:
+        _save(model, qwen.tokenizer, folder, model_name(base), card.text(out, fit.step, fit.made_with))
+
+    watched = Watched(write, measure if held_out else None, EXACT, True)
     fit = Fit(model, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching, watched))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
@@ -137,7 +144,7 @@ def train(
     if schedule.ema:
         fit.use_averaged()
     if accelerator.is_main_process:
-        _save(model, qwen.tokenizer, out / "adapter")
+        write(out / "adapter")
     return out / "adapter"
 
 
@@ -199,10 +206,30 @@ def go_on_from(model: Any, folder: Path) -> None:
         ) from error
 
 
-def _save(model: Any, tokenizer: Any, folder: Path) -> None:
+def _save(model: Any, tokenizer: Any, folder: Path, base_name: str, card: str) -> None:
+    """As PEFT has adapters, but that its files name the base and not where it lies on this machine."""
+    config = model.peft_config["default"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        config.base_model_name_or_path = base_name
         model.save_pretrained(folder, save_embedding_layers=False)  # they are in modules_to_save
         tokenizer.save_pretrained(folder)
+        write_card(folder, card)
     except WRITE_ERRORS as error:
         raise ResourceError(f"the adapter cannot be written to {folder} ({error}); make room there") from error
+
+
+def planner_card(base: Path, count: int, data_name: str, start: Path | None) -> Card:
+    """What is known of a planning LoRA before it is trained."""
+    folder = model_name(base).rpartition("/")[2]
+    return Card(
+        title="Planning LoRA",
+        about="A LoRA for Unison: with it the base reads an instruction and writes a plan as signal tokens. Embedding "
+        "and head are trained and saved with it; take it off and the base answers as before.",
+        base=[model_name(base)],
+        data={"records": count, "files": data_name, "gone on from": start.name if start else ""},
+        use=[f'unison run "..." --planner-folder {folder} --planner-lora THIS_FOLDER --models ...',
+             f"unison eval planner --base {folder} --lora THIS_FOLDER"],
+        front={"library_name": "peft", "pipeline_tag": "image-text-to-text", "base_model_relation": "adapter",
+               "language": ["en", "zh"], "tags": ["lora", "planning"]},
+    )  # fmt: skip

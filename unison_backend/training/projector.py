@@ -7,6 +7,7 @@ kept on disk; training then needs the video model and the projector alone. The l
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..engine.unipc import shifted
 from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
+from .cards import Card, write_card
 from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
 from .loop import Fit, Say, generator_at, own_randomness, unsaid
 from .projector_data import Sample, load_sample
@@ -33,21 +35,27 @@ EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
 
 def train(
     projector: Projector, transformer: Any, files: Sequence[Path], out: Path, schedule: Schedule = SCHEDULE,
-    *, batch: int = 1, mixed_precision: str = "no", start_key: str = "", watching: Watching = USUAL,
-    held_out: Sequence[Path] = (), say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
+    *, batch: int = 1, text_dropout: float = 0.0, mixed_precision: str = "no", start_key: str = "",
+    watching: Watching = USUAL, held_out: Sequence[Path] = (), card: Card | None = None, say: Say = unsaid,
+    progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
-    """Train `projector` in place with `transformer` frozen; resumes from `out` and ends with the averaged weights.
+    """Train `projector` in place with `transformer` frozen; resumes from `out` and ends with the averaged weights,
+    which are written as `out`/projector.safetensors.
 
-    batch: samples of one step and process; those of unequal size are done one after the other. mixed_precision: of
-    accelerate ("no", "bf16"). start_key: of what `projector` and `transformer` are; a state of others is not gone on
-    from. watching: what is done beside the steps. held_out: samples whose loss is measured on the way. say hears what
-    is said of a state. Raises InputError without samples, ResourceError, Cancelled.
+    batch: samples of one step and process; those of unequal size are done one after the other. text_dropout: how
+    often a sample's text rows are left out, so that the projected tokens alone say it. mixed_precision: of accelerate
+    ("no", "bf16"). start_key: of what `projector` and `transformer` are; a state of others is not gone on from.
+    watching: what is done beside the steps. held_out: samples whose loss is measured on the way. card: of the result,
+    where it is to have one. say hears what is said of a state. Raises InputError without samples, ResourceError,
+    Cancelled.
     """
     from accelerate import Accelerator
     from accelerate.utils import gather_object
 
     if not files:
         raise InputError("there are no samples to train the projector on")
+    if not 0 <= text_dropout <= 1:
+        raise InputError(f"text dropout is {text_dropout}; it is a share from 0 to 1")
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed_precision)
     freeze(transformer.to(accelerator.device))
     projector.to(accelerator.device).train().requires_grad_(True)
@@ -56,6 +64,7 @@ def train(
         "projector or video model to begin with": start_key,
         "batch": batch,
         "mixed precision": mixed_precision,
+        **({"text dropout": text_dropout} if text_dropout else {}),
     }
 
     def measure() -> dict[str, float]:
@@ -65,7 +74,12 @@ def train(
         shares = gather_object([(lost, len(mine))])
         return {"loss": sum(lost * count for lost, count in shares) / len(held_out)}
 
-    watched = Watched(lambda folder: save_projector(projector, folder / PROJECTOR_FILE), measure if held_out else None)
+    def write(folder: Path) -> None:
+        save_projector(projector, folder / PROJECTOR_FILE)
+        if card:
+            write_card(folder, card.text(out, fit.step, fit.made_with))
+
+    watched = Watched(write, measure if held_out else None)
     fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching, watched))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
@@ -73,6 +87,10 @@ def train(
         samples = [load_sample(files[index]) for index in chosen]
         sigmas = draw_sigmas(batch, generator, SHIFT)
         noises = [torch.randn(sample.clean.shape, generator=generator) for sample in samples]
+        if text_dropout:
+            left_out = (torch.rand(batch, generator=generator) < text_dropout).tolist()
+            samples = [replace(sample, rows=sample.rows[:0]) if without else sample
+                       for sample, without in zip(samples, left_out, strict=True)]  # fmt: skip
         terms = [
             sample_loss(fit.module, transformer, sample, sigma, noise, accelerator.device)
             for sample, sigma, noise in zip(samples, sigmas, noises, strict=True)
@@ -81,6 +99,8 @@ def train(
 
     fit.run(loss, stage="training the projector", progress=progress, cancel=cancel)
     fit.use_averaged()
+    if accelerator.is_main_process:
+        write(out)
     projector.eval().requires_grad_(False)
 
 

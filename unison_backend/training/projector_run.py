@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +15,12 @@ from ..errors import InputError, WeightsError
 from ..progress import Cancel, Progress, never, silent
 from ..weights.adapter import planning_adapter
 from ..weights.find import ModelPaths
+from .cards import Card, model_name
 from .held_out import held_out_count, hold_out
 from .loop import Say, unsaid
 from .manifest import make_ready, read_manifest
 from .processes import joined
-from .projector import evaluate, new_projector, save_projector, train
+from .projector import PROJECTOR_FILE, evaluate, new_projector, train
 from .projector_data import Encoded, encode_pairs
 from .sample_keys import file_key, key_of
 from .schedule import Schedule
@@ -41,10 +43,13 @@ class ProjectorRun:
     hidden: int = 2048
     held_out: float = 0.05
     device: str = "auto"
+    text_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
             raise InputError(f"the held-out share is {self.held_out}; it has to be at least 0 and below 1")
+        if not 0 <= self.text_dropout <= 1:
+            raise InputError(f"--text-dropout is {self.text_dropout}; it is a share from 0 to 1")
         if self.hidden < 1:
             raise InputError(f"hidden is {self.hidden}; it has to be at least 1")
 
@@ -81,12 +86,12 @@ def train_from_manifest(
     start_key = key_of([file_key(_needed(models.vace)), file_key(run.start) if run.start else f"{width} {run.hidden}"])
     precision = "bf16" if device.type == "cuda" else "no"
     train(projector, transformer, [file for file in files if file not in held], run.out, schedule, batch=batch,
-          mixed_precision=precision, start_key=start_key, watching=watching,
-          held_out=[file for file in files if file in held], say=say, progress=progress, cancel=cancel)  # fmt: skip
+          text_dropout=run.text_dropout, mixed_precision=precision, start_key=start_key, watching=watching,
+          held_out=[file for file in files if file in held], card=projector_card(run, models, encoded, len(held)),
+          say=say, progress=progress, cancel=cancel)  # fmt: skip
     if not processes.is_first:
         return []
-    path = run.out / "projector.safetensors"
-    save_projector(projector, path)
+    path = run.out / PROJECTOR_FILE
     new = len(encoded.files) - encoded.reused
     lines = [str(path), f"{new} samples were encoded, {encoded.reused} were there already and used again"]
     if held:
@@ -180,3 +185,26 @@ def _held_out_lines(encoded: Encoded, held: set[Path], losses: Sequence[float]) 
         f"held out: {len(held)} of {len(set(encoded.files))} samples ({', '.join(kinds)})",
         f"loss on them: {losses[0]:.5f} without, {losses[1]:.5f} with the projector",
     ]
+
+
+def projector_card(run: ProjectorRun, models: ModelPaths, encoded: Encoded, held: int) -> Card:
+    """What is known of a projector before it is trained."""
+    kinds = Counter(task for task, _ in encoded.groups)
+    data = {
+        "pairs": len(encoded.groups),
+        "different samples": len(set(encoded.files)),
+        "of these held out": held,
+        "file": run.data.name,
+        **dict(sorted(kinds.items())),
+        "planning LoRA": model_name(models.lora) if models.lora else "",
+        "gone on from": run.start.name if run.start else "",
+    }
+    return Card(
+        title="Unison projector",
+        about="Four tokens of text context for Wan VACE, made from what the planner makes of an instruction. Trained "
+        "with planner, text encoder, VAE and video model frozen; the loss is flow matching.",
+        base=[model_name(_needed(models.vace)), model_name(_needed(models.planner))],
+        data=data,
+        use=[f'unison run "..." --projector {PROJECTOR_FILE} --models ...'],
+        front={"tags": ["projector", "text-to-video"]},
+    )

@@ -68,5 +68,6 @@ def differences(then: MadeWith, now: MadeWith) -> list[str]:
         if before != after:
             plain = not isinstance(before or after, str)
             label = name.replace("_", " ")
+            before, after = ("none" if value is None else value for value in (before, after))
             found.append(f"{label} {before}, now {after}" if plain else f"other {label}")
     return found

@@ -40,6 +40,8 @@ def test_planning_data_with_your_own_among_it(tmp_path, capsys):
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert len(rows) == 25 and rows.count(own) == 1
     assert 0 < rows.index(own) < 24  # among the others, not behind them
+    card = (out.parent / "README.md").read_text()
+    assert "| own | 1 |" in card and "| text_to_image | 2 |" in card and str(tmp_path) not in card
     assert sum("<CF" in row["messages"][1]["content"] for row in rows) == 18
 
 
@@ -76,6 +78,7 @@ def test_planning_data_for_the_reference_says_what_was_left_out(tmp_path, capsys
         (["train", "projector", "--data", "x", "--out", "x", "--held-out", "1"], "held-out share is 1"),
         (["train", "projector", "--data", "x", "--out", "x", "--log-with", "paper"], "there is no such tracker"),
         (["train", "planner", "--base", "x", "--data", "x", "--out", "x", "--early-stop", "2"], "takes --eval-every"),
+        (["train", "projector", "--data", "x", "--out", "x", "--text-dropout", "2"], "--text-dropout is 2"),
         (["train", "demo", "--out", "x", "--share", "2"], "share is 2"),
         (["eval", "planner", "--rules", "--count", "0"], "--count is 0"),
         (["eval", "planner", "--rules", "--data", "none.jsonl"], "none.jsonl cannot be read"),
@@ -127,6 +130,8 @@ def test_a_projector_from_pictures_on_the_embedded_set(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "3 samples were encoded, 0 were there already" in said and "held out: 1 of 3 samples (text_to_image " in said
     assert load_projector(out / "projector.safetensors").state_dict()["seq_adjust.weight"].any()
+    card = (out / "README.md").read_text()
+    assert "| pairs | 3 |" in card and "| of these held out | 1 |" in card and str(tmp_path) not in card
     before = {file: file.stat().st_mtime_ns for file in (out / "samples").iterdir()}
     assert len(before) == 3 and main(command) == 0
     assert "0 samples were encoded, 3 were there already" in capsys.readouterr().out

@@ -15,6 +15,7 @@ from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import ADDED_TOKENS
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
+from unison_backend.training.cards import read_card
 from unison_backend.training.log import EVALUATIONS_FILE, LOG_FILE, read_rows
 from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_lora import LoraSettings, add_lora, train
@@ -174,6 +175,17 @@ def test_exact_plans_are_counted_on_the_way_and_adapters_kept(base, trained, tmp
     with torch.no_grad():
         assert torch.equal(loaded(input_ids=ids).logits, tuned.model(input_ids=ids).logits)
     assert load_file(tmp_path / "best" / "adapter_model.safetensors").keys() == whole.keys()
+
+
+def test_an_adapters_files_name_base_and_training_and_no_place_of_this_machine(base, trained):
+    folder = trained / "adapter"
+    config = json.loads((folder / "adapter_config.json").read_text())
+    front, text = read_card(folder / "README.md")
+    assert config["base_model_name_or_path"] == front["base_model"] == base.name
+    assert "| rank | 4 |" in text and "| seed | 2 |" in text and "| records | 12 |" in text and "| 6 | " in text
+    for path in folder.iterdir():
+        told = path.read_bytes()
+        assert str(trained).encode() not in told and str(base.parent).encode() not in told, path.name
 
 
 def test_held_out_plans_that_are_learned_count_as_exact(base, tmp_path):

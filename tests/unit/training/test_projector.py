@@ -268,6 +268,23 @@ def test_held_out_loss_is_measured_on_the_way_and_the_best_projector_kept(files,
         trained(files, tmp_path / "none", watching=options["watching"])
 
 
+def test_text_that_is_left_out_has_no_say_and_half_of_it_half_a_say(files, tmp_path):
+    """The same samples with other words: with all text left out they train the same projector, to the bit."""
+    other = tmp_path / "other.safetensors"
+    sample = load_sample(files[0])
+    save_sample(replace(sample, rows=sample.rows.flip(1) * 3), other)
+    silenced = [trained([file], tmp_path / file.stem, text_dropout=1.0) for file in (files[0], other)]
+    heard = [trained([file], tmp_path / f"heard {file.stem}") for file in (files[0], other)]
+    assert equal(*silenced) and not equal(*heard)
+    half = trained(files[:1], tmp_path / "half", text_dropout=0.5)
+    assert not equal(half, heard[0]) and not equal(half, silenced[0])
+    assert equal(trained(files[:1], tmp_path / "none", text_dropout=0.0), heard[0])
+    with pytest.raises(InputError, match=r"trained otherwise \(text dropout 0.5, now none\)"):
+        trained(files[:1], tmp_path / "half")
+    with pytest.raises(InputError, match=r"text dropout is 1\.5; it is a share"):
+        trained(files, tmp_path / "wrong", text_dropout=1.5)
+
+
 def test_other_samples_are_no_resume(files, tmp_path):
     trained(files, tmp_path)
     with pytest.raises(InputError, match=r"trained otherwise \(other samples; batch 1, now 2\)"):
