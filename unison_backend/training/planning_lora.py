@@ -105,17 +105,14 @@ def train(
 
     if not pairs:
         raise InputError("there are no planning records; make some with `unison data planning`")
-    processes = joined()
+    joined()
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
     samples = Samples(qwen, pairs, end)
     asked = asked_in([pair for pair in pairs if not isinstance(pair, Chat)]) if questions is None else questions
-    if not processes.is_first:
-        processes.wait()  # the first one answers, the others read its answers
-    keeper = Keeper(qwen, asked if settings.keep else (), out, file_key(base), settings.keep, progress, cancel)
-    if processes.is_first:
-        processes.wait()
+    with joined().in_turn():  # the first one answers, the others read its answers
+        keeper = Keeper(qwen, asked if settings.keep else (), out, file_key(base), settings.keep, progress, cancel)
     signals = [qwen.token_ids[token] for token in ADDED_TOKENS if token not in ("<IMGPAD>", "<VIDPAD>")]
     model = _seeded_lora(qwen, settings, schedule.seed, start)
     made_with = {**_made_with(pairs, base, start, dtype, settings), "kept questions": keeper.key}

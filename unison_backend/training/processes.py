@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -50,6 +51,15 @@ class Processes:
         """Until all processes are here."""
         if self.count > 1:
             torch.distributed.barrier()
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The first process goes through the block, then the others: what it writes they find."""
+        if not self.is_first:
+            self.wait()
+        yield
+        if self.is_first:
+            self.wait()
 
 
 ALONE = Processes()
