@@ -33,22 +33,29 @@ def drop_idle_contexts(conds: list[dict[str, Any]]) -> bool:
 def without_vace(network: Any) -> Callable[..., Any]:
     """The host's wrapper around a VACE network that runs it as the plain Wan it contains where no strength is left.
 
-    The host's classes share all but VACE's blocks, so an object of the plain class with the same parts is that network.
+    With several GPUs the host has a network for each, and the wrapper stands around all of them.
     """
-    from comfy.ldm.wan.model import WanModel
-
-    plain = WanModel.__new__(WanModel)
-    plain.__dict__ = network.__dict__
+    plain = _plain(network)
 
     def wrapper(executor: Any, *given: Any, **named: Any) -> Any:
         strengths = named.get(STRENGTH)
         if strengths is None or any(strength != 0 for strength in strengths):
             return executor(*given, **named)
         named = {name: value for name, value in named.items() if name not in (CONTEXT, STRENGTH)}
+        here = executor.class_obj
+        forward = (plain if here is network else _plain(here))._forward
         # the wrappers that are still to come, around the plain network
-        rest = type(executor).new_class_executor(
-            plain._forward, executor.class_obj, executor.wrappers, executor.idx + 1
-        )
+        rest = type(executor).new_class_executor(forward, here, executor.wrappers, executor.idx + 1)
         return rest.execute(*given, **named)
 
     return wrapper
+
+
+def _plain(network: Any) -> Any:
+    """The host's classes share all but VACE's blocks, so an object of the plain class with the same parts is the plain
+    network."""
+    from comfy.ldm.wan.model import WanModel
+
+    plain = WanModel.__new__(WanModel)
+    plain.__dict__ = network.__dict__
+    return plain

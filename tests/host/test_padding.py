@@ -115,3 +115,17 @@ def test_in_bfloat16_it_is_as_near_as_all_rows_are(numbers):
     found = numbers["bfloat16"]
     assert found["dtype"] == "torch.bfloat16"
     assert 0 < found["fast"] < 1.1 * found["slow"]
+
+
+RUNS = [f"{run}, {order}" for run in ("ksampler", "unipc", "strength_0") for order in ("split_last", "split_first")]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_each_side_on_a_device_of_its_own(numbers, run):
+    """The host's MultiGPU CFG Split, on either side of our node: each network is asked once a step, with few rows."""
+    if numbers["several_devices"] is None:
+        pytest.skip("this ComfyUI has no MultiGPU CFG Split")
+    found = numbers["several_devices"][run]
+    assert found["asked"] == [0, 0, 1, 1]
+    assert found["after"] == ["1x288"] * 4
+    assert found["whole"] and found["size"] > 0.5 and found["apart"] < EXACT

@@ -348,6 +348,57 @@ def vace_strength_0(bench):
     return found
 
 
+def networks_asked(model, sample):
+    """What `sample(model)` makes, and the places of the networks that its forwards began in: 0 is the model's own."""
+    asked, hooks = [], []
+    for place, clone in enumerate([model, *model.get_additional_models_with_key("multigpu")]):
+        embedding = clone.model.diffusion_model.patch_embedding
+        hooks.append(embedding.register_forward_hook(lambda *_, place=place: asked.append(place)))
+    made = sample(model)
+    for hook in hooks:
+        hook.remove()
+    return made, sorted(asked)
+
+
+@case
+def several_devices(bench):
+    """The host's node that gives each side a device of its own; None where it has none.
+
+    The processor is given out as two devices: everything but the hardware is the host's own, threads included.
+    """
+    try:
+        from comfy_extras.nodes_multigpu import MultiGPUCFGSplitNode
+    except ImportError:
+        return None
+    from comfy import model_management
+
+    devices = [torch.device("cpu"), torch.device("cpu", 0)]
+    listed = model_management.get_all_torch_devices
+    model_management.get_all_torch_devices = lambda exclude_current=False: devices
+    idle = bench.vace(*bench.texts, strength=0.0)
+    runs = {
+        "ksampler": bench.ksampler,
+        "unipc": bench.custom,
+        "strength_0": lambda model: bench.ksampler(model, *idle),
+    }
+    found = {}
+    try:
+        for name, sample in runs.items():
+            alone = sample(bench.model)
+            for order in ("split_last", "split_first"):
+                model = bench.watched(bench.model)
+                if order == "split_last":
+                    model = call(MultiGPUCFGSplitNode, model=bench.node.execute(model).args[0], max_gpus=2)[0]
+                else:
+                    model = bench.node.execute(call(MultiGPUCFGSplitNode, model=model, max_gpus=2)[0]).args[0]
+                bench.forwards.clear()
+                made, asked = networks_asked(model, sample)
+                found[f"{name}, {order}"] = told(alone, made) | {"asked": asked, "after": bench.forwards[:]}
+    finally:
+        model_management.get_all_torch_devices = listed
+    return found
+
+
 @case
 def foreign_parts(bench):
     """What others put in the place of the host's parts: the picture is theirs, with all rows."""
