@@ -152,7 +152,7 @@ def table(figures: dict[str, Any], workers: int) -> str:
         f"| `unison run`, {run['pictures']} of the lines | {run['each_s']:.1f} | {run['each_s']:.1f} "
         f"| {run['each_cpu_s']:.1f} | 1 |",
     ]
-    for name, title in (("here", "`unison batch`"), ("ray", f"`unison batch --ray --workers {workers}`")):
+    for name, title in (("here", "`unison batch`"), ("ray", f"`unison batch` with `--ray --workers {workers}`")):
         one = figures[name]
         rows.append(
             f"| {title}, {one['pictures']} lines | {one['first_s']:.1f} | {one['each_further_s']:.2f} "
