@@ -135,6 +135,22 @@ class Stages:
         engine.ranks = self.ranks
         return engine
 
+    def check_ranks(self, settings: SamplingSettings) -> None:
+        """Raise InputError where the processes of a run cannot share its transformer. Reads shapes alone."""
+        if self.ranks.count == 1:
+            return
+        from .engine.ranks import check_heads
+        from .weights.wan import load_transformer
+
+        models = self.models
+        low = settings.cfg if settings.cfg_low is None else settings.cfg_low
+        experts = ((models.vace, models.vace_base, settings.cfg), (models.vace_low, models.vace_low_base, low))
+        for path, base, cfg in experts:
+            if path is not None:
+                two = models.vace_low is not None
+                shapes: Any = load_transformer(path, device="meta", expert=two, base=base)
+                check_heads(self.ranks.count, 1 if cfg == 1 else 2, shapes.config.num_attention_heads)
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -364,6 +380,7 @@ def run_stages(
     from .engine.sides import check_sides, steps_of_each
 
     check_sides(settings, stages.options, two=stages.models.vace_low is not None)
+    stages.check_ranks(settings)
     options = options or SourceOptions()
     seconds: dict[str, float] = {}
     spec = planned.spec

@@ -28,10 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             put("")  # what argparse wrote
     except (Cancelled, KeyboardInterrupt) as error:
-        complain(str(error) or "cancelled")
+        status = complain(str(error) or "cancelled", stop_status())
         if arguments is None:
-            leave(stop_status())
-        return stop_status()
+            leave(status)
+        return status
     except BrokenPipeError:
         return without_output(FAILED)
     except Exception as error:
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = broken_library(error) or error
         if not isinstance(told, UnisonError):
             raise
-        complain(str(told))
-        return BAD_INPUT if isinstance(told, InputError) else without_output(FAILED)
+        status = complain(str(told), BAD_INPUT if isinstance(told, InputError) else FAILED)
+        return status if status == BAD_INPUT else without_output(status)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

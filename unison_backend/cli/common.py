@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, ResourceError
@@ -174,12 +175,19 @@ def reading_of(planned: Planned) -> dict[str, Any] | None:
 
 
 _muted = False
+_ending: Callable[[int], tuple[bool, int]] | None = None
 
 
 def mute() -> None:
-    """From now on this process says nothing: another one does for it."""
+    """From now on this process says nothing but why it fails: another one does for it."""
     global _muted
     _muted = True
+
+
+def end_together(ending: Callable[[int], tuple[bool, int]]) -> None:
+    """This process is one of several: `ending` says whether it is the one to say why they end, and their status."""
+    global _ending
+    _ending = ending
 
 
 def put(text: str) -> None:
@@ -202,12 +210,19 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """A line about the run, on standard error; nobody may be there to read it."""
-    if _muted:
-        return
+    if not _muted:
+        _write_line(text)
+
+
+def complain(text: str, status: int = FAILED) -> int:
+    """What went wrong, in one line on standard error; the exit status. Of several processes of one result the first
+    that fails speaks, and all have its status."""
+    speaks, status = (True, status) if _ending is None else _ending(status)
+    if speaks:
+        _write_line(f"unison: {text}")
+    return status
+
+
+def _write_line(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(text + "\n")
-
-
-def complain(text: str) -> None:
-    """What went wrong, in one line on standard error."""
-    note(f"unison: {text}")

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from ..engine.ranks import VARIABLE, Ranks, joined
 from ..errors import InputError
-from .common import DONE, FAILED, mute
+from .common import DONE, FAILED, end_together, mute
 from .stopping import stop_status
 
-GUIDANCE_SIDES = 2
+MOST_ON_CPU = 8
 # Run in each process in place of the console script, which not every environment has.
 _MODULE = ("-m", f"{__package__}")
 
@@ -21,12 +21,8 @@ def wanted(options: argparse.Namespace) -> bool:
     """Whether this process is to start others. Raises InputError for a number or an option that does not go with it."""
     if options.gpus == 1 or VARIABLE in os.environ:
         return False
-    if options.gpus != GUIDANCE_SIDES:
-        raise InputError(f"--gpus is {options.gpus}; it is 1, or {GUIDANCE_SIDES}: one for each side of guidance")
-    if options.cfg == 1 or (options.cfg is None and options.preset == "fast"):
-        raise InputError(
-            f"--gpus {options.gpus} shares the two sides of guidance, and with --cfg 1 there is one: take --gpus 1"
-        )
+    if options.gpus < 1:
+        raise InputError(f"--gpus is {options.gpus}; it is the number of GPUs that make one result, 1 or more")
     for name in ("comfy", "compile"):
         if getattr(options, name):
             raise InputError(f"--gpus does not go with --{name}: leave one of them out")
@@ -42,6 +38,8 @@ def wanted(options: argparse.Namespace) -> bool:
                 f"--gpus {options.gpus}: {torch.cuda.device_count()} GPUs are here (CUDA_VISIBLE_DEVICES says which "
                 "are seen); --device cpu tries it without any"
             )
+    elif options.gpus > MOST_ON_CPU:
+        raise InputError(f"--gpus {options.gpus}: --device cpu tries it with {MOST_ON_CPU} processes at most")
     return True
 
 
@@ -75,6 +73,8 @@ def launch(arguments: Sequence[str], count: int) -> int:
 def join(options: argparse.Namespace) -> Ranks:
     """This process among those of its result, if there are others: with its own device, and silent unless it leads."""
     ranks, options.device = joined(options.device)
+    if ranks.count > 1:
+        end_together(ranks.ending)
     if not ranks.leads:
         options.quiet = True
         mute()

@@ -88,9 +88,7 @@ def _add_run(parser: argparse.ArgumentParser, command: Command) -> None:
     _add_sources(parser)
     parser.add_argument("--keep-sources", type=Path, metavar="DIR", help="write control video, mask, references as PNG")
     _add_making(parser)
-    parser.add_argument(
-        "--gpus", type=whole, default=1, metavar="N", help="2: each side of guidance on a GPU of its own"
-    )
+    parser.add_argument("--gpus", type=whole, default=1, metavar="N", help="GPUs that share one result")
     _add_comfy(parser, "a ComfyUI that makes it, as http://127.0.0.1:8188 (needs this pack there)")
     parser.set_defaults(command=command)
 

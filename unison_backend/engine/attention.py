@@ -66,6 +66,11 @@ def text_processors(transformer: Any) -> list[Any]:
     return [block.attn2.processor for block in blocks_of(transformer) if not isinstance(block, _NoHint)]
 
 
+def runs_vace(transformer: Any) -> bool:
+    """Whether the VACE blocks run, which they do not inside `without_vace`."""
+    return not isinstance(transformer.vace_blocks[0], _NoHint)
+
+
 @contextmanager
 def text_biases(transformer: Any, bias: Tensor | None) -> Iterator[None]:
     """Inside, rows of text weigh exp(bias) times as much; bias [B, 1, 1, rows]."""

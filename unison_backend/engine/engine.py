@@ -21,7 +21,7 @@ from ..sources.prepare import Sources
 from ..weights.experts import BOUNDARY, HIGH, LOW
 from .easy_cache import EasyCache
 from .experts import Batches, Expert, Turns, lent, timestep
-from .ranks import ALONE
+from .ranks import ALONE, Share, others
 from .room import fits_twice
 from .settings import PLAIN, REFERENCE, EngineOptions, SamplingSettings
 from .unipc import TRAIN_TIMESTEPS, flow_sigmas, sample_unipc
@@ -62,7 +62,7 @@ class Engine:
 
     collapse_padding = True
     ranks = ALONE
-    """Several processes that share the guidance sides, each with an engine of its own."""
+    """Several processes that share the work, each with an engine of its own."""
 
     def __init__(
         self, transformer: Any, vae: Any, device: torch.device, options: EngineOptions = PLAIN, low: Any = None,
@@ -170,18 +170,18 @@ class Engine:
         text = self._text(sides)
         control = context.to(self.device, self.dtype)
         cache, stop = EasyCache(self.options.cache, settings.steps), self.ranks.agreed(cancel)
-        with Turns(experts, lambda expert: self._at_work(expert, settings, noise.shape)) as turns:
+        with others(), Turns(experts, lambda expert: self._at_work(expert, settings, noise.shape)) as turns:
 
             def guided(x: Tensor, sigma: float) -> Tensor:
                 expert, batches = turns.at(sigma)
                 strength = control.new_full((len(expert.model.config.vace_layers),), settings.vace_strength)
                 velocities: list[Tensor] = []
-                shared = self._shared(expert)
-                for batch in [slice(self.ranks.rank, self.ranks.rank + 1)] if shared else batches:
+                for batch in batches:
                     check(stop, "sampling")
                     part = Text(text.rows[batch], None if text.bias is None else text.bias[batch])
                     velocities += self._velocity(expert.model, x, timestep(sigma), part, control, strength)
-                velocities = self.ranks.gathered(velocities[0]) if shared else velocities
+                share = self._share(expert)
+                velocities = share.gathered(velocities[0]) if share.sides == 2 else velocities
                 velocity = velocities[0]
                 if len(velocities) == 2:
                     velocity = velocities[1] + expert.cfg * (velocities[0] - velocities[1])
@@ -201,9 +201,9 @@ class Engine:
 
             return sample_unipc(denoise, noise.to(self.device), flow_sigmas(settings.steps, settings.shift), stepped)
 
-    def _shared(self, expert: Expert) -> bool:
-        """Whether each process makes one of an expert's two guidance sides."""
-        return self.ranks.count == 2 and expert.cfg != 1
+    def _share(self, expert: Expert) -> Share:
+        """What this process does of an expert's work."""
+        return self.ranks.share(1 if expert.cfg == 1 else 2, self.device.type)
 
     def _experts(self, settings: SamplingSettings) -> list[Expert]:
         """Who makes the steps of a run, the one for high noise first."""
@@ -216,8 +216,7 @@ class Engine:
     @contextmanager
     def _at_work(self, expert: Expert, settings: SamplingSettings, shape: torch.Size) -> Iterator[Batches]:
         """Inside, an expert is on the device and as this run wants it; how it takes the guidance sides."""
-        sides = 1 if expert.cfg == 1 else 2
-        with self._resident(expert.model), self._prepared(expert.model, settings, sides, shape) as batches:
+        with self._resident(expert.model), self._prepared(expert, settings, shape) as batches:
             yield batches
 
     @contextmanager
@@ -254,17 +253,24 @@ class Engine:
         return Text(rows, bias[:, None, None])
 
     @contextmanager
-    def _prepared(self, model: Any, settings: SamplingSettings, sides: int, shape: torch.Size) -> Iterator[Batches]:
+    def _prepared(self, expert: Expert, settings: SamplingSettings, shape: torch.Size) -> Iterator[Batches]:
         """A transformer as this run wants it, and the sides that each forward pass takes."""
         from .attention import shared_first_attention, without_vace
 
-        together = sides > 1 and self.ranks.count == 1 and fits_twice(model, shape, self.device)
+        model, share, sides = expert.model, self._share(expert), 1 if expert.cfg == 1 else 2
+        alike = sides > share.sides
+        together = alike and self.ranks.all_agree(fits_twice(model, shape, self.device))
         with ExitStack() as stack:
             if together:
                 stack.enter_context(shared_first_attention(model))
             if settings.vace_strength == 0:
                 stack.enter_context(without_vace(model))
-            yield [slice(0, sides)] if together else [slice(side, side + 1) for side in range(sides)]
+            if share.parts > 1:
+                from .sequence import split_tokens, tokens_of
+
+                stack.enter_context(split_tokens(model, share, tokens_of(model, shape)))
+            one_by_one = [slice(side, side + 1) for side in range(sides)]
+            yield [slice(0, sides)] if together else one_by_one[share.side :][: sides // share.sides]
 
     def _velocity(
         self, model: Any, x: Tensor, time: int, text: Text, control: Tensor, strength: Tensor
