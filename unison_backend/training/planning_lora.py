@@ -105,7 +105,7 @@ def train(
 
     if not pairs:
         raise InputError("there are no planning records; make some with `unison data planning`")
-    joined()
+    joined()  # with its patience, before accelerate connects by itself
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
