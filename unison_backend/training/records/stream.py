@@ -25,7 +25,7 @@ from .written import sentence
 
 WRITTEN_SHARE, SHAPE_SHARE = 0.35, 0.06  # of the records, those not of the grammar
 CARELESS, GREETED = 0.15, 0.2
-MAX_TRIES = 60  # for one record that has not been drawn before
+MAX_TRIES = 200  # for one record that has not been drawn before
 _LANGUAGES: tuple[Language, ...] = ("en", "en", "zh")
 _BITS = 28  # of what marks a text as drawn: 32 MB; at a million records one draw in 250 is thrown away for nothing
 
