@@ -222,7 +222,7 @@ def _add_projector(parser: argparse.ArgumentParser) -> None:
                         help="how often a sample's text is left out, so that the projector alone says it")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     _add_schedule(parser)
-    watching.add(parser)
+    watching.add_pictures(watching.add(parser))
     parser.set_defaults(command=_train_projector)
 
 
@@ -243,6 +243,7 @@ def _train_projector(options: argparse.Namespace) -> int:
         held_out=options.held_out,
         device=options.device,
         text_dropout=options.text_dropout,
+        pictures=options.eval_pictures,
     )
     watched = watching.asked(options)
     with Bar(quiet=_follows()) as progress, stop_signal(patient=True) as cancel:

@@ -43,6 +43,12 @@ def add_planners(group: Any) -> None:
                        help=f"drawn over tasks and languages (default: {COUNT}, or all of --eval-data)")  # fmt: skip
 
 
+def add_pictures(group: Any) -> None:
+    """What a projector makes at each evaluation."""
+    group.add_argument("--eval-pictures", type=whole, default=4, metavar="N",
+                       help="held-out samples made at each evaluation, a sheet in OUT/pictures; 0: none")  # fmt: skip
+
+
 def asked(options: argparse.Namespace) -> Watching:
     """What was asked for. Raises InputError and UnsupportedError for a tracker that is not there."""
     from ..training.trackers import check_trackers

@@ -22,6 +22,7 @@ from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
 from .cards import Card, write_card
 from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
+from .grid import Grid
 from .loop import Fit, Say, generator_at, own_randomness, unsaid
 from .projector_data import Sample, load_sample
 from .sample_keys import key_of
@@ -36,8 +37,8 @@ EVALUATION_DRAWS = 8  # noise levels at which each held-out sample is looked at
 def train(
     projector: Projector, transformer: Any, files: Sequence[Path], out: Path, schedule: Schedule = SCHEDULE,
     *, batch: int = 1, text_dropout: float = 0.0, mixed_precision: str = "no", start_key: str = "",
-    watching: Watching = USUAL, held_out: Sequence[Path] = (), card: Card | None = None, say: Say = unsaid,
-    progress: Progress = silent, cancel: Cancel = never,
+    watching: Watching = USUAL, held_out: Sequence[Path] = (), card: Card | None = None, grid: Grid | None = None,
+    say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
     """Train `projector` in place with `transformer` frozen; resumes from `out` and ends with the averaged weights,
     which are written as `out`/projector.safetensors.
@@ -46,8 +47,8 @@ def train(
     often a sample's text rows are left out, so that the projected tokens alone say it. mixed_precision: of accelerate
     ("no", "bf16"). start_key: of what `projector` and `transformer` are; a state of others is not gone on from.
     watching: what is done beside the steps. held_out: samples whose loss is measured on the way. card: of the result,
-    where it is to have one. say hears what is said of a state. Raises InputError without samples, ResourceError,
-    Cancelled.
+    where it is to have one. grid: makes pictures at each evaluation. say hears what is said of a state. Raises
+    InputError without samples, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
     from accelerate.utils import gather_object
@@ -79,22 +80,16 @@ def train(
         if card:
             write_card(folder, card.text(out, fit.step, fit.made_with))
 
-    watched = Watched(write, measure if held_out else None)
+    def picture(step: int) -> Path:
+        assert grid
+        return grid.draw(projector, step, progress, cancel)
+
+    watched = Watched(write, measure if held_out else None, picture=picture if grid else None)
     fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching, watched))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        chosen = torch.randint(len(files), (batch,), generator=generator).tolist()
-        samples = [load_sample(files[index]) for index in chosen]
-        sigmas = draw_sigmas(batch, generator, SHIFT)
-        noises = [torch.randn(sample.clean.shape, generator=generator) for sample in samples]
-        if text_dropout:
-            left_out = (torch.rand(batch, generator=generator) < text_dropout).tolist()
-            samples = [replace(sample, rows=sample.rows[:0]) if without else sample
-                       for sample, without in zip(samples, left_out, strict=True)]  # fmt: skip
-        terms = [
-            sample_loss(fit.module, transformer, sample, sigma, noise, accelerator.device)
-            for sample, sigma, noise in zip(samples, sigmas, noises, strict=True)
-        ]
+        drawn = draw_batch(files, batch, text_dropout, generator)
+        terms = [sample_loss(fit.module, transformer, *one, device=accelerator.device) for one in drawn]
         return {"loss": torch.stack(terms).mean()}
 
     fit.run(loss, stage="training the projector", progress=progress, cancel=cancel)
@@ -102,6 +97,21 @@ def train(
     if accelerator.is_main_process:
         write(out)
     projector.eval().requires_grad_(False)
+
+
+def draw_batch(
+    files: Sequence[Path], batch: int, text_dropout: float, generator: torch.Generator
+) -> list[tuple[Sample, Tensor, Tensor]]:
+    """`batch` samples, each with its noise level [] and noise; a share of them without their text rows."""
+    chosen = torch.randint(len(files), (batch,), generator=generator).tolist()
+    samples = [load_sample(files[index]) for index in chosen]
+    sigmas = draw_sigmas(batch, generator, SHIFT)
+    noises = [torch.randn(sample.clean.shape, generator=generator) for sample in samples]
+    if text_dropout:
+        left_out = (torch.rand(batch, generator=generator) < text_dropout).tolist()
+        samples = [replace(sample, rows=sample.rows[:0]) if without else sample
+                   for sample, without in zip(samples, left_out, strict=True)]  # fmt: skip
+    return list(zip(samples, sigmas, noises, strict=True))
 
 
 @torch.no_grad()

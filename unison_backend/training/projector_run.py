@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..conditioning.projector import Projector, load_projector
+from ..defaults import CFG
+from ..demo.set import CFG as DEMO_CFG
+from ..engine.settings import SamplingSettings
 from ..errors import InputError, WeightsError
 from ..progress import Cancel, Progress, never, silent
 from ..weights.adapter import planning_adapter
 from ..weights.find import ModelPaths
 from .cards import Card, model_name
+from .grid import PICTURE_STEPS, Cell, Grid, choose_cells, negative_rows
 from .held_out import held_out_count, hold_out
 from .loop import Say, unsaid
 from .manifest import make_ready, read_manifest
@@ -29,8 +34,9 @@ from .watch import USUAL, Watching
 
 @dataclass(frozen=True)
 class ProjectorRun:
-    """What `unison train projector` was asked for. held_out: share of the samples that only evaluate.
+    """What `unison train projector` was asked for.
 
+    held_out: share of the samples that only evaluate. pictures: how many of those each evaluation makes.
     models: a models folder. planner, lora: the Qwen2.5-VL and its planning LoRA, where they are not those found there.
     """
 
@@ -44,6 +50,7 @@ class ProjectorRun:
     held_out: float = 0.05
     device: str = "auto"
     text_dropout: float = 0.0
+    pictures: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
@@ -79,23 +86,28 @@ def train_from_manifest(
     encoded = encode_pairs(ready, run.out / "samples", engine=loaded.engine, text_encoder=loaded.text_encoder,
                            planner=loaded.planner, models_key=loaded.key, limits=limits, progress=progress,
                            cancel=cancel, processes=processes)  # fmt: skip
-    transformer, width = loaded.engine.transformer, loaded.width
+    engine, width, negative = loaded.engine, loaded.width, negative_rows(loaded.text_encoder)
     del loaded  # what encodes is let go of
     files = list(dict.fromkeys(encoded.files))
     held = {encoded.files[index] for index in hold_out(encoded.groups, run.held_out, schedule.seed)}
+    taught, chosen = [file for file in files if file not in held], [file for file in files if file in held]
+    wanted = run.pictures if watching.eval_every else 0
+    cells = choose_cells([one.pair for one in ready], encoded, held, wanted, limits)
+    grid = _grid(engine, negative, cells, run.out, embedded=models.demo)
+    transformer = engine.transformer
+    del engine  # its VAE too, where nothing is made with it
     start_key = key_of([file_key(_needed(models.vace)), file_key(run.start) if run.start else f"{width} {run.hidden}"])
     precision = "bf16" if device.type == "cuda" else "no"
-    train(projector, transformer, [file for file in files if file not in held], run.out, schedule, batch=batch,
+    train(projector, transformer, taught, run.out, schedule, batch=batch,
           text_dropout=run.text_dropout, mixed_precision=precision, start_key=start_key, watching=watching,
-          held_out=[file for file in files if file in held], card=projector_card(run, models, encoded, len(held)),
-          say=say, progress=progress, cancel=cancel)  # fmt: skip
+          held_out=chosen, card=projector_card(run, models, encoded, len(held)),
+          grid=grid, say=say, progress=progress, cancel=cancel)  # fmt: skip
     if not processes.is_first:
         return []
     path = run.out / PROJECTOR_FILE
     new = len(encoded.files) - encoded.reused
     lines = [str(path), f"{new} samples were encoded, {encoded.reused} were there already and used again"]
-    if held:
-        chosen = [file for file in files if file in held]
+    if chosen:
         losses = [evaluate(p, transformer, chosen, device=device, progress=progress, cancel=cancel)
                   for p in (None, projector)]  # fmt: skip
         lines += _held_out_lines(encoded, held, losses)
@@ -171,6 +183,12 @@ def _projector(run: ProjectorRun, width: int, seed: int) -> Projector:
             "planner that it was trained with, or no --start"
         )
     return projector
+
+
+def _grid(engine: Any, negative: Tensor, cells: Sequence[Cell], out: Path, *, embedded: bool) -> Grid | None:
+    """What makes the sheets of these cells; None where there is none."""
+    settings = SamplingSettings(PICTURE_STEPS, DEMO_CFG if embedded else CFG)
+    return Grid(engine, negative, cells, settings, out) if cells else None
 
 
 def _needed(path: Path | None) -> Path:

@@ -75,6 +75,18 @@ def open_trackers(asked: Sequence[str], folder: Path, step: int, settings: Setti
     return [CsvTracker(folder) if name == CSV else _of_accelerate(name, folder, step, settings) for name in asked]
 
 
+def show(tracker: Any, picture: Path, step: int) -> None:
+    """A picture's file in TensorBoard; other trackers take figures only."""
+    if getattr(tracker, "name", "") != TENSORBOARD:
+        return
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(picture) as opened:
+        pixels = np.asarray(opened.convert("RGB"))[None]
+    tracker.log_images({"eval/pictures": pixels}, step=step, dataformats="NHWC")
+
+
 class CsvTracker:
     """`log.csv`: a line for each step that has figures, a column for each figure; what came before is in it."""
 

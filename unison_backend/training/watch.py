@@ -15,7 +15,7 @@ from ..errors import InputError
 from .kept import BEST, Write, keep, write_folder
 from .log import EVALUATIONS_FILE, append_row, cut_rows
 from .plots import draw_log
-from .trackers import Tracker, figures_of, held_out_figures, open_trackers
+from .trackers import Tracker, figures_of, held_out_figures, open_trackers, show
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,14 @@ class Watched:
 
     write: puts the result as it is now into an empty folder. measure: held-out figures of it, by name, the same in
     every process; None where nothing is held out. figure: the one that says which result is best, and higher, whether
-    more of it is better.
+    more of it is better. picture: shows the result after a step as a file, in the process that writes.
     """
 
     write: Write
     measure: Callable[[], dict[str, float]] | None = None
     figure: str = "loss"
     higher: bool = False
+    picture: Callable[[int], Path] | None = None
 
 
 class Watch:
@@ -109,6 +110,10 @@ class Watch:
             append_row(folder / EVALUATIONS_FILE, {"step": step, **figures})
             for tracker in self._trackers:
                 tracker.log(held_out_figures(figures), step=step)
+            if self.watched.picture:
+                path = self.watched.picture(step)
+                for tracker in self._trackers:
+                    show(tracker, path, step)
         if is_better:
             self.state |= {"best": figure, "best_step": step}
         self.state |= {"looked": step, "since": 0 if is_better else self.state.get("since", 0) + 1}

@@ -125,11 +125,12 @@ def test_a_projector_from_pictures_on_the_embedded_set(tmp_path, capsys):
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     out = tmp_path / "projector"
     command = ["train", "projector", "--data", str(tmp_path / "pairs.jsonl"), "--out", str(out), "--hidden", "32"]
-    command += ["--held-out", "0.4", "--steps", "2", "--warmup", "1"]
+    command += ["--held-out", "0.4", "--steps", "2", "--warmup", "1", "--eval-every", "2", "--eval-pictures", "1"]
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "3 samples were encoded, 0 were there already" in said and "held out: 1 of 3 samples (text_to_image " in said
     assert load_projector(out / "projector.safetensors").state_dict()["seq_adjust.weight"].any()
+    assert [path.name for path in sorted((out / "pictures").iterdir())] == ["prompts.txt", "step-000002.png"]
     card = (out / "README.md").read_text()
     assert "| pairs | 3 |" in card and "| of these held out | 1 |" in card and str(tmp_path) not in card
     before = {file: file.stat().st_mtime_ns for file in (out / "samples").iterdir()}

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from unison_backend.conditioning.projector import Projector, load_projector
 from unison_backend.conditioning.text_context import clean_text
@@ -255,6 +255,12 @@ def test_held_out_loss_is_measured_on_the_way_and_the_best_projector_kept(files,
     schedule = replace(SCHEDULE, save_every=4)
     projector = trained(files[1:], tmp_path / "watched", schedule, **options)
     assert equal(projector, trained(files[1:], tmp_path / "plain"))
+    state = torch.load(tmp_path / "watched" / "state.pt")  # dtypes are as docs/training.md has them
+    assert {value.dtype for part in ("weights", "averaged") for value in state[part].values()} == {torch.float32}
+    assert {value.dtype for value in load_file(files[0]).values()} == {torch.float16}
+    assert {value.dtype for value in load_file(tmp_path / "watched" / "projector.safetensors").values()} == {
+        torch.float32
+    }
     rows = read_rows(tmp_path / "watched" / EVALUATIONS_FILE)
     assert [row["step"] for row in rows] == [2, 4, 6]
     video = transformer()

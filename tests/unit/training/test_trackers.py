@@ -1,9 +1,12 @@
 """What a training writes besides its log: CSV and TensorBoard files that go on to the bit where a run was killed."""
 
 import csv
+from io import BytesIO
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
@@ -11,7 +14,7 @@ from unison_backend.errors import InputError, UnsupportedError
 from unison_backend.training.log import read_log
 from unison_backend.training.loop import Fit
 from unison_backend.training.schedule import Schedule
-from unison_backend.training.trackers import CSV_FILE, TENSORBOARD_FOLDER, check_trackers, names
+from unison_backend.training.trackers import CSV_FILE, TENSORBOARD_FOLDER, check_trackers, names, open_trackers, show
 from unison_backend.training.watch import Watch, Watching
 
 SCHEDULE = Schedule(steps=50, lr=0.05, warmup=4, weight_decay=0.0, save_every=15, seed=3)
@@ -71,6 +74,21 @@ def test_tensorboard_shows_the_logs_figures_once_after_a_kill(tmp_path):
     shown = [(event.step, event.value) for event in events.Scalars("train/loss")]
     log = [(row["step"], pytest.approx(row["loss"], rel=1e-6)) for row in read_log(tmp_path)]
     assert shown == log and [step for step, _ in shown] == [20, 40, 50]
+
+
+def test_tensorboard_shows_a_picture_of_the_step(tmp_path):
+    drawn = np.zeros((4, 6, 3), dtype=np.uint8)
+    drawn[:, 3:] = 255
+    Image.fromarray(drawn).save(tmp_path / "sheet.png")
+    trackers = open_trackers(["csv", "tensorboard"], tmp_path, 0, {"seed": 1})
+    for tracker in trackers:
+        show(tracker, tmp_path / "sheet.png", 40)
+        tracker.finish()
+    events = EventAccumulator(str(tmp_path / TENSORBOARD_FOLDER))
+    events.Reload()
+    (event,) = events.Images("eval/pictures")
+    assert event.step == 40
+    assert (np.asarray(Image.open(BytesIO(event.encoded_image_string)).convert("RGB")) == drawn).all()
 
 
 def test_a_tracker_that_is_not_there_is_said_before_anything_is_trained(tmp_path, monkeypatch):
