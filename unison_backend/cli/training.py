@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..demo.set import CFG as DEMO_CFG
+from ..demo.set import FRAMES, SIDE
 from ..errors import InputError
 from . import common, evaluating, watching
 from .values import models_folder, number, whole
@@ -294,18 +295,27 @@ def _add_eval_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=whole, default=20)
     parser.add_argument("--cfg", type=number, default=DEMO_CFG, help="guidance; 1 turns it off")
     parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument("--width", type=whole, default=SIDE, help="of what is asked for, in pixels")
+    parser.add_argument("--height", type=whole, default=SIDE, help="of what is asked for, in pixels")
+    parser.add_argument("--frames", type=whole, default=FRAMES, help="of videos")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a sheet of every kind there")
     parser.add_argument("--only", action="append", default=[], metavar="KIND", help="of these kinds alone")
     parser.set_defaults(command=_eval_demo)
 
 
 def _eval_demo(options: argparse.Namespace) -> int:
+    from ..demo.world.canvas import Canvas
     from ..training.demo.evaluate import EvaluationSettings, evaluate, table
     from .stopping import stop_signal
     from .terminal import Bar
 
     settings = EvaluationSettings(
-        count=options.count, steps=options.steps, cfg=options.cfg, seed=options.seed, only=tuple(options.only)
+        count=options.count,
+        steps=options.steps,
+        cfg=options.cfg,
+        seed=options.seed,
+        only=tuple(options.only),
+        canvas=Canvas(options.height, options.width, options.frames),
     )
     with Bar() as progress, stop_signal() as cancel:
         result = evaluate(options.trained, settings, pictures=options.pictures, progress=progress, cancel=cancel)

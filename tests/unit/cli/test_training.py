@@ -81,6 +81,8 @@ def test_planning_data_for_the_reference_says_what_was_left_out(tmp_path, capsys
         (["train", "projector", "--data", "x", "--out", "x", "--text-dropout", "2"], "--text-dropout is 2"),
         (["train", "demo", "--out", "x", "--share", "2"], "share is 2"),
         (["eval", "planner", "--rules", "--count", "0"], "--count is 0"),
+        (["eval", "demo", "--width", "70"], "the size is 70x64; sides are multiples of 16"),
+        (["eval", "demo", "--frames", "12"], "frames is 12; a video has 5, 9, 13"),
         (["eval", "planner", "--rules", "--data", "none.jsonl"], "none.jsonl cannot be read"),
         (["eval", "demo", "--only", "cats"], "no kind 'cats'"),
         (["eval", "demo", "--count", "0"], "count is 0"),

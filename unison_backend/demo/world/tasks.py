@@ -21,7 +21,8 @@ from ...media.resize import letterbox_on_white
 from ...plan.tasks import Task
 from ...sources.prepare import Sources
 from .. import set as demo
-from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing, render, silhouette
+from .canvas import SHIPPED, Canvas
+from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -58,6 +59,7 @@ class Example:
     media: tuple[Tensor, ...]
     sources: Sources
     target: Tensor
+    canvas: Canvas = SHIPPED
 
 
 def meanings() -> dict[str, tuple[str, ...]]:
@@ -78,11 +80,27 @@ def kinds() -> tuple[str, ...]:
     return tuple(_MAKERS)
 
 
-def example(kind: str, random: Random, *, held_out: bool = False, language: Language | None = None) -> Example:
-    """One example of `kind`; with `held_out` worded by a template that training never uses."""
+def example(
+    kind: str, random: Random, *, held_out: bool = False, language: Language | None = None, canvas: Canvas = SHIPPED
+) -> Example:
+    """One example of `kind`, as large and as long as `canvas`; with `held_out` worded as training never does."""
     chosen = language or ("en" if random.random() < ENGLISH_SHARE else "zh")
-    made: Example = _MAKERS[kind](_Writer(chosen, random, held_out), random, kind)
+    made: Example = _MAKERS[kind](_Writer(chosen, random, held_out, canvas), random, kind)
     return made
+
+
+def continued(drawn: Example, kept: int) -> Example:
+    """The same video with its first `kept` frames already made: given as they are, and masked off.
+
+    So it is with each segment of a long video but the first (`engine/segments.py`): what went before is kept beside an
+    edit's mask or a control's frames. Raises ValueError for a picture, or where nothing would be left to make.
+    """
+    length = len(drawn.target)
+    if not 0 < kept < length:
+        raise ValueError(f"{kept} frames cannot be kept of {length}")
+    video, mask = drawn.sources.video.clone(), drawn.sources.mask.clone()
+    video[:kept], mask[:kept] = drawn.target[:kept], 0.0
+    return replace(drawn, sources=replace(drawn.sources, video=video, mask=mask))
 
 
 @cache
@@ -99,6 +117,7 @@ class _Writer:
     language: Language
     random: Random
     held_out: bool
+    canvas: Canvas = SHIPPED
 
     def write(self, kind: str, scene: Scene, meaning: Meaning, **given: Any) -> str:
         """A template of `kind` filled with the words for `meaning` and with `given`."""
@@ -106,9 +125,9 @@ class _Writer:
         template = self.random.choice(words[f"{kind} held out" if self.held_out else kind])
         thing = scene.things[-1] if scene.things else None
         fields: dict[str, Any] = {
-            "w": SIDE,
-            "h": SIDE,
-            "n": FRAMES,
+            "w": self.canvas.width,
+            "h": self.canvas.height,
+            "n": self.canvas.frames,
             "colour": words["colours"].get(meaning.colour, ""),
             "shape": words["shapes"].get(thing.shape if thing else meaning.shape, ""),
             "background": words["colours"][scene.background],
@@ -154,8 +173,9 @@ def _place_of(thing: Thing) -> str:
     return min(PLACES, key=lambda name: abs(PLACES[name][0] - thing.x) + abs(PLACES[name][1] - thing.y))
 
 
-def _blank(frames: int, side: int = SIDE) -> tuple[Tensor, Tensor]:
-    return torch.full((frames, side, side, 3), GREY), torch.ones(frames, side, side)
+def _blank(canvas: Canvas, frames: int) -> tuple[Tensor, Tensor]:
+    extent = (frames, canvas.height, canvas.width)
+    return torch.full((*extent, 3), GREY), torch.ones(extent)
 
 
 def _described(task: str, scene: Scene, said: bool) -> Meaning:
@@ -169,8 +189,8 @@ def _text_to_image(writer: _Writer, random: Random, kind: str) -> Example:
     background = random.choice(list(COLOURS))
     scene = Scene(background, (_thing(random, background, said_size=True, said_place=True),))
     meaning = _described(kind, scene, said=True)
-    sources = Sources(*_blank(1))
-    target = render(scene, 1, SIDE, SIDE)
+    sources = Sources(*_blank(writer.canvas, 1))
+    target = writer.canvas.render(scene, 1)
     return Example(
         task=Task(kind),
         instruction=writer.write(kind, scene, meaning),
@@ -179,14 +199,16 @@ def _text_to_image(writer: _Writer, random: Random, kind: str) -> Example:
         media=(),
         sources=sources,
         target=target,
+        canvas=writer.canvas,
     )
 
 
 def _text_to_video(writer: _Writer, random: Random, kind: str) -> Example:
     scene, motion = _moving_scene(random, said_size=True)
     meaning = replace(_described(kind, scene, said=False), motion=motion)
-    sources = Sources(*_blank(FRAMES))
-    target = render(scene, FRAMES, SIDE, SIDE)
+    frames = writer.canvas.frames
+    sources = Sources(*_blank(writer.canvas, frames))
+    target = writer.canvas.render(scene, frames)
     return Example(
         task=Task(kind),
         instruction=writer.write(kind, scene, meaning),
@@ -195,6 +217,7 @@ def _text_to_video(writer: _Writer, random: Random, kind: str) -> Example:
         media=(),
         sources=sources,
         target=target,
+        canvas=writer.canvas,
     )
 
 
@@ -207,7 +230,8 @@ def _moving_scene(random: Random, *, said_size: bool = False) -> tuple[Scene, st
 def _edit(writer: _Writer, random: Random, kind: str) -> Example:
     """kind: `image_editing recolour` and so on."""
     task, what = kind.split()
-    frames = 1 if task == Task.IMAGE_EDITING else FRAMES
+    canvas = writer.canvas
+    frames = 1 if task == Task.IMAGE_EDITING else canvas.frames
     background = random.choice(list(COLOURS))
     old = _thing(random, background, said_size=True, said_place=frames == 1)
     if frames > 1:
@@ -215,9 +239,9 @@ def _edit(writer: _Writer, random: Random, kind: str) -> Example:
     before = Scene(background, (*_bystander(random, background, old, frames), old))
     new = _edited(random, old, what, background)
     after = replace(before, things=before.things[:-1] + ((new,) if new else ()))
-    source = render(before, frames, SIDE, SIDE)
-    mask = _edit_mask(random, [old, new] if new else [old], frames)
-    wanted = render(after, frames, SIDE, SIDE)
+    source = canvas.render(before, frames)
+    mask = _edit_mask(random, [old, new] if new else [old], canvas, frames)
+    wanted = canvas.render(after, frames)
     target = torch.where(mask[..., None] > 0.5, wanted, source)
     kept = torch.where(mask[..., None] > 0.5, GREY, source)
     meaning = Meaning(kind, *((new.colour, new.shape) if new else ()))
@@ -237,6 +261,7 @@ def _edit(writer: _Writer, random: Random, kind: str) -> Example:
         media=tuple(media[name] for name in order),
         sources=sources,
         target=target,
+        canvas=writer.canvas,
     )
 
 
@@ -266,10 +291,10 @@ def _edited(random: Random, old: Thing, what: str, background: str) -> Thing | N
     return replace(old, colour=colour, shape=random.choice([name for name in SHAPES if name != old.shape]))
 
 
-def _edit_mask(random: Random, things: list[Thing], frames: int) -> Tensor:
+def _edit_mask(random: Random, things: list[Thing], canvas: Canvas, frames: int) -> Tensor:
     """0 / 1 [T, H, W] around the things: their outline widened, or the box around it."""
     margin = random.uniform(0.03, 0.07)
-    wide = [silhouette(replace(thing, radius=thing.radius + margin), frames, SIDE, SIDE) for thing in things]
+    wide = [canvas.silhouette(replace(thing, radius=thing.radius + margin), frames) for thing in things]
     mask = (torch.stack(wide).amax(0) > 0.5).float()
     if random.random() < 0.5:
         rows = mask.amax(2, keepdim=True)
@@ -279,30 +304,39 @@ def _edit_mask(random: Random, things: list[Thing], frames: int) -> Tensor:
 
 
 def _control(writer: _Writer, random: Random, kind: str) -> Example:
-    frames = 1 if kind == Task.IMAGE_CONTROL else FRAMES
+    canvas = writer.canvas
+    frames = 1 if kind == Task.IMAGE_CONTROL else canvas.frames
     background = random.choice(list(COLOURS))
     thing = _thing(random, background, said_size=True, said_place=frames == 1)
     if frames > 1:
         thing = thing.moving(random.choice(list(MOTIONS)))
     scene = Scene(background, (thing,))
-    edges = edge_map(thing, frames)
+    edges = edge_map(thing, frames, canvas)
     meaning = Meaning(kind, thing.colour, thing.shape, background)
     pad = IMAGE_PAD if frames == 1 else VIDEO_PAD
-    sources = Sources(edges, torch.ones(frames, SIDE, SIDE))
-    target = render(scene, frames, SIDE, SIDE)
+    sources = Sources(edges, torch.ones(frames, canvas.height, canvas.width))
+    target = canvas.render(scene, frames)
     text = writer.write(kind, scene, meaning, control=pad)
     return Example(
-        task=Task(kind), instruction=text, meaning=meaning, scene=scene, media=(edges,), sources=sources, target=target
+        task=Task(kind),
+        instruction=text,
+        meaning=meaning,
+        scene=scene,
+        media=(edges,),
+        sources=sources,
+        target=target,
+        canvas=writer.canvas,
     )
 
 
-def edge_map(thing: Thing, frames: int) -> Tensor:
+def edge_map(thing: Thing, frames: int, canvas: Canvas = SHIPPED) -> Tensor:
     """The canny map of `thing` alone in white on black: [T, H, W, 3]."""
-    return canny(render(Scene("black", (replace(thing, colour="white"),)), frames, SIDE, SIDE))
+    return canny(canvas.render(Scene("black", (replace(thing, colour="white"),)), frames))
 
 
 def _reference(writer: _Writer, random: Random, kind: str) -> Example:
-    frames = 1 if kind == Task.IMAGE_REFERENCE else FRAMES
+    canvas = writer.canvas
+    frames = 1 if kind == Task.IMAGE_REFERENCE else canvas.frames
     background, motion = random.choice(list(COLOURS)), random.choice(list(MOTIONS))
     thing = _thing(random, background, said_place=frames == 1)
     if thing.colour == "white":  # it would not be seen on the reference's white
@@ -310,11 +344,11 @@ def _reference(writer: _Writer, random: Random, kind: str) -> Example:
     placed = thing if frames == 1 else thing.moving(motion)
     scene = Scene(background, (placed,))
     portrait = Thing(thing.shape, thing.colour, radius=random.uniform(0.28, 0.38))
-    picture = render(Scene("white", (portrait,)), 1, SIDE, SIDE)
+    picture = replace(canvas, height=SIDE, width=SIDE).render(Scene("white", (portrait,)), 1)
     meaning = Meaning(kind, shape=thing.shape, background=background)
     meaning = replace(meaning, place=_place_of(thing)) if frames == 1 else replace(meaning, motion=motion)
-    sources = Sources(*_blank(frames), (letterbox_on_white(picture[0], SIDE, SIDE),))
-    target = render(scene, frames, SIDE, SIDE)
+    sources = Sources(*_blank(canvas, frames), (letterbox_on_white(picture[0], canvas.width, canvas.height),))
+    target = canvas.render(scene, frames)
     text = writer.write(kind, scene, meaning, reference=IMAGE_PAD)
     return Example(
         task=Task(kind),
@@ -324,6 +358,7 @@ def _reference(writer: _Writer, random: Random, kind: str) -> Example:
         media=(picture,),
         sources=sources,
         target=target,
+        canvas=writer.canvas,
     )
 
 
@@ -331,9 +366,10 @@ def _frames(writer: _Writer, random: Random, kind: str) -> Example:
     """kind: `image_to_video first`, `last` or `both`."""
     task, which = kind.split()
     scene, motion = _moving_scene(random, said_size=True)
-    target = render(scene, FRAMES, SIDE, SIDE)
-    video, mask = _blank(FRAMES)
-    given = [index for index, name in ((0, "first"), (FRAMES - 1, "last")) if which in (name, "both")]
+    canvas = writer.canvas
+    target = canvas.render(scene, canvas.frames)
+    video, mask = _blank(canvas, canvas.frames)
+    given = [index for index, name in ((0, "first"), (canvas.frames - 1, "last")) if which in (name, "both")]
     for index in given:
         video[index], mask[index] = target[index], 0.0
     thing = scene.things[-1]
@@ -354,6 +390,7 @@ def _frames(writer: _Writer, random: Random, kind: str) -> Example:
         media=media,
         sources=Sources(video, mask),
         target=target,
+        canvas=writer.canvas,
     )
 
 

@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from ...demo.set import CFG, DemoSet, ensure
+from ...demo.world.canvas import SHIPPED, Canvas
 from ...demo.world.questions import Question, Subject, question
 from ...demo.world.reading import Seen, overlap, read_frame
-from ...demo.world.shapes import silhouette
-from ...demo.world.tasks import FRAMES, SIDE, Example, example, kinds
+from ...demo.world.tasks import Example, example, kinds
 from ...engine.vace_context import to_signed
 from ...errors import InputError
+from ...plan.geometry import SIDE_MULTIPLE
 from ...plan.spec import resolve
 from ...progress import Cancel, Progress, check, never, silent
 
@@ -39,13 +40,17 @@ SEEN_THROUGH_VAE = ("text_to_image", "image_control", "text_to_video", "video_co
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """count: examples of each kind; steps, cfg, seed: of sampling; only: kinds to look at (empty: all)."""
+    """count: examples of each kind; steps, cfg, seed: of sampling; only: kinds to look at (empty: all).
+
+    canvas: of pictures and videos that are asked for.
+    """
 
     count: int = 20
     steps: int = 20
     cfg: float = CFG
     seed: int = 0
     only: tuple[str, ...] = ()
+    canvas: Canvas = SHIPPED
 
     def __post_init__(self) -> None:
         known = (*kinds(), *(f"questions {subject}" for subject in QUESTIONS), "planner", "projector", "vae")
@@ -54,6 +59,13 @@ class EvaluationSettings:
                 raise InputError(f"there is no kind {kind!r}; the kinds are {', '.join(known)}")
         if self.count < 1:
             raise InputError(f"count is {self.count}; it has to be at least 1")
+        canvas = self.canvas
+        if canvas.width % SIDE_MULTIPLE or canvas.height % SIDE_MULTIPLE or min(canvas.width, canvas.height) < 32:
+            raise InputError(
+                f"the size is {canvas.width}x{canvas.height}; sides are multiples of {SIDE_MULTIPLE}, from 32 on"
+            )
+        if canvas.frames < 5 or (canvas.frames - 1) % 4:
+            raise InputError(f"frames is {canvas.frames}; a video has 5, 9, 13 and so on")
 
     def wants(self, kind: str) -> bool:
         """Whether `kind` is to be looked at."""
@@ -121,7 +133,8 @@ def _examples(kind: str, settings: EvaluationSettings, cancel: Cancel) -> Iterat
     """The examples of `kind` that a seed stands for, in wordings that training never saw."""
     for index in range(settings.count):
         check(cancel, "evaluating")
-        yield index, example(kind, Random(f"held out {kind} {settings.seed} {index}"), held_out=True)
+        seed = f"held out {kind} {settings.seed} {index}"
+        yield index, example(kind, Random(seed), held_out=True, canvas=settings.canvas)
 
 
 def load(files: DemoSet) -> Models:
@@ -198,11 +211,11 @@ def judge(drawn: Example, made: Tensor) -> dict[str, bool]:
         found["size"] = abs(seen.area / max(1, wanted.area) - 1) < AREA
     if task.endswith("control"):
         outline = torch.stack([read_frame(frame).outline for frame in made]).float()
-        found["follows the edges"] = overlap(outline, silhouette(thing, len(made), SIDE, SIDE)) >= CONTROL_OVERLAP
+        found["follows the edges"] = overlap(outline, drawn.canvas.silhouette(thing, len(made))) >= CONTROL_OVERLAP
     if len(made) > 1 and drawn.meaning.motion != "nothing":
         found["motion"] = motion_of(made) == drawn.meaning.motion
     if task == "image_to_video":
-        given = [index for index in range(FRAMES) if bool((drawn.sources.mask[index] == 0).all())]
+        given = [index for index in range(len(made)) if bool((drawn.sources.mask[index] == 0).all())]
         errors = [(made[index] - drawn.target[index]).abs().mean().item() for index in given]
         found["given frames"] = max(errors) <= FRAME_ERROR
     return found

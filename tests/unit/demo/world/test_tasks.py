@@ -10,15 +10,18 @@ import pytest
 import torch
 
 from unison_backend.annotators.bind import map_maker
-from unison_backend.demo.world.shapes import COLOURS, MOTIONS, PLACES, SHAPES
-from unison_backend.demo.world.tasks import FRAMES, NOTHING, SIDE, example, kinds, meanings
+from unison_backend.demo.world.canvas import Canvas
+from unison_backend.demo.world.shapes import COLOURS, MOTIONS, PLACES, SAMPLES, SHAPES
+from unison_backend.demo.world.tasks import FRAMES, NOTHING, SIDE, continued, example, kinds, meanings
 from unison_backend.media.from_tensors import TensorMedia, footage, still
 from unison_backend.plan.plan import Frame
 from unison_backend.plan.prompt import parse_pads
+from unison_backend.plan.segments import Segment
 from unison_backend.plan.spec import resolve
 from unison_backend.planner.rules.plan import RulesPlanner
 from unison_backend.sources.clips import GREY
 from unison_backend.sources.prepare import Annotators, prepare
+from unison_backend.sources.segmented import Segmented
 
 SEEDS = range(4)
 WAYS = [(kind, language, held_out) for kind in kinds() for language in ("en", "zh") for held_out in (False, True)]
@@ -200,3 +203,47 @@ def test_held_out_texts_never_occur_in_training():
         for language in ("en", "zh"):
             trained = {drawn(kind, language, False, seed).instruction for seed in range(8)}
             assert not trained & {drawn(kind, language, True, seed).instruction for seed in range(8)}
+
+
+CANVASES = [Canvas(64, 96, 9, SAMPLES), Canvas(96, 64, 17, SAMPLES), Canvas(64, 64, 17)]
+
+
+@pytest.mark.parametrize("canvas", CANVASES)
+@pytest.mark.parametrize("kind", kinds())
+def test_on_any_canvas_the_pipeline_prepares_the_same(kind, canvas):
+    for seed, language in ((0, "en"), (1, "zh")):
+        made = example(kind, Random(f"{kind} {seed}"), language=language, canvas=canvas)
+        frames = canvas.frames if made.task.output == "video" else 1
+        assert made.canvas == canvas and made.target.shape == (frames, canvas.height, canvas.width, 3)
+        media, plan = as_media(made), planned(made)
+        spec = resolve(plan, media.infos)
+        assert (spec.width, spec.height, spec.num_frames) == (canvas.width, canvas.height, frames), made.instruction
+        sources = prepare(plan, spec, media, annotators=Annotators(make_map=map_maker({})))
+        assert torch.equal(sources.video, made.sources.video) and torch.equal(sources.mask, made.sources.mask)
+        assert all(map(torch.equal, sources.references, made.sources.references))
+
+
+def test_the_shipped_canvas_is_what_no_canvas_means():
+    for kind in kinds():
+        one, same = (example(kind, Random(3), **options) for options in ({}, {"canvas": Canvas(64, 64, 9, 1)}))
+        assert one.instruction == same.instruction and torch.equal(one.target, same.target)
+        assert torch.equal(one.sources.video, same.sources.video) and torch.equal(one.sources.mask, same.sources.mask)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if kind.startswith(("video_editing", "video_control"))])
+@pytest.mark.parametrize("kept", [1, 5])
+def test_what_goes_on_from_kept_frames_is_a_segment_as_the_engine_is_given_it(kind, kept):
+    whole = drawn(kind)
+    made = continued(whole, kept)
+    before = Segment(0, kept)
+    given = Segmented(whole.sources, (before, Segment(0, FRAMES)), (whole.target[:kept],)).part()
+    assert torch.equal(made.sources.video, given.video) and torch.equal(made.sources.mask, given.mask)
+    assert (made.sources.mask[:kept] == 0).all() and torch.equal(made.sources.mask[kept:], whole.sources.mask[kept:])
+    assert torch.equal(made.sources.video[:kept], whole.target[:kept]) and torch.equal(made.target, whole.target)
+    assert not torch.equal(whole.sources.video[:kept], whole.target[:kept])  # the whole one stays as it was
+
+
+@pytest.mark.parametrize("kept", [0, FRAMES])
+def test_some_frames_are_kept_and_some_are_made(kept):
+    with pytest.raises(ValueError, match=f"{kept} frames cannot be kept of {FRAMES}"):
+        continued(drawn("video_control"), kept)
