@@ -162,6 +162,8 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dropout", type=number, default=0.0)
     parser.add_argument("--keep", type=whole, default=4, metavar="N",
                         help="questions of a step whose answers are held to the base's own; 0: none")  # fmt: skip
+    parser.add_argument("--token-rows", action="store_true",
+                        help="train the signal tokens' rows alone, not embedding and head whole")  # fmt: skip
     parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, about a third slower")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="of the frozen base")
     _add_schedule(parser)
@@ -178,7 +180,13 @@ def _train_planner(options: argparse.Namespace) -> int:
     watched = watching.asked(options)
     pairs = [as_sample(row) for path in options.data for row in read_messages(path)]
     settings = recipe.LoraSettings(
-        options.rank, options.alpha, options.dropout, options.batch or 16, options.gradient_checkpointing, options.keep
+        options.rank,
+        options.alpha,
+        options.dropout,
+        options.batch or 16,
+        options.gradient_checkpointing,
+        options.keep,
+        options.token_rows,
     )
     with Bar(quiet=_follows()) as progress, stop_signal(patient=True) as cancel:
         adapter = recipe.train(

@@ -43,7 +43,10 @@ SCHEDULE = Schedule(steps=2000, lr=2e-4, warmup=100, weight_decay=0.0, betas=(0.
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """rank and alpha of the adapter; the embedding and the head are trained whole and saved with it."""
+    """rank and alpha of the adapter; the embedding and the head are trained whole and saved with it.
+
+    token_rows: only their rows of the 14 signal tokens are, so that an adapter and its state stay small.
+    """
 
     rank: int = 64
     alpha: int = 128
@@ -51,6 +54,7 @@ class LoraSettings:
     batch: int = 16
     gradient_checkpointing: bool = False
     keep: int = 4  # questions of a step whose answers are held to the base's; 0: none
+    token_rows: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("rank", self.rank), ("alpha", self.alpha), ("batch", self.batch)):
@@ -63,15 +67,17 @@ class LoraSettings:
 
 
 def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
-    """The model inside a PeftModel whose adapter, embedding and head are trainable, the adapter in float32."""
+    """The model inside a PeftModel whose adapter, embedding and head (or rows of them) are trainable in float32."""
     from peft import LoraConfig, get_peft_model
 
+    rows = dict.fromkeys(SAVED, sorted(qwen.token_ids.values()))
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=TARGETS,
-        modules_to_save=list(SAVED),
+        modules_to_save=None if settings.token_rows else list(SAVED),
+        trainable_token_indices=rows if settings.token_rows else None,
         task_type="CAUSAL_LM",
     )
     model: Any = get_peft_model(qwen.base, config)
@@ -165,6 +171,7 @@ def _made_with(
         "start": file_key(start) if start else "",
         "dtype of the base": dtype,
         **{name: getattr(settings, name) for name in ("rank", "alpha", "dropout", "batch", "keep")},
+        **({"token rows": True} if settings.token_rows else {}),  # older states do not say it
     }
 
 
@@ -192,7 +199,8 @@ def go_on_from(model: Any, folder: Path) -> None:
 
     try:
         state = load_state_dict(folder / "adapter_model.safetensors")
-        layers = {name.replace(".default", "") for name, _ in model.named_parameters() if "lora" in name}
+        named = dict(model.named_parameters())
+        layers = {name.replace(".default", "") for name in named if "lora_" in name or "trainable_tokens_delta" in name}
         if not layers <= state.keys():
             raise ValueError("it lacks layers")
         set_peft_model_state_dict(model, {name: value.float() for name, value in state.items()})

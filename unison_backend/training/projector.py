@@ -43,7 +43,7 @@ def train(
     """Train `projector` in place with `transformer` frozen; resumes from `out` and ends with the averaged weights,
     which are written as `out`/projector.safetensors.
 
-    batch: samples of one step and process; those of unequal size are done one after the other. text_dropout: how
+    batch: samples of one step and process; those of one shape are one pass of the video model. text_dropout: how
     often a sample's text rows are left out, so that the projected tokens alone say it. mixed_precision: of accelerate
     ("no", "bf16"). start_key: of what `projector` and `transformer` are; a state of others is not gone on from.
     watching: what is done beside the steps. held_out: samples whose loss is measured on the way. card: of the result,
@@ -88,9 +88,8 @@ def train(
     fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching, watched))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        drawn = draw_batch(files, batch, text_dropout, generator)
-        terms = [sample_loss(fit.module, transformer, *one, device=accelerator.device) for one in drawn]
-        return {"loss": torch.stack(terms).mean()}
+        samples, sigmas, noises = draw_batch(files, batch, text_dropout, generator)
+        return {"loss": batch_loss(fit.module, transformer, samples, sigmas, noises, accelerator.device)}
 
     fit.run(loss, stage="training the projector", progress=progress, cancel=cancel)
     fit.use_averaged()
@@ -101,8 +100,8 @@ def train(
 
 def draw_batch(
     files: Sequence[Path], batch: int, text_dropout: float, generator: torch.Generator
-) -> list[tuple[Sample, Tensor, Tensor]]:
-    """`batch` samples, each with its noise level [] and noise; a share of them without their text rows."""
+) -> tuple[list[Sample], Tensor, list[Tensor]]:
+    """`batch` samples, their noise levels [batch] and their noises; a share of them without their text rows."""
     chosen = torch.randint(len(files), (batch,), generator=generator).tolist()
     samples = [load_sample(files[index]) for index in chosen]
     sigmas = draw_sigmas(batch, generator, SHIFT)
@@ -111,7 +110,7 @@ def draw_batch(
         left_out = (torch.rand(batch, generator=generator) < text_dropout).tolist()
         samples = [replace(sample, rows=sample.rows[:0]) if without else sample
                    for sample, without in zip(samples, left_out, strict=True)]  # fmt: skip
-    return list(zip(samples, sigmas, noises, strict=True))
+    return samples, sigmas, noises
 
 
 @torch.no_grad()
@@ -140,16 +139,33 @@ def freeze(transformer: Any) -> None:
     recompute_blocks(transformer)
 
 
-def sample_loss(
-    projector: Any, transformer: Any, sample: Sample, sigma: Tensor, noise: Tensor, device: Any = "cpu"
-) -> Tensor:
-    """The flow loss of one sample with its projected tokens behind its text rows. projector: None leaves them away."""
-    rows = sample.rows.to(device)
-    if projector is not None:
-        rows = torch.cat([rows, projector(sample.features[None].to(device))[0]])
+def batch_loss(
+    projector: Any, transformer: Any, samples: Sequence[Sample], sigmas: Tensor, noises: Sequence[Tensor],
+    device: Any = "cpu",
+) -> Tensor:  # fmt: skip
+    """The mean flow loss of samples with their projected tokens behind their text rows; one pass for each shape.
+
+    sigmas [B] in 0..1; noises: of the samples' `clean`. projector: None leaves its tokens away.
+    """
+    shapes: dict[torch.Size, list[int]] = {}
+    for index, sample in enumerate(samples):
+        shapes.setdefault(sample.clean.shape, []).append(index)
     dtype = next(transformer.parameters()).dtype
-    clean, context = (part[None].to(device, dtype) for part in (sample.clean, sample.context))
-    return flow_loss(transformer, clean, context, [rows.to(dtype)], sigma[None].to(device), noise[None].to(clean))
+    terms = []
+    for alike in shapes.values():
+        chosen = [samples[index] for index in alike]
+        rows = [_rows(projector, sample, device).to(dtype) for sample in chosen]
+        clean, context = (
+            torch.stack([getattr(sample, name) for sample in chosen]).to(device, dtype) for name in ("clean", "context")
+        )
+        noise = torch.stack([noises[index] for index in alike]).to(clean)
+        terms.append(flow_loss(transformer, clean, context, rows, sigmas[alike].to(device), noise) * len(alike))
+    return torch.stack(terms).sum() / len(samples)
+
+
+def _rows(projector: Any, sample: Sample, device: Any) -> Tensor:
+    rows = sample.rows.to(device)
+    return rows if projector is None else torch.cat([rows, projector(sample.features[None].to(device))[0]])
 
 
 @torch.no_grad()
@@ -169,7 +185,7 @@ def evaluate(
         for u in levels:
             sigma = shifted(u, SHIFT)
             noise = torch.randn(sample.clean.shape, generator=generator)
-            total += sample_loss(projector, transformer, sample, sigma, noise, device).item()
+            total += batch_loss(projector, transformer, [sample], sigma[None], [noise], device).item()
         progress("evaluating the projector", number + 1, len(files))
     return total / max(1, len(files) * EVALUATION_DRAWS)
 

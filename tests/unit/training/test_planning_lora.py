@@ -14,9 +14,11 @@ from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
 from unison_backend.plan.tokens import ADDED_TOKENS
 from unison_backend.planner.qwen.loading import load_qwen
+from unison_backend.planner.qwen.merging import merge
 from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.training.cards import read_card
 from unison_backend.training.log import EVALUATIONS_FILE, LOG_FILE, read_rows
+from unison_backend.training.loop import STATE_FILE
 from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_lora import LoraSettings, add_lora, train
 from unison_backend.training.planning_samples import (
@@ -265,6 +267,39 @@ def test_a_run_goes_on_from_an_adapter(base, trained, tmp_path):
     for wrong, folder in ((replace(SETTINGS, rank=2), start), (SETTINGS, tmp_path / "none")):
         with pytest.raises(WeightsError):
             train(base, PAIRS, tmp_path / "again", SCHEDULE, wrong, start=folder, dtype="fp32")
+
+
+def test_token_rows_alone_can_be_trained_and_saved(base, qwen, trained, tmp_path):
+    """The signal tokens' rows of embedding and head, and no other; the head stays apart from the embedding."""
+    settings = replace(SETTINGS, token_rows=True, keep=1)
+    adapter = train(base, PAIRS, tmp_path / "rows", SCHEDULE, settings, dtype="fp32")
+    weights = load_file(adapter / "adapter_model.safetensors")
+    rows = {name: value for name, value in weights.items() if "lora_" not in name}
+    width = qwen.base.config.get_text_config().hidden_size
+    assert [tuple(value.shape) for value in rows.values()] == [(len(ADDED_TOKENS), width)] * 2
+    whole = (trained / "adapter" / "adapter_model.safetensors").stat().st_size
+    assert (adapter / "adapter_model.safetensors").stat().st_size < whole / 2
+    state = torch.load(tmp_path / "rows" / STATE_FILE)["weights"]
+    assert max(value.numel() for name, value in state.items() if "lora_" not in name) == len(ADDED_TOKENS) * width
+    loaded = load_qwen(base, adapter, dtype="fp32")
+    assert loaded.has_planning and loaded.adapter_removable
+    merge(base, adapter, tmp_path / "merged", dtype="fp32")
+    merged = load_qwen(tmp_path / "merged", dtype="fp32").base
+    ids = sorted(qwen.token_ids.values())
+    for own, trained_rows in (
+        (merged.get_input_embeddings().weight, rows[next(name for name in rows if "embed_tokens" in name)]),
+        (merged.lm_head.weight, rows[next(name for name in rows if "lm_head" in name)]),
+    ):
+        assert torch.equal(own[ids], trained_rows)
+    assert not torch.equal(merged.get_input_embeddings().weight, merged.lm_head.weight)
+    others = [index for index in range(len(merged.lm_head.weight)) if index not in ids]
+    assert torch.equal(merged.lm_head.weight[others], qwen.base.lm_head.weight[others])
+    assert not torch.equal(merged.lm_head.weight[ids], qwen.base.lm_head.weight[ids])
+    go_on = train(
+        base, PAIRS, tmp_path / "more", replace(SCHEDULE, lr=1e-9, steps=2), settings, start=adapter, dtype="fp32"
+    )
+    more = load_file(go_on / "adapter_model.safetensors")
+    assert all(torch.allclose(more[name], value, atol=1e-6) for name, value in rows.items())
 
 
 def test_the_adapter_loads_plans_and_can_be_taken_off(base, qwen, trained):

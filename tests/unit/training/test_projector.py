@@ -25,7 +25,15 @@ from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.planner import QwenPlanner
 from unison_backend.training.log import EVALUATIONS_FILE, read_rows
 from unison_backend.training.manifest import Pair, make_ready, pair_key, plan_pair, read_manifest
-from unison_backend.training.projector import evaluate, new_projector, save_projector, start_silent, train
+from unison_backend.training.projector import (
+    batch_loss,
+    evaluate,
+    freeze,
+    new_projector,
+    save_projector,
+    start_silent,
+    train,
+)
 from unison_backend.training.projector_data import Sample, encode_pairs, load_sample, sample_key, save_sample
 from unison_backend.training.schedule import Schedule
 from unison_backend.training.watch import Watching
@@ -225,6 +233,28 @@ def test_training_changes_the_projector_alone_and_lowers_its_loss(files, tmp_pat
     assert all(not torch.equal(value, start[name]) for name, value in projector.named_parameters())
     assert not projector.training and not any(p.requires_grad for p in projector.parameters())
     assert evaluate(projector, video, files) < evaluate(fresh(), video, files)
+
+
+def test_samples_of_one_shape_are_one_pass_and_lose_what_they_do_alone(files):
+    """The picture from words and the edit have one shape, the video another; their texts are of unequal length."""
+    video, projector, passes = transformer(), fresh().eval(), []
+    freeze(video)
+    video.register_forward_pre_hook(
+        lambda module, given, named: passes.append(len(named["hidden_states"])), with_kwargs=True
+    )
+    samples = [load_sample(files[index]) for index in (0, 2, 1, 0)]
+    generator = torch.Generator().manual_seed(0)
+    sigmas = torch.rand(4, generator=generator)
+    noises = [torch.randn(sample.clean.shape, generator=generator) for sample in samples]
+    with torch.no_grad():
+        together = batch_loss(projector, video, samples, sigmas, noises)
+        assert passes == [3, 1]
+        alone = [
+            batch_loss(projector, video, [sample], sigma[None], [noise])
+            for sample, sigma, noise in zip(samples, sigmas, noises, strict=True)
+        ]
+    assert together.item() == pytest.approx(torch.stack(alone).mean().item(), rel=1e-5)
+    assert len({round(term.item(), 4) for term in alone}) == 4
 
 
 @pytest.mark.parametrize("options", [{}, {"batch": 2}])

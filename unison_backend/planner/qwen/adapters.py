@@ -87,7 +87,9 @@ class Adapter:
     @property
     def needs_tie(self) -> bool:
         """Whether it was trained for a head that is the embedding, so that untying before it would split the two."""
-        tied = self.config.get("ensure_weight_tying") or self.config.get("trainable_token_indices")
+        indices = self.config.get("trainable_token_indices")
+        own_head = isinstance(indices, dict) and "lm_head" in indices
+        tied = self.config.get("ensure_weight_tying") or (indices and not own_head)
         return bool(tied) or (self.writes_base and not self._of("lm_head"))
 
     def trains(self, ids: Collection[int]) -> bool:
