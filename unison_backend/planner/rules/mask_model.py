@@ -26,6 +26,7 @@ KEEP, CHANGE = KEEPS_CLASSES = ("keep", "change")
 
 # Words of a text that are read, media that are judged, and words on each side of one that are looked at.
 _WORDS, _JUDGED, _AROUND = 240, 8, 8
+_MOST_MEDIA = 12  # places of media that are looked at
 _LONGEST = 5  # words that are looked at together
 _LONGEST_OF_NONE = 3
 _PIECES = (3, 4, 5)  # characters
@@ -64,16 +65,24 @@ def candidates(text: str, kinds: Sequence[str], said: int | None, counted: Count
 
     text: as `language.read` makes it, in its own spelling. said: the medium that a rule reads as the mask.
     """
-    words = _words(text, counted)
-    standing = list(dict.fromkeys(word.medium for word in words if word.medium is not None and not word.is_counted))
+    words, standing = _judged(_words(text, counted))
     pieces = {word.text: tuple(_pieces(word.text)) for word in words}
-    found: dict[int | None, set[str]] = {
-        medium: {*_of_medium(medium, kinds, said), *_of_words([w.seen_from(medium) for w in words], pieces)}
-        for medium in standing[:_JUDGED]
-        if medium is not None
-    }
-    found[None] = set(_of_none([word.text for word in words], kinds, said, pieces))
+    videos = sum(kind == "video" for kind in kinds)
+    found: dict[int | None, set[str]] = {}
+    for medium in standing:
+        beside_video = videos > (kinds[medium] == "video")
+        found[medium] = {f"k{kinds[medium]}{beside_video}", *_of_medium(medium, len(kinds), said)}
+        found[medium].update(_of_words([word.seen_from(medium) for word in words], pieces))
+    found[None] = set(_of_none([word.text for word in words], kinds, said))
     return found
+
+
+def _judged(words: list[_Word]) -> tuple[list[_Word], list[int]]:
+    """The media that are judged, and the words up to a little behind the last one of a long row of media."""
+    media = [(place, w.medium) for place, w in enumerate(words) if w.medium is not None and not w.is_counted]
+    if len(media) > _MOST_MEDIA:
+        words = words[: media[_MOST_MEDIA][0] + _AROUND]
+    return words, list(dict.fromkeys(medium for _, medium in media))[:_JUDGED]
 
 
 def _words(text: str, counted: Counted) -> list[_Word]:
@@ -96,18 +105,28 @@ def _word(token: Token, text: str) -> _Word:
     return _Word(token.text if token.text != "#" else " ")
 
 
-def _of_medium(medium: int, kinds: Sequence[str], said: int | None) -> Iterator[str]:
-    """What the medium is, among which others, and what a rule makes of it."""
+def _of_medium(medium: int, count: int, said: int | None) -> Iterator[str]:
+    """Which of so many media it is, and what a rule makes of it."""
     reads = "none" if said is None else "mine" if said == medium else "other"
     yield from (f"r{copy}{reads}" for copy in range(_TRUST))
-    others = [kind for index, kind in enumerate(kinds) if index != medium]
-    yield f"k{kinds[medium]}{'video' in others}"
-    place = "first" if medium == 0 else "last" if medium == len(kinds) - 1 else "between"
-    yield f"n{min(len(kinds), 4)}{place}"
+    place = "first" if medium == 0 else "last" if medium == count - 1 else "between"
+    yield f"n{min(count, 4)}{place}"
 
 
 def _of_words(words: Sequence[str], pieces: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Which words stand together with media, and around and beside the candidate's own places."""
+    yield from _together(words)
+    for place in (place for place, word in enumerate(words) if word in _OWN):
+        yield from (words[place] + feature for feature in _around(words, place, pieces))
+    clauses = _clauses(words)
+    for number, clause in enumerate(clauses):
+        beside = (clauses[number - 1] if number else [], clauses[number + 1] if number + 1 < len(clauses) else [])
+        for mark in _MARKS.intersection(clause):
+            yield from (mark + feature for feature in _clause(mark, clause, beside, pieces))
+
+
+def _together(words: Sequence[str]) -> Iterator[str]:
+    """Words in a row, with a medium among them."""
     ends = ["^", *words, "$"]
     marks = [place for place, word in enumerate(ends) if word in _MARKS]
     starts = sorted({start for place in marks for start in range(max(0, place - _LONGEST + 1), place + 1)})
@@ -116,12 +135,6 @@ def _of_words(words: Sequence[str], pieces: Mapping[str, Sequence[str]]) -> Iter
             some = ends[start : start + size]
             if len(some) == size and not _MARKS.isdisjoint(some):
                 yield f"g{' '.join(some)}"
-    clauses = _clauses(words)
-    for place, word in enumerate(words):
-        if word in _OWN:
-            yield from (word + feature for feature in _around(words, place, pieces))
-        if word in _MARKS:
-            yield from (word + feature for feature in _clause(words, clauses, place, pieces))
 
 
 def _around(words: Sequence[str], place: int, pieces: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -140,42 +153,39 @@ def _around(words: Sequence[str], place: int, pieces: Mapping[str, Sequence[str]
 
 
 def _clause(
-    words: Sequence[str], clauses: Sequence[int], place: int, pieces: Mapping[str, Sequence[str]]
+    mark: str, clause: Sequence[str], beside: tuple[Sequence[str], Sequence[str]], pieces: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    """The words of a place's own clause; of the ones beside it where it has none."""
-    mine = [word for at, word in enumerate(words) if clauses[at] == clauses[place] and at != place]
+    """The words of a medium's own clause; of the ones beside it where it has none."""
+    mine = list(clause)
+    mine.remove(mark)
     shared = int(not _MARKS.isdisjoint(mine))
-    for word in mine:
+    for word in set(mine):
         yield f"C{word}"
         yield f"S{shared}{word}"
         yield from (f"Cp{piece}" for piece in pieces.get(word, ()))
     if _MARKS.issuperset(mine):
-        for word, clause in zip(words, clauses, strict=True):
-            if abs(clause - clauses[place]) == 1:
-                yield f"{'D' if clause < clauses[place] else 'E'}{word}"
+        yield from (f"D{word}" for word in beside[0])
+        yield from (f"E{word}" for word in beside[1])
 
 
-def _clauses(words: Sequence[str]) -> list[int]:
-    """The number of each word's clause; what parts two belongs to the second."""
-    numbers, number = [], 0
+def _clauses(words: Sequence[str]) -> list[list[str]]:
+    """The words by clause; what parts two belongs to the second."""
+    found: list[list[str]] = [[]]
     for word in words:
-        number += word in _PARTS
-        numbers.append(number)
-    return numbers
+        if word in _PARTS:
+            found.append([])
+        found[-1].append(word)
+    return found
 
 
-def _of_none(
-    words: Sequence[str], kinds: Sequence[str], said: int | None, pieces: Mapping[str, Sequence[str]]
-) -> Iterator[str]:
+def _of_none(words: Sequence[str], kinds: Sequence[str], said: int | None) -> Iterator[str]:
     """What tells an edit without a mask: its words, whatever they stand beside."""
     yield from ("N", f"Nn{len(kinds)}", f"Nk{' '.join(kinds[:4])}")
     yield from (f"Nr{copy}{said is None}" for copy in range(_TRUST // 2))
     ends = ["^", *words, "$"]
     for size in range(2, _LONGEST_OF_NONE + 1):
         yield from (f"N{' '.join(ends[start : start + size])}" for start in range(len(ends) - size + 1))
-    for word in words:
-        yield f"N{word}"
-        yield from (f"Np{piece}" for piece in pieces[word])
+    yield from (f"N{word}" for word in words)
 
 
 def _pieces(word: str) -> Iterator[str]:
@@ -186,15 +196,18 @@ def _pieces(word: str) -> Iterator[str]:
 
 def mask_of(text: str, kinds: Sequence[str], said: int | None, counted: Counted) -> tuple[int | None, float]:
     """Which medium the words make the mask (None: none of them), and how sure that is (0..1); see `candidates`."""
-    model = mask_model()
-    scores = {
-        medium: model.scores(features)[CLASSES[0]]
-        for medium, features in candidates(text, kinds, said, counted).items()
-    }
+    scores = _scores(text, tuple(kinds), said, tuple(counted))
     best = max(scores, key=lambda medium: scores[medium])
     sure = 1 / sum(math.exp(score - scores[best]) for score in scores.values())
     judge("which medium is the mask", "none" if best is None else f"medium {best}", sure)
     return best, sure
+
+
+@lru_cache(maxsize=4)
+def _scores(text: str, kinds: tuple[str, ...], said: int | None, counted: Counted) -> dict[int | None, float]:
+    """The score of each candidate; a plan asks twice for the same text."""
+    found = candidates(text, kinds, said, counted)
+    return {medium: mask_model().scores(features)[CLASSES[0]] for medium, features in found.items()}
 
 
 def keeps(text: str, kinds: Sequence[str]) -> bool:

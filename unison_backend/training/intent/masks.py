@@ -33,7 +33,7 @@ class Row:
 
 
 def read_rows(files: Sequence[Path]) -> list[Row]:
-    """All orders with more than one medium, but questions."""
+    """All orders with more than one medium."""
     lines = (line for file in files for line in file.read_text(encoding="utf-8").split("\n") if line.strip())
     rows = (json.loads(line) for line in lines)
     return [row for given in rows if (row := _row(given)) is not None]
@@ -48,7 +48,7 @@ def rows_of(edits: Sequence[tuple[str, str]]) -> list[Row]:
 def _row(given: dict[str, object]) -> Row | None:
     prompt = str(given["prompt"])
     known = given.get("intent") != "edit" or "source" in given or "tokens" in given
-    if given.get("intent") == "ask" or not known or len(parse_pads(prompt).kinds) < 2:
+    if not known or len(parse_pads(prompt).kinds) < 2:
         return None
     if given.get("intent") != "edit":
         return Row(prompt, None, False)
@@ -59,7 +59,7 @@ def _row(given: dict[str, object]) -> Row | None:
 
 def train(rows: Sequence[Row], out: Path, progress: Progress = silent, cancel: Cancel = never) -> None:
     """Which medium is the mask. Writes `out`, whole or not at all; raises Cancelled, MediaError."""
-    choices = [choice_of(row) for row in rows]
+    choices = [seen for row in rows if (seen := choice_of(row)) is not None]
     choice.train(choices, mask_model.CLASSES[0], KEPT, out, "training the mask model", progress, cancel)
 
 
@@ -75,8 +75,8 @@ def train_keeps(rows: Sequence[Row], out: Path, progress: Progress = silent, can
     linear.train(samples, classes, KEEPS_KEPT, out, "training what masks mean", progress, cancel)
 
 
-def choice_of(row: Row) -> choice.Choice:
-    """What the model of masks sees of an edit."""
+def choice_of(row: Row) -> choice.Choice | None:
+    """What the model of masks sees of an order; None where it does not look at the mask."""
     text, language = read(parse_pads(row.prompt))
     found = mask_model.candidates(text.words, text.kinds, said_mask(text, language), counted(text.words, language))
-    return choice.Choice(list(found.values()), list(found).index(row.mask))
+    return choice.Choice(list(found.values()), list(found).index(row.mask)) if row.mask in found else None

@@ -56,3 +56,11 @@ def test_a_wording_learnt_of_one_medium_serves_for_the_other() -> None:
     )
     assert {"#mineCmask", "gmask #mine", "#mine<mask"} <= first[0] & second[1]
     assert not {"#mineCmask", "gmask #mine", "#mine<mask"} & (first[1] | second[0])
+
+
+def test_a_row_of_media_costs_no_more_the_longer_it_is() -> None:
+    def looked_at(count: int) -> int:
+        text = "mask " + "\ue000" * count
+        return sum(map(len, candidates(text, ("image",) * count, 0, ()).values()))
+
+    assert looked_at(2000) == looked_at(60) < 2000
