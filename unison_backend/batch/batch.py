@@ -15,7 +15,7 @@ from ..pipeline import check_runnable, make_plan
 from ..planner.choose import plans_by_prompt, plans_with_qwen
 from ..planner.rules.targets import parse_target
 from ..progress import Cancel, Progress, check
-from .attempts import MAX_DEATHS, deaths, told
+from .attempts import MAX_DEATHS, deaths, forget, told
 from .job import Job, Setup, name_of
 from .lines import BadLine, read_jobs
 from .log import Log, Row, locked
@@ -115,6 +115,7 @@ def _sort(
         elif line.name in known:
             settled.append(replace(known[line.name], line=line.number))
         elif (path := _made_before(line, setup)) is not None:
+            forget(setup.out, line.name)  # its process may have died between the file and this
             settled.append(Row(line.number, line.name, "done", line.text, path=path.name, notices=[_FOUND]))
         elif deaths(setup.out, line.name) >= MAX_DEATHS:
             refused.append(failure(line, RuntimeError(told(setup.out, line.name))))

@@ -98,11 +98,17 @@ def test_a_row_that_was_cut_off_is_found_by_its_file(folder):
     run(file, setup, Writing())
     log = setup.out / "results.jsonl"
     log.write_text(log.read_text(encoding="utf-8")[:-40], encoding="utf-8")
+    whole = Log(setup.out).read()[0].name
+    (cut,) = (path.stem for path in setup.out.glob("*.png") if path.stem != whole)
+    marks = setup.out / ".attempts"
+    marks.mkdir()
+    (marks / cut).write_bytes(b".")
     again = Writing()
     run(file, setup, again)
     assert again.made == []
     assert [row["line"] for row in rows(setup)] == [1, 2]
     assert "run that was killed" in rows(setup)[1]["notices"][0]
+    assert deaths(setup.out, cut) == 0
 
 
 def test_rows_of_another_file_stay(folder):
