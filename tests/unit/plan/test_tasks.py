@@ -81,7 +81,9 @@ MAKING = {  # places that name the tasks that make something
     "planning data": lambda: {task.value for task in planning_wording.MAKERS},
     "the grammar of planning data": lambda: {task.value for task in orders.KINDS},
     "the world's examples": lambda: _first_words(world._MAKERS),
-    "training of the embedded VACE": lambda: {name for kinds in vace.GROUPS.values() for name in _first_words(kinds)},
+    "training of the embedded VACE": lambda: {
+        name for group in vace.GROUPS.values() for name in _first_words(group.counts)
+    },
     "the auto workflow's branches": _workflow_branches,
 }
 

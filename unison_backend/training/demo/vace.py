@@ -7,7 +7,7 @@ guidance has an unconditional side.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +17,9 @@ from torch import Tensor
 
 from ...conditioning.text_context import clean_text, negative_prompt
 from ...conditioning.text_encoder import TextEncoder
-from ...demo.world.tasks import Example, example
+from ...demo.world.canvas import Canvas
+from ...demo.world.shapes import SAMPLES
+from ...demo.world.tasks import Example, continued, example
 from ...engine.vace_context import Encode
 from ...progress import Cancel, Progress, check, never, silent
 from ...sources.prepare import Sources
@@ -26,27 +28,61 @@ from ..latents import Latents, encode_all, load_or_make, widths
 from ..loop import Fit, mixed_precision
 from ..schedule import Schedule
 
-# Groups of one latent length each: kinds of example with how many of each.
-GROUPS: dict[str, dict[str, int]] = {
-    "images": {
-        "text_to_image": 5000,
-        "image_editing recolour": 2200,
-        "image_editing replace": 1500,
-        "image_editing remove": 1500,
-        "image_control": 3000,
-    },
-    "images_with_reference": {"image_reference": 2500},
-    "videos": {
-        "text_to_video": 2000,
-        "image_to_video first": 900,
-        "image_to_video last": 800,
-        "image_to_video both": 800,
-        "video_editing recolour": 850,
-        "video_editing replace": 1000,
-        "video_editing remove": 800,
-        "video_control": 1500,
-    },
-    "videos_with_reference": {"video_reference": 1000},
+
+@dataclass(frozen=True)
+class Group:
+    """Examples of one latent size. counts: of each kind; canvas: what they are drawn on.
+
+    goes_on: share of edited and controlled videos whose first frames are already made and kept beside the mask, as in
+    every segment of a long video but the first.
+    """
+
+    counts: Mapping[str, int]
+    canvas: Canvas = field(default_factory=lambda: Canvas(samples=SAMPLES))
+    goes_on: float = 0.0
+
+
+_IMAGES = {
+    "text_to_image": 3400,
+    "image_editing recolour": 1500,
+    "image_editing replace": 1000,
+    "image_editing remove": 1000,
+    "image_control": 2000,
+}
+_VIDEOS = {
+    "text_to_video": 1300,
+    "image_to_video first": 600,
+    "image_to_video last": 500,
+    "image_to_video both": 600,
+    "video_editing recolour": 700,
+    "video_editing replace": 800,
+    "video_editing remove": 650,
+    "video_control": 1100,
+}
+_KEPT = (1, 5)  # frames: of one latent and of two
+_CONTINUED = ("video_editing", "video_control")
+
+
+def _part(counts: Mapping[str, int], share: float) -> dict[str, int]:
+    return {kind: round(count * share) for kind, count in counts.items()}
+
+
+_USUAL = Canvas(samples=SAMPLES)
+_WIDE, _TALL = Canvas(64, 96, samples=SAMPLES), Canvas(96, 64, samples=SAMPLES)
+_LONG = Canvas(frames=17, samples=SAMPLES)
+GROUPS: dict[str, Group] = {
+    "images": Group(_IMAGES),
+    "images_wide": Group(_part(_IMAGES, 0.25), _WIDE),
+    "images_tall": Group(_part(_IMAGES, 0.25), _TALL),
+    "images_with_reference": Group({"image_reference": 1900}),
+    "images_wide_with_reference": Group({"image_reference": 350}, _WIDE),
+    "images_tall_with_reference": Group({"image_reference": 350}, _TALL),
+    "videos": Group(_VIDEOS, goes_on=0.3),
+    "videos_wide": Group(_part(_VIDEOS, 0.15), _WIDE, goes_on=0.3),
+    "videos_tall": Group(_part(_VIDEOS, 0.15), _TALL, goes_on=0.3),
+    "videos_long": Group(_part(_VIDEOS, 0.2), _LONG, goes_on=0.3),
+    "videos_with_reference": Group({"video_reference": 750}),
+    "videos_long_with_reference": Group({"video_reference": 150}, _LONG),
 }
 PATCHES = 1536  # of one batch
 READ_TOGETHER = 64  # texts
@@ -65,32 +101,26 @@ class Phase:
     muon: bool = False
 
 
-# What things look like comes first; the later parts see more of what moves. In the shipped set the third one was the
-# first to see a VAE that keeps moving things, the fourth the first to see ten wordings of each kind (model card).
+def _shares(images: float, videos: float, references: float) -> dict[str, float]:
+    """How often a batch is drawn from each group: of `images`, `videos` and those with a reference, by their counts.
+
+    Other sizes and lengths are drawn twice as often as their counts say: there are few of each.
+    """
+    weights = {"images": images, "videos": videos, "reference": references}
+    drawn: dict[str, float] = {}
+    for of, weight in weights.items():
+        names = [name for name in GROUPS if ("reference" in name) == (of == "reference") and (of in name)]
+        counts = {
+            name: sum(GROUPS[name].counts.values()) * (1 if GROUPS[name].canvas == _USUAL else 2) for name in names
+        }
+        drawn |= {name: weight * count / sum(counts.values()) for name, count in counts.items()}
+    return {name: drawn[name] for name in GROUPS}
+
+
+# What things look like comes first; the later parts see more of what moves. Muon trains the matrices in all of them.
 PHASES = (
-    Phase(
-        "first",
-        {"images": 0.45, "images_with_reference": 0.12, "videos": 0.33, "videos_with_reference": 0.10},
-        Schedule(steps=5500, lr=1e-3, warmup=200, ema=0.999, seed=13),
-    ),
-    Phase(
-        "again",
-        {"images": 0.38, "images_with_reference": 0.07, "videos": 0.43, "videos_with_reference": 0.12},
-        Schedule(steps=6000, lr=9e-4, warmup=100, ema=0.999, seed=29),
-        muon=True,
-    ),
-    Phase(
-        "further",
-        {"images": 0.36, "images_with_reference": 0.06, "videos": 0.47, "videos_with_reference": 0.11},
-        Schedule(steps=3000, lr=9e-4, warmup=100, ema=0.998, seed=53),
-        muon=True,
-    ),
-    Phase(
-        "wordings",
-        {"images": 0.34, "images_with_reference": 0.07, "videos": 0.47, "videos_with_reference": 0.12},
-        Schedule(steps=5500, lr=9e-4, warmup=100, ema=0.998, seed=61),
-        muon=True,
-    ),
+    Phase("first", _shares(0.45, 0.35, 0.20), Schedule(steps=6000, lr=1e-3, warmup=200, ema=0.999, seed=81), muon=True),
+    Phase("more", _shares(0.35, 0.47, 0.18), Schedule(steps=9000, lr=9e-4, warmup=100, ema=0.999, seed=82), muon=True),
 )
 
 
@@ -100,22 +130,26 @@ def encode_groups(
 ) -> dict[str, Latents]:  # fmt: skip
     """Every group's examples, encoded, from `folder` where they already are. share: of the counts in `GROUPS`."""
     groups = {}
-    for name, counts in GROUPS.items():
+    for name, group in GROUPS.items():
         if name not in only:
             continue
-        kinds = {kind: max(1, round(count * share)) for kind, count in counts.items()}
+        kinds = {kind: max(1, round(count * share)) for kind, count in group.counts.items()}
 
-        def make(kinds: dict[str, int] = kinds) -> Latents:
-            return encode_all(_drawn(kinds), sum(kinds.values()), encode, progress=progress, cancel=cancel)
+        def make(group: Group = group, kinds: dict[str, int] = kinds) -> Latents:
+            return encode_all(_drawn(group, kinds), sum(kinds.values()), encode, progress=progress, cancel=cancel)
 
         groups[name] = load_or_make(folder / f"{name}.safetensors", make)
     return groups
 
 
-def _drawn(kinds: dict[str, int]) -> Iterator[tuple[Sources, Tensor, str]]:
+def _drawn(group: Group, kinds: dict[str, int]) -> Iterator[tuple[Sources, Tensor, str]]:
+    canvas = group.canvas
     for kind, count in kinds.items():
         for index in range(count):
-            drawn: Example = example(kind, Random(f"{kind} {index}"))
+            random = Random(f"{kind} {canvas.width}x{canvas.height} {canvas.frames} {index}")
+            drawn: Example = example(kind, random, canvas=canvas)
+            if kind.startswith(_CONTINUED) and random.random() < group.goes_on:
+                drawn = continued(drawn, random.choice(_KEPT))
             yield drawn.sources, drawn.target, drawn.instruction
 
 

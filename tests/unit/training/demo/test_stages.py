@@ -39,6 +39,16 @@ from unison_backend.weights.wan import load_transformer, load_vae
 
 FIELDS = ("colour", "shape", "background", "size", "place", "motion")
 FRAMES = {"images": 1, "images_with_reference": 2, "videos": 3, "videos_with_reference": 4}
+OTHERS = {  # time, height and width of the latents of other sizes and lengths
+    "images_wide": (1, 8, 12),
+    "images_tall": (1, 12, 8),
+    "images_wide_with_reference": (2, 8, 12),
+    "images_tall_with_reference": (2, 12, 8),
+    "videos_wide": (3, 8, 12),
+    "videos_tall": (3, 12, 8),
+    "videos_long": (5, 8, 8),
+    "videos_long_with_reference": (6, 8, 8),
+}
 
 
 def vae():
@@ -257,21 +267,56 @@ def groups(tmp_path_factory):
     folder = tmp_path_factory.mktemp("groups")
     engine = Engine(None, vae(), torch.device("cpu"))
     with torch.no_grad():
-        made = demo_vace.encode_groups(engine.encode, folder, share=0.0005)
-        again = demo_vace.encode_groups(lambda clip: pytest.fail("encoded again"), folder, share=0.0005)
+        made = demo_vace.encode_groups(engine.encode, folder, share=0.0005, only=FRAMES)
+        again = demo_vace.encode_groups(lambda clip: pytest.fail("encoded again"), folder, share=0.0005, only=FRAMES)
     assert all(torch.equal(made[name].clean, again[name].clean) for name in made)
     return made
 
 
 def test_groups_hold_every_kind_at_its_length(groups):
-    assert groups.keys() == FRAMES.keys() == demo_vace.GROUPS.keys()
+    assert groups.keys() == FRAMES.keys() and demo_vace.GROUPS.keys() == FRAMES.keys() | OTHERS.keys()
     for phase in demo_vace.PHASES:
-        assert phase.shares.keys() == FRAMES.keys() and sum(phase.shares.values()) == pytest.approx(1)
+        assert phase.shares.keys() == demo_vace.GROUPS.keys() and sum(phase.shares.values()) == pytest.approx(1)
+        assert min(phase.shares.values()) > 0.005
     for name, frames in FRAMES.items():
-        counts = [max(1, round(count * 0.0005)) for count in demo_vace.GROUPS[name].values()]
+        counts = [max(1, round(count * 0.0005)) for count in demo_vace.GROUPS[name].counts.values()]
         assert groups[name].clean.shape == (sum(counts), 16, frames, 8, 8)
         assert groups[name].context.shape == (sum(counts), 96, frames, 8, 8)
-    assert {kind for counts in demo_vace.GROUPS.values() for kind in counts} == set(kinds())
+    assert {kind for group in demo_vace.GROUPS.values() for kind in group.counts} == set(kinds())
+
+
+def test_groups_of_other_sizes_and_lengths_are_drawn_as_such(monkeypatch, tmp_path):
+    """Encoded by what only knows sizes: an encoder is slow."""
+    small = {
+        name: replace(group, counts=dict([*group.counts.items()][-1:])) for name, group in demo_vace.GROUPS.items()
+    }
+    monkeypatch.setattr(demo_vace, "GROUPS", small)
+
+    def encode(clip):
+        height, width = (side // 8 for side in clip.shape[3:])
+        return torch.zeros(len(clip), 16, (clip.shape[2] + 3) // 4, height, width)
+
+    made = demo_vace.encode_groups(encode, tmp_path, share=1e-9, only=OTHERS)
+    for name, extent in OTHERS.items():
+        assert made[name].clean.shape == (1, 16, *extent) and made[name].context.shape == (1, 96, *extent)
+        canvas = small[name].canvas
+        said = made[name].texts[0]
+        assert "reference" not in name or (str(canvas.width) in said and str(canvas.height) in said)
+
+
+def test_a_share_of_edits_and_controls_goes_on_from_kept_frames():
+    group = demo_vace.GROUPS["videos"]
+    kinds_of = ("video_editing remove", "video_control", "text_to_video")
+    kept = dict.fromkeys(kinds_of, 0)
+    for kind in kinds_of:
+        for sources, target, _ in demo_vace._drawn(group, {kind: 20}):
+            given = (sources.mask == 0).flatten(1).all(1)
+            if given.any():
+                count = int(given.sum())
+                assert count in (1, 5) and given[:count].all() and torch.equal(sources.video[:count], target[:count])
+                kept[kind] += 1
+    assert 2 <= kept["video_editing remove"] <= 11 and 2 <= kept["video_control"] <= 11
+    assert kept["text_to_video"] == 0
 
 
 def test_rows_of_several_texts_are_those_of_each_alone():
@@ -315,8 +360,8 @@ def test_a_few_steps_lower_the_loss_and_a_resumed_run_is_the_unbroken_one(groups
     monkeypatch.setattr(models, "WAN", {"dim": 128, "ffn_dim": 128, "num_layers": 2, "vace_layers": 1})
     models.write_wan(tmp_path / "small.safetensors")
     encoder, schedule = text_encoder(), Schedule(steps=36, lr=2e-3, warmup=2, ema=0.9, seed=6)
-    first, again, *_ = demo_vace.PHASES
-    phases = [replace(first, schedule=schedule), replace(again, schedule=replace(schedule, steps=4))]
+    first, again = (demo_vace.Phase(name, dict.fromkeys(FRAMES, 0.25), schedule) for name in ("first", "again"))
+    phases = [first, replace(again, schedule=replace(schedule, steps=4), muon=True)]
 
     def run(folder, **options):
         model = load_transformer(tmp_path / "small.safetensors", dtype=torch.float32)
