@@ -116,8 +116,9 @@ def test_a_lora_from_data_to_plans(tmp_path, capsys):
     assert "| **all** | " in table and " of 12, " in table and "| language zh | " in table
 
 
-def test_a_projector_from_pictures_on_the_embedded_set(tmp_path, capsys):
+def test_a_projector_from_pictures_on_the_embedded_set(tmp_path, capsys, monkeypatch):
     """Samples are made once, some are held out, and what was used again is said."""
+    monkeypatch.setattr("unison_backend.training.projector_run.PICTURE_STEPS", 2)
     rows = []
     for number, (name, prompt) in enumerate(
         (("red", "Draw a red circle."), ("blue", "Draw a blue star."), ("again", "\u753b\u4e00\u4e2a\u5706"))
