@@ -14,6 +14,7 @@ from ...plan.restyle import RESTYLE_BY
 from ...plan.tasks import Output
 from . import controls, measures, roles
 from .borders import said_borders
+from .firm import is_to_be_written, style_medium
 from .intent_model import Intent
 from .language import Language
 from .mask_model import keeps, mask_of
@@ -71,6 +72,8 @@ def _edit(text: Text, language: Language) -> Roles:
     source = _worked_on(text, language)
     stays = excepted(text, language)
     sought = target(text, language) if stays is None else stays
+    if sought is not None and is_to_be_written(sought.phrase, text, language):
+        sought = None
     return Roles(
         _kind(source, text),
         source=source,
@@ -82,7 +85,7 @@ def _edit(text: Text, language: Language) -> Roles:
 
 def _restyle(text: Text, language: Language) -> Roles:
     """Without a mask nothing of a source would be kept: its shapes (for colours to come, its brightness) steer."""
-    source = _worked_on(text, language)
+    source = _worked_on(text, language, style_medium(text, language))
     by = "grey" if language.search("controls.colourise", text.value) else RESTYLE_BY
     return Roles(
         _kind(source, text), control=source, control_kind=by, references=_rest(text, {source}), target=WHOLE_FRAME
@@ -257,10 +260,11 @@ def _first_medium(text: Text) -> int:
     return text.kinds.index("video") if "video" in text.kinds else 0
 
 
-def _worked_on(text: Text, language: Language) -> int:
+def _worked_on(text: Text, language: Language, not_this: int | None = None) -> int:
     """The medium that is changed: a video before a picture."""
-    videos = list(roles.media_of("video", text, set()))
-    return _source(videos or list(roles.media_of("image", text, set())), text, language)
+    taken = set() if not_this is None else {not_this}
+    videos = list(roles.media_of("video", text, taken))
+    return _source(videos or list(roles.media_of("image", text, taken)), text, language)
 
 
 def _source(candidates: Sequence[int], text: Text, language: Language) -> int:

@@ -37,7 +37,11 @@ def kind_said(text: Text, language: Language) -> Control:
 
 def followed_motion(text: Text, language: Language) -> tuple[int, Control] | None:
     """ "the robot dances like the woman in <pad>"."""
-    if "video" not in text.kinds or not language.search("controls.motion", text.value):
+    if "video" not in text.kinds:
+        return None
+    if language.search("orders.motion", text.value):
+        return text.kinds.index("video"), "pose"
+    if not language.search("controls.motion", text.value):
         return None
     return (text.kinds.index("video"), "pose") if language.search("controls.followed", text.value) else None
 

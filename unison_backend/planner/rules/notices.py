@@ -31,6 +31,8 @@ def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Ite
             is_warning=True,
         )
     yield from _reading(text)
+    if text.kinds and not any(character.isalnum() for character in text.words):
+        yield Reason("reading", "the instruction names media and says nothing else: say what to make of them", True)
     if reading.sure < _DOUBTFUL and reading.other is not None:
         yield Reason(
             "reading",

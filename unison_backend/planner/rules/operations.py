@@ -60,9 +60,8 @@ _BEGINS = re.compile(
 
 def refuse(text: Text, language: Language) -> None:
     """Raises InputError where an instruction orders such a thing and nothing else."""
-    value = text.value.strip()
-    for name, match in _found(value, language) if text.kinds else ():
-        around = (("before", value[: match.start()]), ("behind", value[match.end() :]))
+    for name, match in _found(text, language) if text.kinds else ():
+        around = (("before", match.string[: match.start()]), ("behind", match.string[match.end() :]))
         if all(language.whole(f"operations.{side}", words) for side, words in around):
             what, instead = OPERATIONS[name]
             raise InputError(
@@ -73,22 +72,24 @@ def refuse(text: Text, language: Language) -> None:
 
 def left_out(plan: Plan, text: Text, language: Language) -> Iterator[Reason]:
     """The parts of an instruction for a picture or video that nothing does."""
-    value = text.value.strip()
     taken = {"map"}  # it is made where it steers
     taken |= {"scale", "crop"} if plan.borders is not None else set()
     taken |= {"restore"} if plan.mask is not None else set()  # of the marked place, which is painted anew
-    for name, match in _found(value, language) if plan.task.is_generation and text.kinds else ():
-        if name not in taken and _BEGINS.search(value[: match.start()]):
+    for name, match in _found(text, language) if plan.task.is_generation and text.kinds else ():
+        if name not in taken and _BEGINS.search(match.string[: match.start()]):
+            taken.add(name)
             what, instead = OPERATIONS[name]
             yield Reason("operation", f"a part of the instruction is left out, {what}: {instead}", is_warning=True)
 
 
-def _found(value: str, language: Language) -> Iterator[tuple[str, re.Match[str]]]:
-    """The longest match of each group that has one."""
-    for name in OPERATIONS:
-        key = f"operations.{name}"
-        if not any(stem in value for rule in language.rules(key) for stem in rule.written["stems"]):
-            continue
-        found = max(language.find(key, value), key=lambda match: len(match.group()), default=None)
-        if found is not None:
-            yield name, found
+def _found(text: Text, language: Language) -> Iterator[tuple[str, re.Match[str]]]:
+    """The longest match of each group that has one: in the text as rules read it, and as it was typed, where a "frame
+    rate" or a "mirror image" still stands."""
+    for value in dict.fromkeys((text.value.strip(), text.words.strip())):
+        for name in OPERATIONS:
+            key = f"operations.{name}"
+            if not any(stem in value for rule in language.rules(key) for stem in rule.written["stems"]):
+                continue
+            found = max(language.find(key, value), key=lambda match: len(match.group()), default=None)
+            if found is not None:
+                yield name, found

@@ -22,6 +22,7 @@ from ...progress import Cancel, Progress, never, silent
 from ..base import PlanResult
 from . import measures
 from .assign import Roles, assigned, masked, open_masks, said_mask, says_frames
+from .firm import firm_intent
 from .intent_model import INTENTS, Intent, Reading, intent_model, possible
 from .language import ANY, Language, load
 from .notices import notices
@@ -68,8 +69,9 @@ def planned(prompt: Prompt, make: Make = "auto") -> PlanResult:
     text, language = read(prompt)
     if make != "answer":
         refuse(text, language)
-    reading = _reading(prompt, text, _open(prompt, make))
-    found, reading = _roles(reading, prompt, text, language)
+    among = _open(prompt, make)
+    reading = _reading(prompt, text, among)
+    found, reading = _roles(reading, prompt, text, language, among)
     if make in ("picture", "video") and found.output != {"picture": "image"}.get(make, make):
         raise InputError(f"a {make} is asked for, but the media of this instruction make {_article(found.output)}")
     if found.output == "text":
@@ -116,8 +118,12 @@ def _reading(prompt: Prompt, text: Text, among: frozenset[Intent]) -> Reading:
     return replace(reading, intent="edit", other="ask" if reading.other == "ask" else None)
 
 
-def _roles(reading: Reading, prompt: Prompt, text: Text, language: Language) -> tuple[Roles, Reading]:
+def _roles(
+    reading: Reading, prompt: Prompt, text: Text, language: Language, among: frozenset[Intent]
+) -> tuple[Roles, Reading]:
     """Which medium is what; a mask, a frame or a map that is called so outweighs a reading that is not sure."""
+    if reading.intent == "ask":
+        reading = _corrected(reading, _firm("ask", text, language, among))
     if reading.intent == "ask" and not _leads_up(reading, text, language):
         return Roles("text"), reading
     if prompt.masks:
@@ -125,7 +131,14 @@ def _roles(reading: Reading, prompt: Prompt, text: Text, language: Language) -> 
     if (found := said_mask(text, language, reading.intent)) is not None:
         return found, _corrected(reading, "edit")
     intent = reading.intent if reading.sure >= _SURE else _settled(reading, text, language)
+    intent = _firm(intent, text, language, among)
     return assigned(intent, text, language), _corrected(reading, intent)
+
+
+def _firm(intent: Intent, text: Text, language: Language, among: frozenset[Intent]) -> Intent:
+    """What the words leave no doubt of, where the media and the person's wish leave it open."""
+    firm = firm_intent(intent, text, language)
+    return firm if firm in among else intent
 
 
 def _leads_up(reading: Reading, text: Text, language: Language) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from unison_backend.planner.rules.language import Language, load
 from unison_backend.planner.rules.measures import parse_number
 from unison_backend.planner.rules.rule_files import LANGUAGES, Rule, read_toml
-from unison_backend.planner.rules.text import IMAGE_BASE, VIDEO_BASE
+from unison_backend.planner.rules.text import IMAGE_BASE, QUOTE, VIDEO_BASE
 
 NAMES = tuple(sorted(folder.name for folder in LANGUAGES.iterdir() if any(folder.glob("*.toml"))))
 # Tables that are no rules.
@@ -27,8 +27,8 @@ def all_rules() -> Iterator[Rule]:
 
 
 def as_read(example: str) -> str:
-    """An example as rules see it: media as characters of their own."""
-    return example.replace("<IMGPAD>", chr(IMAGE_BASE)).replace("<VIDPAD>", chr(VIDEO_BASE))
+    """An example as rules see it: media and quotations as characters of their own."""
+    return example.replace("<IMGPAD>", chr(IMAGE_BASE)).replace("<VIDPAD>", chr(VIDEO_BASE)).replace("<QUOTE>", QUOTE)
 
 
 def amiss(rule: Rule, pattern: re.Pattern[str], language: Language) -> list[str]:

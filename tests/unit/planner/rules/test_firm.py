@@ -1,0 +1,96 @@
+"""Words that make an order of one kind, whatever it looks like otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from unison_backend.plan.plan import Plan, is_whole_frame
+from unison_backend.plan.prompt import parse_pads
+from unison_backend.plan.tasks import Task
+from unison_backend.planner.rules.plan import planned
+
+pytestmark = pytest.mark.fast
+
+
+def plan_of(prompt: str) -> Plan:
+    return planned(parse_pads(prompt)).plan
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target"),
+    [
+        ('Add the text "Grand Opening" to <IMGPAD>.', None),
+        ("please write 'Luna' on the boat in <IMGPAD>", "boat"),
+        ('Put the slogan "Stay curious" on <IMGPAD>', None),
+        ('Engrave "1923" into the stone in <IMGPAD>.', "stone"),
+        ("Add a title to <IMGPAD> that reads winter sale", None),
+        ("\u5728<IMGPAD>\u4e0a\u52a0\u6587\u5b57\u201c\u4fc3\u9500\u201d", None),
+        ("\u628a\u201c\u4f60\u597d\u201d\u5199\u5230<IMGPAD>\u7684\u5899\u4e0a", "\u5899"),
+    ],
+)
+def test_words_that_are_to_stand_in_a_picture_edit_it(prompt: str, target: str | None) -> None:
+    made = plan_of(prompt)
+    assert (made.task, made.source, made.target) == (Task.IMAGE_EDITING, 0, target)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Write a caption for <IMGPAD>.",
+        'Why does it say "OPEN" on the sign in <IMGPAD>?',
+        "ocr <IMGPAD>",
+        "Transcribe <IMGPAD>",
+        "\u8bc6\u522b<IMGPAD>\u91cc\u7684\u6587\u5b57",
+    ],
+)
+def test_text_about_a_picture_is_an_answer(prompt: str) -> None:
+    assert plan_of(prompt).task is Task.IMAGE_UNDERSTANDING
+
+
+@pytest.mark.parametrize(
+    ("prompt", "changed", "lends"),
+    [
+        ("<IMGPAD> in the style of <IMGPAD>", 0, 1),
+        ("Give <IMGPAD> the style of <IMGPAD>.", 0, 1),
+        ("Use the art style of <IMGPAD> for <IMGPAD>", 1, 0),
+        ("\u7528<IMGPAD>\u7684\u98ce\u683c\u91cd\u753b<IMGPAD>", 1, 0),
+    ],
+)
+def test_a_picture_that_lends_its_style_is_a_reference(prompt: str, changed: int, lends: int) -> None:
+    made = plan_of(prompt)
+    assert is_whole_frame(made.target) and made.references == (lends,)
+    assert made.task is Task.IMAGE_CONTROL and made.control_medium == changed
+
+
+@pytest.mark.parametrize(
+    ("prompt", "video"),
+    [
+        ("Make the robot in <IMGPAD> do the dance from <VIDPAD>.", 1),
+        ("the chef in <IMGPAD> moves like the man in <VIDPAD>", 1),
+        ("dance like <VIDPAD>, character <IMGPAD>", 0),
+        ("\u8ba9<IMGPAD>\u91cc\u7684\u732b\u6a21\u4eff<VIDPAD>\u91cc\u7684\u52a8\u4f5c", 1),
+    ],
+)
+def test_somebody_who_moves_as_in_a_video_follows_its_pose(prompt: str, video: int) -> None:
+    made = plan_of(prompt)
+    assert (made.task, made.control, made.control_medium) == (Task.VIDEO_CONTROL, "pose", video)
+    assert made.references == (1 - video,)
+
+
+@pytest.mark.parametrize("prompt", ["Beautify <IMGPAD>", "please relight the photo <IMGPAD>", "<IMGPAD> soften it"])
+def test_one_verb_and_a_picture_mean_all_of_it(prompt: str) -> None:
+    assert is_whole_frame(plan_of(prompt).target)
+
+
+@pytest.mark.parametrize("prompt", ["Blur the faces in <IMGPAD>", "<IMGPAD> remove the car", "erase <IMGPAD>'s clock"])
+def test_a_verb_and_a_thing_mean_the_thing(prompt: str) -> None:
+    assert plan_of(prompt).source == 0 and not is_whole_frame(plan_of(prompt).target)
+
+
+def test_an_answer_that_is_asked_for_stays_one() -> None:
+    assert planned(parse_pads('Add "SALE" to <IMGPAD>'), "answer").plan.task is Task.IMAGE_UNDERSTANDING
+
+
+@pytest.mark.parametrize("prompt", ["<IMGPAD>", "<IMGPAD>, <IMGPAD>."])
+def test_media_without_a_word_are_told(prompt: str) -> None:
+    assert any("says nothing else" in told.text for told in planned(parse_pads(prompt)).notices)
