@@ -18,7 +18,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 FOLDER = ROOT / "js" / "docs"
 TILE, GAP, COLOURS = 128, 8, 64
 # Of the screenshot of a planner: its instruction and the card below.
-CARD = (20, 222, 430, 510)
+CARD = ((14, 244, 380, 302), (14, 398, 380, 556))  # the instruction, and what the planner made of it
 
 
 def row(name: str, *pictures: Path | Image.Image) -> None:
@@ -72,10 +72,19 @@ def first_frame(video: Path) -> Image.Image:
     return Image.fromarray((next(iter(load_video(video))) * 255).round().astype("uint8"))
 
 
+def planner() -> None:
+    """An instruction and the card of the planner, out of the film's picture of the node."""
+    node = Image.open(ROOT / "docs" / "screenshots" / "plan_card.png").convert("RGB")
+    parts = [node.crop(part) for part in CARD]
+    drawn = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)))
+    for part, top in zip(parts, (0, parts[0].height), strict=True):
+        drawn.paste(part, (0, top))
+    drawn.quantize(COLOURS).save(FOLDER / "planner.png", optimize=True)
+
+
 def main() -> int:
     """Draw all of them."""
-    card = Image.open(ROOT / "docs" / "screenshots" / "plan_card.png").crop(CARD)
-    card.convert("RGB").quantize(COLOURS).save(FOLDER / "planner.png", optimize=True)
+    planner()
     square, mask = EXAMPLES / "square.png", EXAMPLES / "square_mask.png"
     edit = sources_of(f"Make the square in ###{square}### red. The mask is ###{mask}###.")
     row("prepare_sources", square, edit / "mask_0001.png", edit / "control_0001.png")

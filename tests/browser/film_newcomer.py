@@ -1,7 +1,7 @@
 """Films a newcomer's way in a real ComfyUI with a clean user folder: `python tests/browser/film_newcomer.py [FOLDER]`.
 
-The pictures go to docs/screenshots/newcomer_*.png, which docs/first_steps.md shows; look at them before they are
-committed. Needs what the browser tests need (test_frontend.py); the host is named as in tests/host/host_install.py.
+The pictures go to docs/screenshots/newcomer_*.png, which docs/first_steps.md shows, and plan_card.png; look at them
+before they are committed. Needs what the browser tests need (test_frontend.py); the host is named as in tests/host/host_install.py.
 """
 
 import shutil
@@ -25,6 +25,8 @@ SAID = {
 }
 # A palette would take small things' colours away, the chosen link's green first; fewer bits halve a file as well.
 BITS = 5
+# The node and its card in the fifth picture: README shows it by itself, and `scripts/draw_help.py` its card.
+NODE = (757, 78, 1150, 812)
 
 
 def draw(file):
@@ -58,6 +60,7 @@ def main(arguments):
     for file in sorted(work.glob("[0-9]_*.png")):
         small = ImageOps.posterize(Image.open(file).convert("RGB"), BITS)
         small.save(target / f"newcomer_{file.name}", optimize=True)
+    Image.open(target / "newcomer_5_painted.png").crop(NODE).save(target / "plan_card.png", optimize=True)
     shutil.rmtree(work)
     sys.stdout.writelines(f"{name}: {end}\n" for name, end in ends.items())
 
