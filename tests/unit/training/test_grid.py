@@ -1,5 +1,7 @@
 """The sheets that a projector's evaluations make: the same rows and seeds each time, and only its own column changes."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,13 @@ from unison_backend.conditioning.text_context import text_context
 from unison_backend.demo import set as demo
 from unison_backend.engine.engine import Engine, initial_noise
 from unison_backend.engine.settings import SamplingSettings
+from unison_backend.media.write import write_video
 from unison_backend.plan.spec import Limits
 from unison_backend.progress import never, silent
 from unison_backend.training.grid import GAP, MOST_SIDE, TITLE, Cell, Grid, choose_cells, sheet
+from unison_backend.training.manifest import Pair
 from unison_backend.training.projector import freeze, start_silent
-from unison_backend.training.projector_data import Encoded, Pair, Sample, save_sample
+from unison_backend.training.projector_data import Encoded, Sample, save_sample
 
 SETTINGS = SamplingSettings(steps=2, cfg=1.0)
 WIDE = 150  # of a column at least
@@ -92,7 +96,10 @@ def test_frames_stand_beside_each_other_and_large_ones_are_made_smaller():
 
 
 def test_samples_of_all_tasks_are_shown_each_once(tmp_path):
-    pairs = [Pair("Draw a fox.", tmp_path)] * 3 + [Pair("Make a 9 frame video of a fox.", tmp_path)]
+    picture, video = tmp_path / "fox.png", tmp_path / "fox.mp4"
+    Image.new("RGB", (64, 64), "red").save(picture)
+    write_video(video, np.zeros((9, 64, 64, 3), np.float32), Fraction(24))
+    pairs = [Pair("Draw a fox.", picture)] * 3 + [Pair("Make a 9 frame video of a fox.", video)]
     files = [tmp_path / name for name in ("a", "a", "b", "c")]
     encoded = Encoded(files, [("image", "en")] * 3 + [("video", "en")], 0)
     limits = Limits(64, 64, 9)
