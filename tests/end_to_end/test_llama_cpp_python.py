@@ -112,4 +112,5 @@ def test_the_schema_is_held(tmp_path):
     print(f"{COUNT} instructions, {len(model.said)} answers, {cut} cut, {by_rules} planned by the rules")  # noqa: T201
     assert all(result.plan.task for result in results)
     assert [problem for problem in wrong if problem != "cut"] == []
-    assert any("json_object" in reason.text for result in results for reason in result.notices)
+    told = any("json_object" in reason.text for result in results for reason in result.notices)
+    assert told or by_rules == COUNT  # what the server takes is said with its own plans

@@ -69,7 +69,7 @@ def candidates(text: str, kinds: Sequence[str], said: int | None, counted: Count
     pieces = {word.text: tuple(_pieces(word.text)) for word in words}
     videos = sum(kind == "video" for kind in kinds)
     found: dict[int | None, set[str]] = {}
-    for medium in standing:
+    for medium in (index for index in standing if index < len(kinds)):  # text may hold such a character without media
         beside_video = videos > (kinds[medium] == "video")
         found[medium] = {f"k{kinds[medium]}{beside_video}", *_of_medium(medium, len(kinds), said)}
         found[medium].update(_of_words([word.seen_from(medium) for word in words], pieces))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unison_backend.errors import Cancelled
@@ -59,6 +59,8 @@ def test_only_possible_intents_are_read() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=400), st.lists(st.sampled_from(["image", "video"]), max_size=4))
+@example("\ue000", [])
+@example("the mask \ue005 of \ue401", ["image"])
 def test_any_text_is_read(text: str, kinds: list) -> None:
     assert len(features(text, kinds)) < 20_000
     assert intent_model().read(text, kinds, possible(kinds)).intent in possible(kinds)
