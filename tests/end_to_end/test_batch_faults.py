@@ -11,7 +11,14 @@ import psutil
 import pytest
 
 from unison_backend.batch import on_ray
+from unison_backend.batch.attempts import deaths
+from unison_backend.batch.job import Job, name_of
+from unison_backend.batch.lines import read_jobs
 from unison_backend.batch.worker import Worker
+from unison_backend.cli import main
+from unison_backend.cli.batch import _defaults, _setup
+from unison_backend.cli.parser import make_parser
+from unison_backend.progress import silent
 
 # Long enough to be met at work.
 LONG = 40
@@ -109,3 +116,69 @@ def test_the_same_command_again_makes_only_what_a_killed_one_did_not(lines, star
         before = pictures(out)
         status, said, _ = unison(*command, *more)
         assert status == 2 and "2 done (2 of them before)" in said and rows(out) == found and pictures(out) == before
+
+
+def names(command):
+    """What the lines' results are called, those that have one."""
+    options = make_parser(*[main] * 5).parse_args(command)
+    setup, jobs = _setup(options, silent), read_jobs(options.file, _defaults(options))
+    return [name_of(job, setup) for job in jobs if isinstance(job, Job) and not job.prompt.media]
+
+
+def actor(process):
+    """The one process of Ray's that makes lines."""
+    for one in process.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "MapWorker" in " ".join(one.cmdline()):
+                return one
+    raise AssertionError("Ray has no actor")
+
+
+def test_killed_workers_and_a_killed_driver_of_ray(lines, started, unison, tmp_path, monkeypatch):
+    """A worker dies on the first line, which is made by the next; another on the second line, which took one before;
+    the driver dies on the third, and takes Ray with it."""
+    pytest.importorskip("ray", reason="the optional extra `batch` is not installed")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    command, out = lines(LONG, LONG, LONG), tmp_path / "out"
+    one, two, three = names(command)
+    marks = out / ".attempts"
+    marks.mkdir(parents=True)
+    (marks / two).write_bytes(b".")
+
+    process = started([*command, "--ray"])
+    left = {one: 1, two: 2}
+    while left:  # Ray keeps no order behind a death
+        name = until(lambda: next((name for name in left if deaths(out, name) == left[name]), None), process, out)
+        worker = actor(process)
+        worker.kill()
+        psutil.wait_procs([worker], timeout=60)
+        if deaths(out, name) == left[name]:  # else it was between two stages
+            del left[name]
+    until(lambda: {1, 2} <= rows(out).keys(), process, out)
+    looked = 0
+    for other in process.children(recursive=True):
+        if other.name() == "gcs_server":
+            for connection in other.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    on_ray._look_for(f"127.0.0.1:{connection.laddr.port}")
+                    looked += 1
+    assert looked
+    family = process.children(recursive=True)
+    process.kill()
+    process.wait()
+    # Ray's own two agents, which hold no model, take a minute or more to see that their node is gone.
+    family = [one for one in family if one.is_running() and not one.name().endswith("Agent")]
+    assert not psutil.wait_procs(family, timeout=60)[1], "Ray outlives the command that started it"
+    first, found = pictures(out), rows(out)
+    assert f"{one}.png" in first and f"{two}.png" not in first
+    assert (found[1]["status"], found[2]["status"]) == ("done", "failed")
+
+    status, said, _ = unison(*command)
+    assert status == 1 and f"5 lines: 2 done ({len(first)} of them before), 2 refused, 1 failed" in said
+    found = rows(out)
+    assert "died 2 times on this line" in found[2]["error"] and found[2]["path"] is None
+    assert pictures(out).items() >= first.items() and set(pictures(out)) == {f"{one}.png", f"{three}.png"}
+    assert [path.name for path in marks.iterdir()] == [two]
+    alone = tmp_path / "alone.png"
+    unison("run", found[1]["prompt"], "--out", alone, "--steps", LONG, "--device", "cpu", "--quiet")
+    assert alone.read_bytes() == first[f"{one}.png"][0]
