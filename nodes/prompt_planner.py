@@ -10,7 +10,6 @@ from typing import Any
 
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.from_tensors import TensorMedia
-from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.prompt import Prompt
 from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.answers import USUAL, AnswerSettings
@@ -20,6 +19,7 @@ from ..unison_backend.planner.prompt.local.loading import Loaded, load, of_qwen
 from ..unison_backend.progress import Cancel, Progress
 from ..unison_backend.weights.folder import PLANNER_TYPE, model_type
 from . import host
+from .asked_planner import AskedPlanner
 from .planner_socket import PlannerModel, UnisonPlannerWeights, load_planner
 
 AUTO, PROMPT, RULES = "auto", "prompt", "rules"
@@ -29,7 +29,7 @@ _SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class PromptPlannerModel:
+class PromptPlannerModel(AskedPlanner):
     """What a UNISON_PLANNER socket carries for a model that is told what a plan is.
 
     label: how messages call it. plans: it plans; without, the rules do, and it answers. why: it is this one that
@@ -41,7 +41,6 @@ class PromptPlannerModel:
     label: str
     why: str = ""
     plans: bool = True
-    can_answer = True
 
     @property
     def name(self) -> str:
@@ -62,33 +61,10 @@ class PromptPlannerModel:
         """The plan, a question's with its answer where the model plans. Raises as `PromptPlanner.plan`."""
         if not self.plans:
             return PlannerModel(why=self.why).plan_with(prompt, media, make, progress, cancel)
-        with self._planner(settings, stream) as planner:
-            made: PlanResult = planner.plan(prompt, make=make, media=media, progress=progress, cancel=cancel)
-        return made
-
-    def answer(
-        self,
-        prompt: Prompt,
-        media: TensorMedia,
-        settings: AnswerSettings,
-        *,
-        stream: Stream,
-        progress: Progress,
-        cancel: Cancel,
-    ) -> str:
-        """The answer alone. Raises as `PromptPlanner.answer`."""
-        with self._planner(settings, stream) as planner:
-            return str(planner.answer(prompt, media, settings, stream=stream, progress=progress, cancel=cancel))
-
-    def notices(self, plan: Plan, media: TensorMedia) -> tuple[str, ...]:
-        """What there is to say of its plans."""
-        return ()
-
-    def features(self, prompt: Prompt, cancel: Cancel) -> None:
-        """The projector takes those of a Qwen2.5-VL with planning weights."""
+        return super().plan_with(prompt, media, make, progress, cancel, settings=settings, stream=stream)
 
     @contextmanager
-    def _planner(self, settings: AnswerSettings, stream: Stream) -> Iterator[Any]:
+    def asking(self, settings: AnswerSettings, stream: Stream) -> Iterator[Any]:
         """Inside, the weights are on their device; the host may move them away again at any time behind it."""
         from ..unison_backend.planner.prompt.local.model import LocalModel
         from ..unison_backend.planner.prompt.planner import PromptPlanner

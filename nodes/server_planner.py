@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,10 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..unison_backend.errors import InputError
-from ..unison_backend.media.from_tensors import TensorMedia
-from ..unison_backend.plan.plan import Plan
-from ..unison_backend.plan.prompt import Prompt
-from ..unison_backend.plan.tasks import Make
-from ..unison_backend.planner.answers import USUAL, AnswerSettings
-from ..unison_backend.planner.base import PlanResult, Stream, unheard
+from ..unison_backend.planner.answers import AnswerSettings
+from ..unison_backend.planner.base import Stream
 from ..unison_backend.planner.prompt.server.address import KEY_ENV, LONGEST_SILENCE, SILENCE, ServerOptions
-from ..unison_backend.progress import Cancel, Progress
+from .asked_planner import AskedPlanner
 from .schema import ADVANCED, PlannerSocket, schema
 
 AUTO, NONE = "auto", "none"
@@ -29,56 +26,20 @@ _FILE = "file: "
 
 
 @dataclass(frozen=True)
-class ServerPlannerModel:
+class ServerPlannerModel(AskedPlanner):
     """What a UNISON_PLANNER socket carries for a server: its address and where its key is, never the key."""
 
     options: ServerOptions
     by_rules: bool = True
     name = "server"
-    can_answer = True
 
-    def plan_with(
-        self,
-        prompt: Prompt,
-        media: TensorMedia,
-        make: Make,
-        progress: Progress,
-        cancel: Cancel,
-        *,
-        settings: AnswerSettings = USUAL,
-        stream: Stream = unheard,
-    ) -> PlanResult:
-        """The server's plan, a question's with its answer. Raises as `PromptPlanner.plan`."""
-        planner = self._planner(settings, stream)
-        return planner.plan(prompt, make=make, media=media, progress=progress, cancel=cancel)
-
-    def answer(
-        self,
-        prompt: Prompt,
-        media: TensorMedia,
-        settings: AnswerSettings,
-        *,
-        stream: Stream,
-        progress: Progress,
-        cancel: Cancel,
-    ) -> str:
-        """The answer alone. Raises as `PromptPlanner.answer`."""
-        planner = self._planner(settings, stream)
-        return str(planner.answer(prompt, media, settings, stream=stream, progress=progress, cancel=cancel))
-
-    def notices(self, plan: Plan, media: TensorMedia) -> tuple[str, ...]:
-        """What there is to say of its plans."""
-        return ()
-
-    def features(self, prompt: Prompt, cancel: Cancel) -> None:
-        """A server hands out no hidden states."""
-
-    def _planner(self, settings: AnswerSettings, stream: Stream) -> Any:
+    def asking(self, settings: AnswerSettings, stream: Stream) -> AbstractContextManager[Any]:
+        """Nothing has to be loaded: the server has the model."""
         from ..unison_backend.planner.prompt.planner import PromptPlanner
         from ..unison_backend.planner.prompt.server.model import ServerModel
 
         model = ServerModel(self.options)
-        return PromptPlanner(model, self.options.sees, self.by_rules, settings=settings, stream=stream)
+        return nullcontext(PromptPlanner(model, self.options.sees, self.by_rules, settings=settings, stream=stream))
 
 
 def key_folder() -> Path:

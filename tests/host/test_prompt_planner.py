@@ -3,34 +3,14 @@
 The host's Python takes the package llguidance; UNISON_TEST_LLGUIDANCE names a folder with it for a host that has none.
 """
 
-import importlib.util
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import graphs
 import pytest
+from host_packages import environment_with, imports, unit_module
 from host_prompts import Graph, steps
 
 from unison_backend.demo import set as demo
 
-
-def module(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    found = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-tiny = module("tiny_chat_models", Path(__file__).parents[1] / "unit" / "tiny_chat_models.py")
-
-
-def imports_llguidance(install, env):
-    tried = subprocess.run(
-        [str(install.python), "-c", "import llguidance"], env={**os.environ, **env}, capture_output=True, check=False
-    )
-    return tried.returncode == 0
+tiny = unit_module("tiny_chat_models")
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +18,7 @@ def asking(host_install, host_environment, tmp_path_factory):
     """A host with llguidance, a plain Qwen2.5-VL as folder and as file, and a Qwen3-VL."""
     import comfy_host
 
-    named = os.environ.get("UNISON_TEST_LLGUIDANCE")
-    env = {"PYTHONPATH": named} if named else {}
-    if not imports_llguidance(host_install, env):
-        pytest.skip("the host's Python has no package llguidance (UNISON_TEST_LLGUIDANCE names a folder with it)")
+    env = environment_with(host_install, "llguidance", "UNISON_TEST_LLGUIDANCE")
     base = tmp_path_factory.mktemp("asking")
     furnish(base / "models", tmp_path_factory.mktemp("cache"))
     with comfy_host.ComfyHost(host_install, base=base, env={**host_environment, **env}) as running:
@@ -153,7 +130,7 @@ def test_what_does_not_go_together(host, inputs, message):
 
 
 def test_without_the_library_it_says_what_to_install(host_install, fresh_host, tmp_path):
-    if imports_llguidance(host_install, {}):
+    if imports(host_install, "llguidance", {}):
         pytest.skip("the host's Python has llguidance")
     host = fresh_host()
     tiny.plain(demo.ensure_untrained(tmp_path / "cache").planner, host.models_folder / "LLM" / "plain")

@@ -3,15 +3,12 @@
 The host's Python takes the package openai; UNISON_TEST_OPENAI names a folder with it for a host that has none.
 """
 
-import importlib.util
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import graphs
 import pytest
+from host_packages import environment_with, unit_module
 from host_prompts import Graph
 
 from unison_backend.planner.prompt.plan_schema import EMPTY
@@ -21,26 +18,13 @@ RED = json.dumps(EMPTY | {"task": "text_to_image", "width": 64, "height": 64, "o
 SKY = json.dumps(EMPTY | {"task": "text_understanding", "answer": "Blue light scatters."})
 
 
-def module(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    found = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-chat_server = module("chat_server", Path(__file__).parents[1] / "unit" / "chat_server.py")
+chat_server = unit_module("chat_server")
 
 
 @pytest.fixture(scope="module")
 def with_openai(host_install):
     """What the host's environment takes so that it can import openai."""
-    env = {"PYTHONPATH": os.environ["UNISON_TEST_OPENAI"]} if os.environ.get("UNISON_TEST_OPENAI") else {}
-    tried = subprocess.run(
-        [str(host_install.python), "-c", "import openai"], env={**os.environ, **env}, capture_output=True, check=False
-    )
-    if tried.returncode:
-        pytest.skip("the host's Python has no package openai (UNISON_TEST_OPENAI names a folder with it)")
-    return env
+    return environment_with(host_install, "openai", "UNISON_TEST_OPENAI")
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,18 @@
 """A projector's manifest: what a line may be, which lines make samples, and what is said of the others."""
 
-import json
 import re
-from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from unison_backend.errors import Cancelled, InputError
-from unison_backend.media.write import write_image, write_video
+from unison_backend.media.write import write_image
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.plan.spec import Limits
 from unison_backend.plan.tasks import Task
 from unison_backend.training.manifest import Pair, make_ready, plan_pair, read_manifest
+
+from .pairs import manifest, write_shades
 
 SIDE = 32
 EDIT = "Make the fox in ###source.png### red. The mask is ###mask.png###."
@@ -28,16 +28,8 @@ def media(tmp_path_factory):
     for name, pixels in (("source", mask * 0.5), ("mask", mask), ("target", mask * 0.2)):
         write_image(folder / f"{name}.png", pixels)
     write_image(folder / "wide.png", np.full((64, 128, 3), 0.3, dtype=np.float32))
-    for name, count in (("nine", 9), ("five", 5), ("two", 2)):
-        shades = np.linspace(0, 1, count, dtype=np.float32)[:, None, None, None]
-        write_video(folder / f"{name}.mp4", np.broadcast_to(shades, (count, SIDE, SIDE, 3)), Fraction(24))
+    write_shades(folder, SIDE, nine=9, five=5, two=2)
     return folder
-
-
-def manifest(folder, *rows, name="pairs.jsonl"):
-    path = folder / name
-    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8")
-    return path
 
 
 def test_a_manifest_names_pairs_beside_it(media):

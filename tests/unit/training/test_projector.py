@@ -1,6 +1,5 @@
 """The projector's recipe on the embedded models: manifests, samples, training, evaluation."""
 
-import json
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -39,6 +38,8 @@ from unison_backend.training.schedule import Schedule
 from unison_backend.training.watch import Watching
 from unison_backend.weights.wan import load_transformer
 
+from .pairs import manifest, write_shades
+
 SIDE = 32
 SCHEDULE = Schedule(steps=6, lr=3e-3, warmup=1, weight_decay=0.0, ema=0.9, seed=4, save_every=100)
 TEXT, EDIT, FIRST = (
@@ -68,16 +69,8 @@ def media(tmp_path_factory):
     mask[8:24, 4:20] = 1
     for name, pixels in (("source", source), ("mask", mask), ("target", target)):
         write_image(folder / f"{name}.png", pixels)
-    for name, count in (("nine", 9), ("five", 5)):
-        shades = np.linspace(0, 1, count, dtype=np.float32)[:, None, None, None]
-        write_video(folder / f"{name}.mp4", np.broadcast_to(shades, (count, SIDE, SIDE, 3)), Fraction(24))
+    write_shades(folder, SIDE, nine=9, five=5)
     return folder
-
-
-def manifest(folder, *rows, name="pairs.jsonl"):
-    path = folder / name
-    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")

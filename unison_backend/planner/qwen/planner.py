@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from ...progress import Cancel, Progress, check, never, silent
 from ..answers import USUAL, AnswerSettings
 from ..base import PlanResult, Stream, unheard
 from .chat import chat_ids
+from .stopping import ends_of_turn, heard_before
 from .streaming import streamer
 from .vision import vision_inputs
 
@@ -204,19 +205,10 @@ class QwenPlanner:
         return types
 
     def _end_of_turn(self) -> list[int]:
-        ends = self.qwen.base.generation_config.eos_token_id
-        return list(ends) if isinstance(ends, (list, tuple)) else [ends]
+        return ends_of_turn(self.qwen.base.generation_config)
 
-    @contextmanager
-    def _cancellable(self, cancel: Cancel, stage: str) -> Iterator[None]:
-        """A cancel is heard before every decoder layer, so a long prefill stops within one."""
-        layers = self.qwen.language_model.layers
-        hooks = [layer.register_forward_pre_hook(lambda *_: check(cancel, stage)) for layer in layers]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+    def _cancellable(self, cancel: Cancel, stage: str) -> AbstractContextManager[None]:
+        return heard_before(self.qwen.language_model.layers, cancel, stage)
 
 
 def _with_target(plan: Plan, prompt: Prompt) -> Plan:

@@ -39,11 +39,10 @@ def followed_motion(text: Text, language: Language) -> tuple[int, Control] | Non
     """ "the robot dances like the woman in <pad>"."""
     if "video" not in text.kinds:
         return None
-    if language.search("orders.motion", text.value):
-        return text.kinds.index("video"), "pose"
-    if not language.search("controls.motion", text.value):
-        return None
-    return (text.kinds.index("video"), "pose") if language.search("controls.followed", text.value) else None
+    follows = language.search("orders.motion", text.value) or (
+        language.search("controls.motion", text.value) and language.search("controls.followed", text.value)
+    )
+    return (text.kinds.index("video"), "pose") if follows else None
 
 
 def _followed_pose(text: Text, language: Language) -> tuple[int, Control] | None:

@@ -82,8 +82,9 @@ def load(
 
 def of_qwen(qwen: Any) -> Loaded:
     """A loaded Qwen2.5-VL (`load_qwen`), which shares its weights with what comes out."""
-    said = qwen.base.generation_config.eos_token_id
-    ends = tuple(said if isinstance(said, (list, tuple)) else [said])
+    from ...qwen.stopping import ends_of_turn
+
+    ends = tuple(ends_of_turn(qwen.base.generation_config))
     parts = (qwen.model, qwen.tokenizer, qwen.processor, ends)
     return Loaded(*parts, _QWEN_PICTURE, qwen.processor_problem, has_signals=True)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ....media.to_bytes import tensor_to_bytes
@@ -11,6 +10,7 @@ from ....memory import memory_errors
 from ....progress import Cancel, Progress, check
 from ...base import Stream
 from ...qwen.processors import WithoutSignals
+from ...qwen.stopping import heard_before
 from ...qwen.streaming import streamer
 from ...qwen.template import render
 from ..model import Form, Message, ModelFailed, Reply, Settings
@@ -63,7 +63,7 @@ class LocalModel:
             torch.no_grad(),
             torch.random.fork_rng(),
             memory_errors(stage, _LOWER),
-            _heard(loaded.model, cancel, stage),
+            heard_before(_layers(loaded.model), cancel, stage),
         ):
             torch.manual_seed(settings.seed)
             sequence = loaded.model.generate(
@@ -109,18 +109,11 @@ class LocalModel:
         return {name: value.to(device) for name, value in inputs.items()}
 
 
-@contextmanager
-def _heard(model: Any, cancel: Cancel, stage: str) -> Iterator[None]:
-    """A cancel is heard before every layer, of text and of pictures, so that a long prompt stops within one."""
+def _layers(model: Any) -> list[Any]:
+    """Those of text and of pictures."""
     from torch import nn
 
-    layers = [layer for module in model.modules() if isinstance(module, nn.ModuleList) for layer in module]
-    hooks = [layer.register_forward_pre_hook(lambda *_: check(cancel, stage)) for layer in layers]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return [layer for module in model.modules() if isinstance(module, nn.ModuleList) for layer in module]
 
 
 def _message(turn: Message, specials: Sequence[str], picture: str | None) -> dict[str, Any]:
