@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ...errors import InputError, UnisonError
+from ...errors import InputError
 from ...plan.plan import Plan, PlanError, task_of
 from ...plan.prompt import Prompt
 from ...plan.spec import Reason
@@ -63,6 +63,9 @@ class PromptPlanner:
         Raises PlanError and InputError for what these media cannot give, Cancelled, and ModelFailed where the rules
         are not to plan instead.
         """
+        from ..rules.completing import completed_json, refuse_operations
+
+        refuse_operations(prompt, make)
         if make == "answer":
             return PlanResult(Plan(task_of("text", prompt.kinds), prompt=prompt.text, media=prompt.kinds))
         if len(prompt.media) > MAX_MEDIA:
@@ -77,7 +80,7 @@ class PromptPlanner:
             return _by_rules(prompt, make, str(error))
         notices = [Reason("planner", self.why)] if self.why else []
         notices += [Reason("planner", text, is_warning=True) for text in told]
-        plan, completed = _completed(read.plan, prompt)
+        plan, completed = completed_json(read.plan, prompt)
         if self.settings.temperature or (prompt.media and self._seen(media) is None):
             plan = replace(plan, answer=None)  # it is asked for on its own, or of what was not seen
         return PlanResult(plan, notices=(*notices, *read.notices, *completed))
@@ -141,26 +144,3 @@ def _by_rules(prompt: Prompt, make: Make, why: str) -> PlanResult:
     result = planned(prompt, make)
     told = Reason("planner", f"planned by the rules: {why}", is_warning=True)
     return replace(result, notices=(told, *result.notices))
-
-
-def _completed(plan: Plan, prompt: Prompt) -> tuple[Plan, tuple[Reason, ...]]:
-    """A plan with what its JSON has no field for, or the model left out, as the rules read it.
-
-    Whether a length was said in frames; of an edit without mask and target the thing, or the borders it grows by.
-    """
-    lacks_target = plan.source is not None and (plan.mask, plan.target) == (None, None)
-    if plan.num_frames is None and not lacks_target:
-        return plan, ()
-    from ..rules.plan import planned
-
-    try:
-        other = planned(prompt, "made").plan
-    except UnisonError:
-        return plan, ()
-    if other.num_frames == plan.num_frames:
-        plan = replace(plan, counted=other.counted)
-    if not lacks_target or other.source != plan.source or (other.target, other.borders) == (None, None):
-        return plan, ()
-    told = other.target if other.borders is None else "the borders it is to grow by"
-    why = Reason("target", f"the model does not say what is changed; the rules read: {told}")
-    return replace(plan, target=other.target, borders=other.borders), (why,)

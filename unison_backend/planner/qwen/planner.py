@@ -66,6 +66,9 @@ class QwenPlanner:
             from ..rules.plan import planned
 
             return planned(prompt, make)
+        from ..rules.completing import completed_tokens, refuse_operations
+
+        refuse_operations(prompt, make)
         if make == "answer":
             return PlanResult(Plan(task_of("text", prompt.kinds), prompt=prompt.text, media=prompt.kinds))
         ids = self.ids(prompt, cancel)
@@ -77,7 +80,8 @@ class QwenPlanner:
         if text is None:
             task = task_of("text", prompt.kinds)
             return PlanResult(Plan(task, prompt=prompt.text, media=prompt.kinds), features)
-        return PlanResult(_with_target(parse(text, prompt.text, prompt.kinds, prompt.masks), prompt), features)
+        made = completed_tokens(parse(text, prompt.text, prompt.kinds, prompt.masks), prompt)
+        return replace(made, features=features)
 
     def ids(self, prompt: Prompt, cancel: Cancel = never) -> list[int]:
         """The planner's turn: text only, media as pads (reference: inference.py)."""
@@ -209,17 +213,6 @@ class QwenPlanner:
 
     def _cancellable(self, cancel: Cancel, stage: str) -> AbstractContextManager[None]:
         return heard_before(self.qwen.language_model.layers, cancel, stage)
-
-
-def _with_target(plan: Plan, prompt: Prompt) -> Plan:
-    """An edit with what the words name as its thing: no signal token says that, so the rules read it."""
-    if plan.source is None:
-        return plan
-    from ..rules.reading import read
-    from ..rules.targets import target
-
-    sought = target(*read(prompt))
-    return plan if sought is None else replace(plan, target=sought.phrase)
 
 
 @contextmanager

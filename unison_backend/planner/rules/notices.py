@@ -40,6 +40,11 @@ def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Ite
             "so plainly, or say what is to come out (picture, video or answer)",
             is_warning=True,
         )
+    yield from told_of_order(made, text, language)
+
+
+def told_of_order(made: Plan, text: Text, language: Language) -> Iterator[Reason]:
+    """What a person has to know of a plan by these words, whoever made it."""
     yield from _worked_on(made, language)
     yield from left_out(made, text, language)
     if made.task.is_generation:

@@ -273,3 +273,18 @@ def test_out_of_memory_says_what_to_lower_and_leaves_the_planner_usable(qwen, mo
 def test_it_works_under_inference_mode(planner):
     with torch.inference_mode():
         assert planner.plan(parse_pads("Draw a fox.")).plan.task.is_generation
+
+
+def test_what_tokens_cannot_say_is_read_from_the_words(planner, monkeypatch):
+    decode = QwenPlanner._decode_plan
+    monkeypatch.setattr(QwenPlanner, "_decode_plan", lambda *args: decode(*args) and "<BOEDIT>0<EOEDIT><CFI>")
+    result = planner.plan(parse_pads("erase everything except the dog in <IMGPAD>"))
+    assert (result.plan.target, result.plan.mask_keeps) == ("dog", True)
+    assert result.features is not None
+    assert [reason.field for reason in result.notices] == ["mask"]
+
+
+def test_what_nothing_does_is_refused_before_the_model_is_asked(planner, monkeypatch):
+    monkeypatch.setattr(planner.qwen.model, "generate", lambda **_: pytest.fail("asked"))
+    with pytest.raises(InputError, match="no model here does this"):
+        planner.plan(parse_pads("upscale <IMGPAD> 4x"))
