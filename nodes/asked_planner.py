@@ -8,6 +8,7 @@ from typing import Any
 from ..unison_backend.media.from_tensors import TensorMedia
 from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.prompt import Prompt
+from ..unison_backend.plan.spec import DEFAULTS
 from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.answers import USUAL, AnswerSettings
 from ..unison_backend.planner.base import PlanResult, Stream, unheard
@@ -18,6 +19,7 @@ class AskedPlanner:
     """A UNISON_PLANNER that asks a model for its plan by prompt. Subclasses say which: `asking`."""
 
     can_answer = True
+    limits = DEFAULTS
 
     def asking(self, settings: AnswerSettings, stream: Stream) -> AbstractContextManager[Any]:
         """Inside, the `PromptPlanner` is ready to be asked."""

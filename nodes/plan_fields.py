@@ -123,7 +123,7 @@ class UnisonEditPlan(io.ComfyNode):
         given = [f"{name}={value}" for name, value in fields.items() if value not in (0, "", KEEP)]
         values = overrides.parse_settings(given, prefix="")
         with naming(plan.media.labels):
-            bound = plan.changed(overrides.apply(plan.plan, values), values.get("fps"))
+            bound = plan.changed(overrides.apply(plan.plan, values, plan.limits), values.get("fps"))
         return io.NodeOutput(bound, *plan_values(bound), ui={"unison_plan": [bound.card()]})
 
 

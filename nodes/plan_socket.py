@@ -14,17 +14,18 @@ from ..unison_backend.plan.continuing import clips_of
 from ..unison_backend.plan.length import Length
 from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.segments import Segmenting
-from ..unison_backend.plan.spec import GenerationSpec, resolve
+from ..unison_backend.plan.spec import DEFAULTS, GenerationSpec, Limits, resolve
 from ..unison_backend.planner.base import PlanResult
 
 # What VACE Sampler calls the two, which alone knows how many frames its model makes at once.
 SEGMENT, OVERLAP = "segment", "overlap"
-IN_SEGMENTS = Segmenting(named=(SEGMENT, OVERLAP), by="VACE Sampler")
 
 
-def _segmenting(plan: Plan, length: Length) -> Segmenting | None:
+def _segmenting(plan: Plan, length: Length, limits: Limits) -> Segmenting | None:
     """A whole length may be any, and a clip goes on in no other way; what graphs say otherwise is sampled at once."""
-    return IN_SEGMENTS if length == "whole" or clips_of(plan) else None
+    if length != "whole" and not clips_of(plan):
+        return None
+    return replace(Segmenting.chosen(None, None, limits.num_frames, (SEGMENT, OVERLAP)), by="VACE Sampler")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class BoundPlan:
     """A plan bound to the media of its instruction.
 
     planner: who planned. notices: what else there is to say. chosen_fps: the person's, which outlasts other changes.
-    length: how much of a source video is made.
+    length: how much of a source video is made. limits: what the models make where nothing is said.
     """
 
     plan: Plan
@@ -42,14 +43,23 @@ class BoundPlan:
     notices: tuple[str, ...] = ()
     chosen_fps: Fraction | None = None
     length: Length = "reference"
+    limits: Limits = DEFAULTS
 
     @classmethod
-    def of(cls, made: PlanResult, media: TensorMedia, planner: str = "", notices: Iterable[str] = ()) -> BoundPlan:
+    def of(
+        cls,
+        made: PlanResult,
+        media: TensorMedia,
+        planner: str = "",
+        notices: Iterable[str] = (),
+        limits: Limits = DEFAULTS,
+    ) -> BoundPlan:
         """Resolves a plan against its media. Raises PlanError."""
         said = (*notices, *(notice.text for notice in made.notices if notice.is_warning))
-        spec = resolve(made.plan, media.infos, labels=media.labels, segmenting=_segmenting(made.plan, "reference"))
+        segmenting = _segmenting(made.plan, "reference", limits)
+        spec = resolve(made.plan, media.infos, limits, labels=media.labels, segmenting=segmenting)
         reasons = (*(notice for notice in made.notices if not notice.is_warning), *spec.reasons)
-        return cls(made.plan, replace(spec, reasons=reasons), media, planner, said)
+        return cls(made.plan, replace(spec, reasons=reasons), media, planner, said, limits=limits)
 
     @property
     def fps(self) -> float:
@@ -62,10 +72,11 @@ class BoundPlan:
         spec = resolve(
             plan,
             self.media.infos,
-            fps=chosen,
+            self.limits,
+            chosen,
             labels=self.media.labels,
             length=self.length,
-            segmenting=_segmenting(plan, self.length),
+            segmenting=_segmenting(plan, self.length, self.limits),
         )
         return replace(self, plan=plan, spec=spec, chosen_fps=chosen)
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from torch import nn
 
+from ..unison_backend.demo.fallback import limits_of
 from ..unison_backend.demo.world.known import unknown_notice
 from ..unison_backend.demo.world.seen import foreign_notice
 from ..unison_backend.media.from_tensors import TensorMedia
 from ..unison_backend.plan.plan import Plan
 from ..unison_backend.plan.prompt import Prompt
+from ..unison_backend.plan.spec import Limits
 from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.answers import USUAL, AnswerSettings
 from ..unison_backend.planner.base import PlanResult, Stream, unheard
@@ -72,6 +74,11 @@ class PlannerModel:
     def name(self) -> str:
         """Who plans, in one word."""
         return "qwen" if self.plans else "rules"
+
+    @property
+    def limits(self) -> Limits:
+        """What is made where nothing is said: the embedded set's planner goes with the set's other models."""
+        return limits_of(embedded=self.embedded)
 
     @property
     def can_answer(self) -> bool:

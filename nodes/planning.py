@@ -196,7 +196,8 @@ class UnisonPlanner(io.ComfyNode):
                 result = planner.plan_with(
                     prompt, items, make, host.progress_bar(), host.cancelled, settings=settings, stream=cls._stream()
                 )
-            bound = BoundPlan.of(result.told(why), items, planner.name, planner.notices(result.plan, items))
+            told = planner.notices(result.plan, items)
+            bound = BoundPlan.of(result.told(why), items, planner.name, told, planner.limits)
             answer = "" if bound.plan.task.is_generation else cls._answer(planner, prompt, bound, settings)
         features = None if result.features is None else host.to_results(result.features)
         card = bound.card(answer) | {"explained": list(as_lines(trace))}

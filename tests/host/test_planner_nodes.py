@@ -343,3 +343,48 @@ def test_media_go_by_name_in_edit_plan(host):
     graph.node("PreviewAny", source=graph.node("UnisonEditPlan", plan=planner, source="video2")[1])
     run = host.run(graph.prompt)
     assert run.status == "error" and "video2 is none of this plan's media: image1" in run.why
+
+
+def embedded(graph):
+    """The embedded set's planner."""
+    return graph.node("UnisonDemoModels")[3]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("a blue star", {"task": "text_to_image", "width": 64, "height": 64}),
+        ("A video of a red circle.", {"task": "text_to_video", "width": 64, "height": 64, "num_frames": 9}),
+        ("a blue star, 96x64", {"width": 96, "height": 64}),
+    ],
+)
+def test_the_embedded_models_make_what_they_know_where_nothing_is_said(host, words, expected):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction=words, planner=embedded(graph))
+    graph.node("PreviewAny", source=graph.node("UnisonPrepareSources", plan=planner)[4])
+    shown = graphs.succeeded(host.run(graph.prompt)).outputs[planner.id]["unison_plan"][0]
+    assert {name: shown[name] for name in expected} == expected
+    said = any("64x64 of the embedded models" in reason["text"] for reason in shown["reasons"])
+    assert said is ("96x64" not in words)
+
+
+def test_an_embedded_plan_that_is_changed_keeps_their_sizes(host):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction="a blue star", planner=embedded(graph))
+    edit = graph.node("UnisonEditPlan", plan=planner, output="video", width=96)
+    details = graph.node("UnisonPlanDetails", plan=edit)
+    shown = [graph.node("PreviewAny", source=details[slot]) for slot in (1, 2, 3)]
+    run = graphs.succeeded(host.run(graph.prompt))
+    assert [run.outputs[node.id]["text"][0] for node in shown] == ["96", "64", "9"]
+
+
+def test_a_clip_goes_on_for_what_the_embedded_models_make_at_once(host):
+    graph = Graph()
+    planner = graph.node("UnisonPlanner", instruction="Continue <video1>", video1=image(graph, count=12),
+                         planner=embedded(graph))  # fmt: skip
+    sources = graph.node("UnisonPrepareSources", plan=planner)
+    shown = graph.node("PreviewAny", source=sources[9])
+    run = graphs.succeeded(host.run(graph.prompt))
+    card = run.outputs[planner.id]["unison_plan"][0]
+    assert any("then 4 new ones" in reason["text"] for reason in card["reasons"]), card["reasons"]
+    assert run.outputs[shown.id]["text"][0] == "16"
