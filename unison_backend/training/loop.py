@@ -22,45 +22,20 @@ from ..errors import Cancelled, InputError, ResourceError, WeightsError
 from ..files import replacing
 from ..progress import Cancel, Progress, never, silent
 from .log import LOG_EVERY, Log
-from .muon import WithMuon
-from .precision import computes_bfloat16
+from .optimizers import Matrices, Scale, make_optimizer, same_rate
 from .processes import check_whole
 from .schedule import MadeWith, Schedule, differences
+from .seeding import generator_at, own_randomness
 from .watch import Watch
 
 STATE_FILE = "state.pt"
-SEED_STEP = 0x9E3779B1  # odd, so that every seed begins elsewhere; neighbours are far apart
 
-Scale = Callable[[str], float]
-Matrices = Callable[[str, Tensor], bool]
 Loss = Callable[[torch.Generator, int], Mapping[str, Tensor]]
 Say = Callable[[str], None]
 
 
 def unsaid(text: str) -> None:
     """A `Say` that nobody hears."""
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where the device computes in it; else everything stays float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=computes_bfloat16(device))
-
-
-def generator_at(seed: int, batch: int) -> torch.Generator:
-    """The source of everything random in one batch. torch reads the low 32 bits of a seed alone: both go in there."""
-    return torch.Generator().manual_seed((seed * SEED_STEP + batch) % 2**32)
-
-
-def own_randomness() -> AbstractContextManager[None]:
-    """Inside, torch's own generators, which dropout draws from, may be seeded; outside they stay as they were."""
-    return torch.random.fork_rng(range(torch.cuda.device_count()))
-
-
-def _by_scale(parameters: Mapping[str, nn.Parameter], scale: Scale) -> dict[float, list[nn.Parameter]]:
-    groups: dict[float, list[nn.Parameter]] = {}
-    for name, value in parameters.items():
-        groups.setdefault(scale(name), []).append(value)
-    return groups
 
 
 class Fit:
@@ -76,7 +51,7 @@ class Fit:
 
     def __init__(
         self, module: nn.Module, schedule: Schedule, folder: Path, accelerator: Any = None,
-        scale: Scale = lambda _: 1.0, matrices: Matrices | None = None, made_with: MadeWith | None = None,
+        scale: Scale = same_rate, matrices: Matrices | None = None, made_with: MadeWith | None = None,
         say: Say = unsaid, watch: Watch | None = None,
     ) -> None:  # fmt: skip
         self.schedule, self.folder, self.accelerator = schedule, folder, accelerator
@@ -85,7 +60,7 @@ class Fit:
         self.made_with = {**schedule.made_with, "processes": processes, **(made_with or {})}
         self.say, self.log = say, Log(folder)
         self.parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
-        self.optimizer: Any = self._make_optimizer(scale, matrices or (lambda name, value: False))
+        self.optimizer: Any = make_optimizer(self.parameters, schedule, scale, matrices)
         self.module = module
         if accelerator is not None:
             check_whole(accelerator)
@@ -97,19 +72,6 @@ class Fit:
             self._resume(folder / STATE_FILE)
         if self._is_first:
             self.log.cut(self.step)
-
-    def _make_optimizer(self, scale: Scale, matrices: Matrices) -> Any:
-        """AdamW, in groups by their scale; with Muon beside it where that trains something."""
-        by_muon = {name for name, value in self.parameters.items() if matrices(name, value)}
-        rest = {name: value for name, value in self.parameters.items() if name not in by_muon}
-        lr, decay = self.schedule.lr, self.schedule.weight_decay
-        adamw = torch.optim.AdamW(
-            [{"params": list(group), "scale": factor} for factor, group in _by_scale(rest, scale).items()],
-            lr=lr,
-            betas=self.schedule.betas,
-            weight_decay=decay,
-        )
-        return WithMuon([self.parameters[name] for name in sorted(by_muon)], adamw, lr, decay) if by_muon else adamw
 
     def run(
         self, loss: Loss, *, stage: str, progress: Progress = silent, cancel: Cancel = never, until: int | None = None

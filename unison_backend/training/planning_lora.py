@@ -23,7 +23,7 @@ from ..weights.state import load_state_dict
 from ..weights.write import WRITE_ERRORS
 from .cards import Card, model_name, write_card
 from .chats import Chat, Pair
-from .loop import Fit, Say, own_randomness, unsaid
+from .loop import Fit, Say, unsaid
 from .planning_keep import Asked, Keeper, asked_in
 from .planning_record import Record
 from .planning_samples import IGNORED, choose, planning_loss, to_batch
@@ -31,6 +31,7 @@ from .planning_watch import EXACT, exact_plans
 from .processes import joined
 from .sample_keys import file_key, key_of
 from .schedule import Schedule
+from .seeding import own_randomness
 from .shown import Samples, Shown, vision_batch
 from .watch import USUAL, Watch, Watched, Watching
 

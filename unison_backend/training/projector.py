@@ -23,10 +23,11 @@ from ..weights.write import write_tensors
 from .cards import Card, write_card
 from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
 from .grid import Grid
-from .loop import Fit, Say, generator_at, own_randomness, unsaid
+from .loop import Fit, Say, unsaid
 from .projector_data import Sample, load_sample
 from .sample_keys import key_of
 from .schedule import MadeWith, Schedule
+from .seeding import generator_at, own_randomness
 from .watch import USUAL, Watch, Watched, Watching
 
 SCHEDULE = Schedule(steps=5000, lr=1e-4, warmup=200, weight_decay=0.01, ema=0.999, seed=22)

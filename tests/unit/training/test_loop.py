@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from unison_backend.errors import Cancelled, InputError, ResourceError, WeightsError
 from unison_backend.training.log import LOG_EVERY, LOG_FILE
-from unison_backend.training.loop import STATE_FILE, Fit, generator_at
+from unison_backend.training.loop import STATE_FILE, Fit
 from unison_backend.training.schedule import Schedule
+from unison_backend.training.seeding import generator_at
 
 SCHEDULE = Schedule(steps=40, lr=0.05, warmup=4, weight_decay=0.0, save_every=1000, seed=3)
 HALF = 17

@@ -24,7 +24,8 @@ from torch.nn import functional
 from ...conditioning.text_encoder import TextEncoder
 from ...demo.world.tasks import Meaning, example, kinds, meanings
 from ...progress import Cancel, Progress, never, silent
-from ..loop import Fit, mixed_precision
+from ..loop import Fit
+from ..precision import mixed_precision
 from ..schedule import Schedule
 
 TEXTS = 10_000

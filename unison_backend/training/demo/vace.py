@@ -25,7 +25,8 @@ from ...progress import Cancel, Progress, check, never, silent
 from ...sources.prepare import Sources
 from ..flow import compact_text, draw_sigmas, flow_loss
 from ..latents import Latents, encode_all, load_or_make, widths
-from ..loop import Fit, mixed_precision
+from ..loop import Fit
+from ..precision import mixed_precision
 from ..schedule import Schedule
 
 

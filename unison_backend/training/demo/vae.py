@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...progress import Cancel, Progress, never, silent
-from ..loop import Fit, mixed_precision
+from ..loop import Fit
+from ..precision import mixed_precision
 from ..schedule import Schedule
 from .clips import Size, batch
 
