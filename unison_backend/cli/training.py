@@ -173,12 +173,11 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
 
 def _train_planner(options: argparse.Namespace) -> int:
     from ..training import planning_lora as recipe
-    from ..training.chats import as_sample, read_messages
+    from ..training.record_files import RecordFiles
     from .stopping import stop_signal
     from .terminal import Bar
 
     watched = watching.asked(options)
-    pairs = [as_sample(row) for path in options.data for row in read_messages(path)]
     settings = recipe.LoraSettings(
         options.rank,
         options.alpha,
@@ -191,7 +190,7 @@ def _train_planner(options: argparse.Namespace) -> int:
     with Bar(quiet=_follows()) as progress, stop_signal(patient=True) as cancel:
         adapter = recipe.train(
             options.base,
-            pairs,
+            RecordFiles(options.data, progress, cancel),
             options.out,
             _schedule(options, recipe.SCHEDULE),
             settings,

@@ -6,7 +6,6 @@ user's turn where a medium stands, and "images" and "videos" with their files in
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError
 from ..plan.prompt import Medium, Prompt
+from .json_rows import rows
 
 if TYPE_CHECKING:
-    from ..planner.qwen.loading import Qwen
-    from .shown import Shown
+    from .shown import Reads, Shown
 
 Role = Literal["system", "user", "assistant"]
 FILES = {"<image>": "images", "<video>": "videos"}
@@ -49,18 +48,17 @@ def read_messages(path: Path) -> list[dict[str, Any]]:
     An optional system turn, then user and assistant in turn, the assistant last. Raises InputError naming the record
     that is none, or whose `<image>` and `<video>` are not as many as its files, or whose file is not there.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        is_list = text.lstrip()[:1] == "["
-        rows = json.loads(text) if is_list else [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON lines or a JSON list: {error}") from error
-    for number, row in enumerate(rows, 1):
-        _check_turns(path, number, row)
-        for name in FILES.values():
-            if name in row:
-                row[name] = _files(path, number, row, name)
-    return list(rows)
+    return [checked(path, number, row.value) for number, row in enumerate(rows(path), 1)]
+
+
+def checked(path: Path, number: int, row: Any) -> dict[str, Any]:
+    """One of them, `number` in its file. Raises InputError as above."""
+    _check_turns(path, number, row)
+    for name in FILES.values():
+        if name in row:
+            row[name] = _files(path, number, row, name)
+    found: dict[str, Any] = row
+    return found
 
 
 def _check_turns(path: Path, number: int, row: Any) -> None:
@@ -131,7 +129,7 @@ def _parts(text: str, files: dict[str, Iterator[str]]) -> Iterator[str | Medium]
         yield text[end:]
 
 
-def show_chat(qwen: Qwen, chat: Chat, end: int) -> Shown:
+def show_chat(qwen: Reads, chat: Chat, end: int) -> Shown:
     """A chat as ids and pixels; every turn of the assistant and the id `end` behind it are learned.
 
     Raises InputError for a chat that is too long, MediaError for a file that cannot be read.

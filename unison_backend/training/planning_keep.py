@@ -26,10 +26,12 @@ from ..planner.qwen.loading import Qwen
 from ..planner.qwen.planner import QwenPlanner
 from ..progress import Cancel, Progress, check
 from ..sources.prepare import Media
+from .chats import Chat, Pair
 from .held_out import spread
 from .planning_samples import IGNORED, to_batch
 from .sample_keys import key_of
 from .shown import Shown, as_media, show, vision_batch
+from .survey import Survey, survey
 
 MOST = 600  # questions that are answered, drawn over their kinds of media
 LONGEST = 48  # ids of an answer
@@ -45,11 +47,20 @@ class Asked:
     media: Media | None = None
 
 
-def asked_in(pairs: Sequence[tuple[str, str]]) -> list[Asked]:
-    """The questions of planning records (those without an answer), at most `MOST`, about drawn pictures and clips."""
-    prompts = [parse_pads(text) for text in dict.fromkeys(asked for asked, told in pairs if not told)]
-    chosen = [prompts[index] for index in spread([prompt.kinds for prompt in prompts], MOST)]
-    return [Asked(prompt, _drawn(prompt)) for prompt in chosen]
+def asked_in(records: Sequence[Pair | Chat], found: Survey | None = None) -> list[Asked]:
+    """The questions of planning records (those without an answer), at most `MOST`, about drawn pictures and clips.
+
+    found: what is known of the records, where they were looked at already.
+    """
+    questions = (found or survey(records)).questions
+    chosen = spread([kinds for _, kinds in questions], MOST)
+    prompts = [_question(records[questions[index][0]]) for index in chosen]
+    return [Asked(prompt, _drawn(prompt)) for prompt in prompts]
+
+
+def _question(record: Pair | Chat) -> Prompt:
+    assert not isinstance(record, Chat)  # a survey's questions are none
+    return parse_pads(record[0])
 
 
 def _drawn(prompt: Prompt) -> Media | None:

@@ -7,7 +7,7 @@ of the 14 tokens are saved with the adapter, which the planner then loads as it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import InputError, ResourceError, WeightsError
 from ..plan.tokens import ADDED_TOKENS
 from ..planner.qwen.loading import Qwen, load_qwen
-from ..progress import Cancel, Progress, never, silent
+from ..progress import Cancel, Progress, check, never, silent
 from ..weights.state import load_state_dict
 from ..weights.write import WRITE_ERRORS
 from .cards import Card, model_name, write_card
@@ -29,10 +29,11 @@ from .planning_record import Record
 from .planning_samples import IGNORED, choose, planning_loss, to_batch
 from .planning_watch import EXACT, exact_plans
 from .processes import joined
-from .sample_keys import file_key, key_of
+from .sample_keys import file_key
 from .schedule import Schedule
 from .seeding import own_randomness
 from .shown import Samples, Shown, vision_batch
+from .survey import survey
 from .watch import USUAL, Watch, Watched, Watching
 
 # Every linear layer of the language model, none of the vision tower's (whose MLPs have the same names).
@@ -101,11 +102,11 @@ def train(
 
     pairs: instructions with pads, and what the planner is to write: signal tokens, a plain answer of the person's own
     understanding data, or nothing for a question, of which is learned that it is no plan; or chats with all their
-    turns and pixels. questions: those whose answers are held to the base's own (default: those in `pairs`, about drawn
-    pictures). start: an adapter of the same rank to go on from. watching: what is done beside the steps. held_out:
-    instructions whose exact plans are counted on the way. data_name: what the model card calls the records. A state in
-    `out` is resumed; `say` hears what is said of it. With the schedule's seed two runs end with the same bits on a
-    CPU, wherever they were killed.
+    turns and pixels; `RecordFiles` where there are many. questions: those whose answers are held to the base's own
+    (default: those in `pairs`, about drawn pictures). start: an adapter of the same rank to go on from. watching: what
+    is done beside the steps. held_out: instructions whose exact plans are counted on the way. data_name: what the
+    model card calls the records. A state in `out` is resumed; `say` hears what is said of it. With the schedule's seed
+    two runs end with the same bits on a CPU, wherever they were killed.
     Raises InputError for records that cannot be used, WeightsError for `base` and `start`, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
@@ -116,13 +117,17 @@ def train(
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
-    samples = Samples(qwen, pairs, end)
-    asked = asked_in([pair for pair in pairs if not isinstance(pair, Chat)]) if questions is None else questions
+    found = survey(pairs, progress, cancel)
+    samples = Samples(qwen, pairs, end, found)
+    for index in samples.doubtful:
+        check(cancel, "looking at the records")
+        _ = samples[index]
+    asked = asked_in(pairs, found) if questions is None else questions
     with joined().in_turn():  # the first one answers, the others read its answers
         keeper = Keeper(qwen, asked if settings.keep else (), out, file_key(base), settings.keep, progress, cancel)
     signals = [qwen.token_ids[token] for token in ADDED_TOKENS if token not in ("<IMGPAD>", "<VIDPAD>")]
     model = _seeded_lora(qwen, settings, schedule.seed, start)
-    made_with = {**_made_with(pairs, base, start, dtype, settings), "kept questions": keeper.key}
+    made_with = {**_made_with(found.key, base, start, dtype, settings), "kept questions": keeper.key}
     # What is trained is float32: over a base in half precision the layers in between compute in bfloat16.
     mixed = next(parameter for parameter in model.parameters() if not parameter.requires_grad).dtype != torch.float32
 
@@ -163,26 +168,17 @@ def _loss_of(module: Any, qwen: Qwen, chosen: Sequence[Shown], signals: Sequence
 
 
 def _made_with(
-    records: Sequence[Pair | Chat], base: Path, start: Path | None, dtype: str, settings: LoraSettings
+    data: str, base: Path, start: Path | None, dtype: str, settings: LoraSettings
 ) -> dict[str, str | int | float]:
     """What a state is told apart by, besides its schedule."""
     return {
-        "data": key_of(text for record in records for text in _contents(record)),
+        "data": data,
         "base": file_key(base),
         "start": file_key(start) if start else "",
         "dtype of the base": dtype,
         **{name: getattr(settings, name) for name in ("rank", "alpha", "dropout", "batch", "keep")},
         **({"token rows": True} if settings.token_rows else {}),  # older states do not say it
     }
-
-
-def _contents(record: Pair | Chat) -> Iterator[str]:
-    """All that a record is, its files' contents too."""
-    if not isinstance(record, Chat):
-        yield from record
-        return
-    yield str(record)
-    yield from (file_key(Path(medium.path)) for medium in record.media if medium.path)
 
 
 def _seeded_lora(qwen: Qwen, settings: LoraSettings, seed: int, start: Path | None) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..plan.tokens import parse
 from ..planner.rules.detect import detect
 from .chats import FILES
 from .held_out import spread
+from .json_rows import rows
 from .planning_record import Record
 
 
@@ -23,21 +23,15 @@ def read_records(path: Path) -> list[Record]:
 
     Raises InputError naming the record that is none, or whose tokens are no plan for its media.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        is_list = text.lstrip()[:1] == "["
-        rows = json.loads(text) if is_list else [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON lines or a JSON list: {error}") from error
-    if not rows:
-        raise InputError(f"{path} has no records")
     records = []
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows(path), 1):
         try:
-            records.append(_record(row))
+            records.append(_record(row.value))
         except (UnisonError, ValueError, KeyError, TypeError, IndexError) as error:
             why = f"has no {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(f"{path}: record {number} is no instruction with its plan ({why})") from error
+    if not records:
+        raise InputError(f"{path} has no records")
     return records
 
 

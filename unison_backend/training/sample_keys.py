@@ -16,14 +16,30 @@ SLICES, SLICE = 64, 1 << 16  # of a file that is not read whole
 _LENGTH = 24  # hexadecimal digits of a key
 
 
+class KeyMaker:
+    """One key for all parts that it is told, in their order."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, part: str | bytes) -> None:
+        """The next part."""
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        self._digest.update(len(data).to_bytes(8, "little"))
+        self._digest.update(data)
+
+    @property
+    def key(self) -> str:
+        """Of all parts so far."""
+        return self._digest.hexdigest()[:_LENGTH]
+
+
 def key_of(parts: Iterable[str | bytes]) -> str:
     """One key for all `parts`, in their order."""
-    digest = hashlib.sha256()
+    maker = KeyMaker()
     for part in parts:
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()[:_LENGTH]
+        maker.add(part)
+    return maker.key
 
 
 def file_key(path: Path) -> str:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +20,27 @@ from ..planner.qwen.vision import vision_inputs
 from ..sources.prepare import Media
 from .chats import Chat, Pair, show_chat
 from .planning_samples import MAX_IDS, Sample, to_sample
+from .survey import Survey, survey
+
+KEPT = 20_000  # records that stay ids once they were; of more the others are made anew each time
+
+
+class Reads(Protocol):
+    """What of a planner makes ids and pixels."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """transformers' tokenizer."""
+
+    @property
+    def processor(self) -> Any:
+        """transformers' processor, None where there is none."""
+
+
+@dataclass(frozen=True)
+class _Reads:
+    tokenizer: Any
+    processor: Any
 
 
 @dataclass(frozen=True)
@@ -52,30 +73,40 @@ def half_pixels(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Samples:
-    """Records as samples, each made when it is first asked for, so that half a million are no wait.
+    """Records as samples, each made when it is asked for, so that half a million are no wait.
 
     records: pairs of what is asked and what is to be written, and chats, whose pixels are read whenever they are asked
-    for. lengths: [N], how long each is to read, nearly. Raises InputError for a record that is too long.
+    for; found: what is known of them, where they were looked at already. lengths: [N], how long each is to read,
+    nearly. Other processes can be given this (`feed.Feed`): there is no model in it.
     """
 
-    def __init__(self, qwen: Qwen, records: Sequence[Pair | Chat], end: int) -> None:
-        self._qwen, self._records, self._end = qwen, records, end
+    def __init__(self, qwen: Reads, records: Sequence[Pair | Chat], end: int, found: Survey | None = None) -> None:
+        self._reads, self._records, self._end = _Reads(qwen.tokenizer, qwen.processor), records, end
+        self._found = found or survey(records)
         self._made: dict[int, Shown] = {}
-        texts = [str(record) if isinstance(record, Chat) else "".join(record) for record in records]
-        self.lengths = torch.tensor([len(text.encode()) for text in texts])
-        chats = torch.tensor([isinstance(record, Chat) for record in records])
-        for index in (
-            ((self.lengths > MAX_IDS // 2) | chats).nonzero().flatten().tolist()
-        ):  # a byte is an id at the most
-            _ = self[index]
+
+    @property
+    def lengths(self) -> Tensor:
+        """[N], how long each record is to read, nearly: bytes of its text."""
+        return self._found.lengths
+
+    @property
+    def doubtful(self) -> list[int]:
+        """The records that may be too long, or whose pictures may be unreadable: a byte is an id at the most."""
+        long = (self.lengths > MAX_IDS // 2).nonzero().flatten().tolist()
+        return sorted({*long, *self._found.chats})
 
     def __getitem__(self, index: int) -> Shown:
+        """Raises InputError for a record that is too long, MediaError for a medium that cannot be read."""
+        if index in self._made:
+            return self._made[index]
         record = self._records[index]
         if isinstance(record, Chat):
-            return show_chat(self._qwen, record, self._end)
-        if index not in self._made:
-            self._made[index] = Shown(to_sample(self._qwen.tokenizer, *record, self._end), {})
-        return self._made[index]
+            return show_chat(self._reads, record, self._end)
+        made = Shown(to_sample(self._reads.tokenizer, *record, self._end), {})
+        if len(self._made) < KEPT:
+            self._made[index] = made
+        return made
 
 
 def vision_batch(qwen: Qwen, ids: Tensor, chosen: Sequence[Shown]) -> dict[str, Any]:

@@ -148,12 +148,20 @@ def test_a_batch_is_of_about_one_length_and_no_length_is_preferred():
     assert len({index for batch in batches for index in batch}) == 400
 
 
-def test_samples_are_made_when_asked_for_and_too_long_a_one_is_refused_at_once(qwen):
+def test_samples_are_made_when_asked_for_and_too_long_a_one_is_found_first(qwen):
     samples = Samples(qwen, PAIRS, end_of(qwen))
     assert samples[2].sample == to_sample(qwen.tokenizer, *PAIRS[2], end_of(qwen)) and samples[2] is samples[2]
     assert samples.lengths.tolist() == [len((prompt + tokens).encode()) for prompt, tokens in PAIRS]
+    with_long = Samples(qwen, [*PAIRS, ("why " * MAX_IDS, "")], end_of(qwen))
+    assert with_long.doubtful == [len(PAIRS)]
     with pytest.raises(InputError, match="a record has"):
-        Samples(qwen, [*PAIRS, ("why " * MAX_IDS, "")], end_of(qwen))
+        _ = with_long[len(PAIRS)]
+
+
+def test_too_long_a_record_ends_a_training_before_its_first_step(base, tmp_path):
+    with pytest.raises(InputError, match="a record has"):
+        train(base, [*PAIRS, ("why " * MAX_IDS, "<CFI>")], tmp_path, SCHEDULE, SETTINGS, dtype="fp32")
+    assert not (tmp_path / STATE_FILE).exists()
 
 
 def test_exact_plans_are_counted_on_the_way_and_adapters_kept(base, trained, tmp_path):
