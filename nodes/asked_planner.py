@@ -12,6 +12,7 @@ from ..unison_backend.plan.spec import DEFAULTS
 from ..unison_backend.plan.tasks import Make
 from ..unison_backend.planner.answers import USUAL, AnswerSettings
 from ..unison_backend.planner.base import PlanResult, Stream, unheard
+from ..unison_backend.planner.by_pixels import with_seen_mask
 from ..unison_backend.progress import Cancel, Progress
 
 
@@ -36,10 +37,17 @@ class AskedPlanner:
         settings: AnswerSettings = USUAL,
         stream: Stream = unheard,
     ) -> PlanResult:
-        """The model's plan, a question's with its answer. Raises as `PromptPlanner.plan`."""
+        """The model's plan with the mask that its pixels show, a question's with its answer.
+
+        Raises as `PromptPlanner.plan`.
+        """
         with self.asking(settings, stream) as planner:
-            made: PlanResult = planner.plan(prompt, make=make, media=media, progress=progress, cancel=cancel)
-        return made
+
+            def ask(of: Prompt, make: Make = make) -> PlanResult:
+                made: PlanResult = planner.plan(of, make=make, media=media, progress=progress, cancel=cancel)
+                return made
+
+            return with_seen_mask(ask(prompt), prompt, ask, lambda index: media.look(index, cancel), make)
 
     def answer(
         self,

@@ -100,8 +100,9 @@ class PlannerModel:
         return with_seen_mask(
             self.plan(prompt, make, progress, cancel),
             prompt,
-            lambda marked: self.plan(marked, make, progress, cancel),
-            lambda index: media.is_black_and_white(index, cancel),
+            lambda marked, wanted: self.plan(marked, wanted, progress, cancel),
+            lambda index: media.look(index, cancel),
+            make,
         )
 
     def plan(self, prompt: Prompt, make: Make, progress: Progress, cancel: Cancel) -> PlanResult:

@@ -212,7 +212,7 @@ def make_plan(
     media = FileMedia(prompt.media, media)
     result = ask(prompt)
     if given.mask is None and given.mask_phrase is None and "mask" not in settings:
-        result = with_seen_mask(result, prompt, ask, lambda index: media.is_black_and_white(index, cancel))
+        result = with_seen_mask(result, prompt, ask, lambda index: media.look(index, cancel), make)
     if (wanted := _made_of_control(given, result)) and make == "auto" and "output" not in settings:
         result = ask(prompt, wanted)
         why = Reason("output", f"the control file is a {wanted}, so a {wanted} is made", is_warning=True)

@@ -16,6 +16,8 @@ from ..progress import Cancel, never
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .black_and_white import Look
+
 
 class FileMedia:
     """Media by index. Files are probed once and decoded when asked for.
@@ -56,12 +58,12 @@ class FileMedia:
             raise ValueError(f"{self.label(index)} has no file")
         return info
 
-    def is_black_and_white(self, index: int, cancel: Cancel = never) -> bool:
-        """Whether a medium's file holds black and white only; False for a pad without a file."""
-        from .black_and_white import is_file_black_and_white
+    def look(self, index: int, cancel: Cancel = never) -> Look:
+        """How much a medium's file looks like a mask; a pad without a file does not."""
+        from .black_and_white import Look, look_of_file
 
         info = self._probed[index]
-        return info is not None and is_file_black_and_white(self.path(index), info.kind, info.num_frames, cancel)
+        return Look.PICTURE if info is None else look_of_file(self.path(index), info.kind, info.num_frames, cancel)
 
     def path(self, index: int) -> Path:
         return Path(self.media[index].path or "")

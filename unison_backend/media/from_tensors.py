@@ -14,7 +14,7 @@ from ..errors import MediaError
 from ..plan.geometry import MediaInfo
 from ..plan.prompt import Prompt
 from ..progress import Cancel, check, never
-from .black_and_white import frames_to_look_at, is_black_and_white
+from .black_and_white import Look, frames_to_look_at, look_of
 from .kinds import MAX_MEDIA_SIDE
 
 
@@ -139,13 +139,14 @@ class TensorMedia:
     def label(self, index: int) -> str:
         return self._labels[index]
 
-    def is_black_and_white(self, index: int, cancel: Cancel = never) -> bool:
-        """Whether a medium holds black and white only."""
+    def look(self, index: int, cancel: Cancel = never) -> Look:
+        """How much a medium looks like a mask."""
         info = self.info(index)
         if info.kind == "image":
-            return is_black_and_white([self.picture(index).numpy()])
+            layered = self.with_alpha(index)
+            return look_of([(self.picture(index) if layered is None else layered).numpy()])
         frames = self.frames(index, frames_to_look_at(info.num_frames), cancel)
-        return is_black_and_white([frame.numpy() for frame in frames])
+        return look_of([frame.numpy() for frame in frames])
 
     def sound(self, index: int) -> Any:
         """A video's sound as it was given, None without any."""

@@ -34,15 +34,13 @@ class PlanResult:
     """A plan, and what there is to say about it.
 
     features: [1, S, D] for the projector, from planners that are models. reading: how the rules took the words.
-    notices: what a person has to know about this plan. open_masks: media that may be the mask for all that the words
-    say (`planner.by_pixels`).
+    notices: what a person has to know about this plan.
     """
 
     plan: Plan
     features: Tensor | None = None
     reading: Reading | None = None
     notices: tuple[Reason, ...] = ()
-    open_masks: tuple[int, ...] = ()
 
     def told(self, reasons: tuple[Reason, ...]) -> PlanResult:
         """The same with more to say about it, in front."""

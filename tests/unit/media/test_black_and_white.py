@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
-from unison_backend.media.black_and_white import is_file_black_and_white
+from unison_backend.media.black_and_white import Look, look_of_file
 from unison_backend.media.from_tensors import TensorMedia, footage, still
 
 
@@ -46,7 +46,7 @@ def photo(size=(320, 240)):
 )
 def test_a_file(tmp_path, name, picture, expected):
     picture.save(tmp_path / name)
-    assert is_file_black_and_white(tmp_path / name, "image") is expected
+    assert (look_of_file(tmp_path / name, "image") is Look.MASK) is expected
 
 
 def test_tensors():
@@ -62,4 +62,39 @@ def test_tensors():
             footage(torch.stack([colours, colours]), Fraction(8), "clip"),
         ],
     )
-    assert [media.is_black_and_white(index) for index in range(4)] == [True, False, True, False]
+    assert [media.look(index) for index in range(4)] == [Look.MASK, Look.PLAIN, Look.MASK, Look.PLAIN]
+
+
+def colours(size=(320, 240)):
+    ramps = [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.new("L", (256, 256), 30)]
+    return Image.merge("RGB", ramps).resize(size)
+
+
+def with_alpha(picture, alpha):
+    layered = picture.convert("RGB")
+    layered.putalpha(alpha)
+    return layered
+
+
+@pytest.mark.parametrize(
+    ("name", "picture", "expected"),
+    [
+        ("photo.png", colours(), Look.PICTURE),
+        ("photo.jpg", colours(), Look.PICTURE),
+        ("opaque.png", with_alpha(colours(), Image.new("L", (320, 240), 255)), Look.PICTURE),
+        ("soft.png", mask(soft=30), Look.PLAIN),
+        ("soft.jpg", mask(soft=30).convert("RGB"), Look.PLAIN),
+        ("ones.png", mask().point(lambda value: value // 255), Look.PLAIN),
+        ("red.png", Image.merge("RGB", [mask(), *[Image.new("L", (320, 240))] * 2]), Look.PLAIN),
+        ("hole.png", with_alpha(colours(), mask()), Look.PLAIN),
+        ("white_on_nothing.png", with_alpha(Image.new("L", (320, 240), 255), mask()), Look.MASK),
+        ("black_on_nothing.png", with_alpha(Image.new("L", (320, 240)), mask()), Look.MASK),
+        ("inverted.png", mask().point(lambda value: 255 - value), Look.MASK),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_file_looks_like(tmp_path, name, picture, expected):
+    picture.save(tmp_path / name)
+    assert look_of_file(tmp_path / name, "image") is expected
+    pixels = torch.from_numpy(np.asarray(Image.open(tmp_path / name).convert("RGBA"), dtype=np.float32) / 255)
+    assert TensorMedia.of(["it"], [still(pixels, "it")]).look(0) is expected

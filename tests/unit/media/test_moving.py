@@ -12,6 +12,7 @@ from PIL import Image
 
 from unison_backend.batch.lines import _filled
 from unison_backend.errors import MediaError
+from unison_backend.media.black_and_white import Look
 from unison_backend.media.from_files import FileMedia
 from unison_backend.media.moving import is_moving, shown_kind
 from unison_backend.media.pictures import load_image
@@ -155,4 +156,4 @@ def test_pads_follow_the_content(tmp_path: Path) -> None:
 def test_black_and_white_frames_are_seen(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.kron(np.eye(2), np.ones((16, 16))).astype(np.uint8) * v) for v in (255, 254)]
     frames[0].save(tmp_path / "m.png", save_all=True, append_images=frames[1:])
-    assert FileMedia((Medium("video", path=str(tmp_path / "m.png")),)).is_black_and_white(0)
+    assert FileMedia((Medium("video", path=str(tmp_path / "m.png")),)).look(0) is Look.MASK

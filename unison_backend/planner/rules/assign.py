@@ -17,12 +17,13 @@ from .borders import said_borders
 from .firm import is_to_be_written, style_medium
 from .intent_model import Intent
 from .language import Language
-from .mask_model import keeps, mask_of
+from .mask_model import keeps
+from .open_masks import FIRM, told_mask
+from .roles import is_called
 from .targets import excepted, target
 from .text import Text
 
 _ENDS: tuple[Place, ...] = ("first", "last")
-_FIRM = 0.9  # so sure is a reading of words that say which medium is the mask
 _TOLD_APART = 32  # media of an instruction whose surroundings are read to find the one that is changed
 
 
@@ -200,36 +201,16 @@ def said_mask(text: Text, language: Language, intent: Intent) -> Roles | None:
     rest = [i for i in range(len(text.kinds)) if i != index]
     kind = "video" if text.kinds[index] == "video" or any(text.kinds[i] == "video" for i in rest) else "image"
     fitting = [i for i in rest if text.kinds[i] == kind]
-    if not fitting and index == said and sure >= _FIRM:
+    if not fitting and index == said and sure >= FIRM:
         fitting = rest  # a moving mask of a still: the plan says that it is none
     return _with_mask(index, _source(fitting, text, language), text, language) if fitting else None
 
 
 def _mask_in(intent: Intent, text: Text, language: Language, said: int | None) -> tuple[int | None, float]:
     """The mask in an order of a kind, and how sure that is; in one that is no edit words have to call it firmly."""
-    index, sure = _told_mask(text, language, said)
-    told = intent == "edit" or (index is not None and sure >= _FIRM)
+    index, sure = told_mask(text, language, said)
+    told = intent == "edit" or (index is not None and sure >= FIRM)
     return (index, sure) if told else (said, 1.0)
-
-
-def _told_mask(text: Text, language: Language, said: int | None) -> tuple[int | None, float]:
-    """The mask that all words together tell, and how sure that is. said: the one that a rule reads."""
-    return mask_of(text.words, text.kinds, said, roles.counted(text.words, language))
-
-
-def open_masks(text: Text, language: Language) -> tuple[int, ...]:
-    """Of the two media of an edit those that may be its mask for all that the words say: their pixels tell.
-
-    None where the words say firmly which one is; one that lends its look ("the logo of <pad>") is none.
-    """
-    if len(text.kinds) != 2:
-        return ()
-    index, sure = _told_mask(text, language, roles.said_mask(text, language))
-    if index is not None and sure >= _FIRM:
-        return ()
-    places = {i: p for p, i in text.pads}
-    fitting = (mask for mask, _ in mask_edits(text.kinds, (0,)) + mask_edits(text.kinds, (1,)))
-    return tuple(i for i in fitting if i in places and not _is_called("origin", places[i], text, language))
 
 
 def _with_mask(mask: int, source: int, text: Text, language: Language, also: Sequence[int] = ()) -> Roles:
@@ -280,20 +261,14 @@ def _put_into(candidates: Sequence[int], text: Text, language: Language) -> int:
     candidates = [i for i in candidates if i in positions][:_TOLD_APART] or candidates[:1]
     if len(candidates) == 1:
         return candidates[0]
-    lent = [i for i in candidates if _is_called("origin", positions[i], text, language)]
-    into = [i for i in candidates if _is_called("destination", positions[i], text, language)]
+    lent = [i for i in candidates if is_called("origin", positions[i], text, language)]
+    into = [i for i in candidates if is_called("destination", positions[i], text, language)]
     ranked = (_without(into, lent), _without(candidates, lent), into, candidates)
     return next(found for found in ranked if found)[0]
 
 
 def _without(some: Sequence[int], others: Sequence[int]) -> list[int]:
     return [i for i in some if i not in others]
-
-
-def _is_called(role: str, position: int, text: Text, language: Language) -> bool:
-    """Whether the words before or behind a medium make it the `role`."""
-    before, behind = roles.around(text, position)
-    return bool(language.search(f"roles.{role}_before", before) or language.match(f"roles.{role}_behind", behind))
 
 
 def _frame_places(text: Text, taken: set[int], language: Language) -> tuple[Frame, ...]:

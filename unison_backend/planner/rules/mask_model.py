@@ -194,13 +194,13 @@ def _pieces(word: str) -> Iterator[str]:
             yield word[start : start + size]
 
 
-def mask_of(text: str, kinds: Sequence[str], said: int | None, counted: Counted) -> tuple[int | None, float]:
-    """Which medium the words make the mask (None: none of them), and how sure that is (0..1); see `candidates`."""
+def chances(text: str, kinds: Sequence[str], said: int | None, counted: Counted) -> dict[int | None, float]:
+    """How likely each medium is the mask by the words, and that none is (None); together 1. See `candidates`."""
     scores = _scores(text, tuple(kinds), said, tuple(counted))
     best = max(scores, key=lambda medium: scores[medium])
-    sure = 1 / sum(math.exp(score - scores[best]) for score in scores.values())
-    judge("which medium is the mask", "none" if best is None else f"medium {best}", sure)
-    return best, sure
+    total = sum(math.exp(score - scores[best]) for score in scores.values())
+    judge("which medium is the mask", "none" if best is None else f"medium {best}", 1 / total)
+    return {medium: math.exp(score - scores[best]) / total for medium, score in scores.items()}
 
 
 @lru_cache(maxsize=4)

@@ -21,7 +21,7 @@ from ...plan.tasks import Make, Output
 from ...progress import Cancel, Progress, never, silent
 from ..base import PlanResult
 from . import measures
-from .assign import Roles, assigned, masked, open_masks, said_mask, says_frames
+from .assign import Roles, assigned, masked, said_mask, says_frames
 from .firm import firm_intent
 from .intent_model import INTENTS, Intent, Reading, intent_model, possible
 from .language import ANY, Language, load
@@ -80,8 +80,7 @@ def planned(prompt: Prompt, make: Make = "auto") -> PlanResult:
     with naming([medium.label for medium in prompt.media]):
         made = _plan_of(found, prompt, text, language)
     check_masks(made, prompt.masks)
-    open_ = open_masks(text, language) if reading.intent == "edit" and not prompt.masks else ()
-    return PlanResult(made, reading=reading, notices=tuple(notices(reading, made, text, language)), open_masks=open_)
+    return PlanResult(made, reading=reading, notices=tuple(notices(reading, made, text, language)))
 
 
 def _article(output: Output) -> str:

@@ -145,3 +145,9 @@ def media_of(kind: str, text: Text, taken: set[int]) -> Iterator[int]:
 def said_mask(text: Text, language: Language) -> int | None:
     """The first medium that words call the mask."""
     return next((index for index, _ in linked("roles.mask", text, language)), None)
+
+
+def is_called(role: str, position: int, text: Text, language: Language) -> bool:
+    """Whether the words before or behind the medium at `position` make it the `role`."""
+    before, behind = around(text, position)
+    return bool(language.search(f"roles.{role}_before", before) or language.match(f"roles.{role}_behind", behind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -99,11 +99,13 @@ def _same_thing(wanted: str, got: str) -> bool:
     return (one >= other or other >= one) and bool(one & other) and len(one ^ other) <= 2
 
 
-def shares(root: Path = KEPT_APART, pattern: str = "*/*.jsonl") -> dict[str, dict[str, tuple[int, int]]]:
+def shares(
+    root: Path = KEPT_APART, pattern: str = "*/*.jsonl", reads: Callable[[Sentence], PlanResult | None] = read
+) -> dict[str, dict[str, tuple[int, int]]]:
     """By set, by field: how many are read as wanted, of how many."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for sentence in sentences(root, pattern):
-        made = read(sentence)
+        made = reads(sentence)
         wrong = amiss(sentence, made)
         counts = found.setdefault(sentence.place.partition(":")[0], {})
         asked = {"intent", *(_compared(sentence, made) if made is not None else ())}

@@ -64,7 +64,7 @@ def test_only_possible_intents_are_read() -> None:
 def test_any_text_is_read(text: str, kinds: list) -> None:
     assert len(features(text, kinds)) < 20_000
     assert intent_model().read(text, kinds, possible(kinds)).intent in possible(kinds)
-    mask_model.mask_of(text, kinds, None, ())
+    mask_model.chances(text, kinds, None, ())
     found = target_model.span(text)
     assert found is None or text[found.start : found.start + len(found.text)] == found.text
 
