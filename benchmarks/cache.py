@@ -19,7 +19,8 @@ from PIL import Image
 from unison_backend.demo.fallback import demo_models
 from unison_backend.demo.set import CFG
 from unison_backend.engine.settings import EngineOptions, SamplingSettings
-from unison_backend.pipeline import make_plan, run
+from unison_backend.pipeline.planning import make_plan
+from unison_backend.pipeline.run import run
 from unison_backend.plan.prompt import parse_paths
 
 PROMPTS = (

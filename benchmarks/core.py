@@ -91,7 +91,9 @@ def _process(command: list[str]) -> float:
 
 def whole_run() -> dict[str, float]:
     """Seconds by stage of the README's main job; `imports` is what the first use of the libraries adds."""
-    from unison_backend.pipeline import check_runnable, make_plan, run
+    from unison_backend.pipeline.planning import make_plan
+    from unison_backend.pipeline.run import run
+    from unison_backend.pipeline.runnable import check_runnable
     from unison_backend.plan.prompt import parse_paths
 
     seconds: dict[str, float] = {}

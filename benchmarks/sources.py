@@ -80,7 +80,8 @@ def prepare(job: str, frames: int, folder: Path) -> dict[str, float]:
     import torch
 
     from unison_backend.annotators.bind import AnnotatorPaths, annotators
-    from unison_backend.pipeline import SourceOptions, make_plan, prepare_sources
+    from unison_backend.pipeline.planning import make_plan
+    from unison_backend.pipeline.sources import SourceOptions, prepare_sources
     from unison_backend.plan.prompt import parse_paths
     from unison_backend.planner.rules.targets import parse_target
     from unison_backend.progress import never, silent

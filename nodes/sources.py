@@ -13,7 +13,7 @@ from ..unison_backend.defaults import DETECTION_THRESHOLD, FPS, HEIGHT, NUM_FRAM
 from ..unison_backend.errors import InputError
 from ..unison_backend.media.from_tensors import TensorMedia, footage
 from ..unison_backend.media.resize import letterbox_on_white
-from ..unison_backend.pipeline import check_memory
+from ..unison_backend.pipeline.runnable import check_memory
 from ..unison_backend.plan.geometry import round_length, round_side
 from ..unison_backend.plan.length import LENGTHS, Length
 from ..unison_backend.plan.plan import MAX_FRAMES, MAX_SIDE, MIN_SIDE, Frame, Plan

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from unison_backend.media.pictures import load_image
-from unison_backend.pipeline import Planned, make_plan
+from unison_backend.pipeline.planning import Planned, make_plan
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.sources.masks import MASK_THRESHOLD
 from unison_backend.sources.prepare import prepare

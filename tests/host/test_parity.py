@@ -9,12 +9,14 @@ from host_prompts import Graph
 from PIL import Image
 from safetensors.torch import load_file
 
-from unison_backend import pipeline
 from unison_backend.conditioning import text_context as conditioning
 from unison_backend.demo import set as demo
 from unison_backend.engine.engine import initial_noise
 from unison_backend.engine.settings import SamplingSettings
 from unison_backend.engine.vace_context import encode_context
+from unison_backend.pipeline.planning import make_plan
+from unison_backend.pipeline.stages import Stages
+from unison_backend.pipeline.texts import encode_texts, project_features
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.progress import never, silent
 from unison_backend.sources.prepare import prepare
@@ -71,15 +73,15 @@ def test_host_and_engine_make_the_same_latents(task, host, host_environment):
 
 def engine_latents(text: str, files: demo.DemoSet) -> torch.Tensor:
     """What the command line's pipeline samples, un-normalised as the host hands latents on."""
-    planned = pipeline.make_plan(parse_paths(text))
+    planned = make_plan(parse_paths(text))
     models = ModelPaths(
         files.vace, files.vae, files.text_encoder, files.projector, files.planner, files.lora, demo=True
     )
     sources = prepare(planned.plan, planned.spec, planned.media)
-    stages = pipeline.Stages(models, "cpu")
-    projected, _ = pipeline.project_features(planned, stages, never)
+    stages = Stages(models, "cpu")
+    projected, _ = project_features(planned, stages, never)
     assert projected is not None
-    contexts = pipeline.encode_texts(planned, projected, stages, None, silent, never)
+    contexts = encode_texts(planned, projected, stages, None, silent, never)
     assert all(context.shape[1] == conditioning.CONTEXT_ROWS for context in contexts)
     engine = stages.engine()
     context = encode_context(sources, engine.encode)

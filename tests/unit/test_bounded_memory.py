@@ -25,7 +25,9 @@ from unison_backend.media import probe as media_module
 from unison_backend.media.probe import probe
 from unison_backend.media.video import load_video
 from unison_backend.media.write import write_image, write_video
-from unison_backend.pipeline import COPIES_IN_MEMORY, Planned, SourceOptions, make_plan, prepare_sources
+from unison_backend.pipeline.planning import Planned, make_plan
+from unison_backend.pipeline.runnable import COPIES_IN_MEMORY
+from unison_backend.pipeline.sources import SourceOptions, prepare_sources
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.progress import never, silent
 from unison_backend.sources.composite import composite

@@ -93,7 +93,7 @@ def test_no_circle():
 
 def test_few_modules_stand_loose():
     loose = {path.stem for path in BACKEND.glob("*.py")} - {"__init__"}
-    assert loose == {"defaults", "errors", "progress", "memory", "files", "unfinished", "pipeline"}
+    assert loose == {"defaults", "errors", "progress", "memory", "files", "unfinished"}
 
 
 def test_packages_hold_no_logic_and_say_what_they_are_for():

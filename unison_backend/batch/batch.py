@@ -11,7 +11,8 @@ from ..annotators.bind import annotators
 from ..engine.device import pick_device
 from ..errors import InputError, UnisonError
 from ..media.from_files import FileMedia
-from ..pipeline import check_runnable, make_plan
+from ..pipeline.planning import make_plan
+from ..pipeline.runnable import check_runnable
 from ..planner.choose import plans_by_prompt, plans_with_qwen
 from ..planner.rules.targets import parse_target
 from ..progress import Cancel, Progress, check

@@ -17,7 +17,9 @@ from ..comfy.make import How, run_there
 from ..comfy.models import ServerModels
 from ..comfy.server import Server
 from ..errors import Cancelled, ServerError
-from ..pipeline import Planned, SourceOptions, check_runnable
+from ..pipeline.planning import Planned
+from ..pipeline.runnable import check_runnable
+from ..pipeline.sources import SourceOptions
 from ..progress import Cancel, Progress, check, silent
 from ..weights.find import ModelPaths
 from .attempts import MAX_DEATHS

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.settings import EngineOptions
-from ..pipeline import Stages
+from ..pipeline.stages import Stages
 from ..progress import Progress, silent
 from ..weights.find import ModelPaths, files_below
 

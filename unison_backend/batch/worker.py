@@ -14,16 +14,11 @@ from ..demo.fallback import limits_of
 from ..demo.set import CFG as DEMO_CFG
 from ..demo.world.known import unknown_notice
 from ..errors import Cancelled, InputError, broken_library
-from ..pipeline import (
-    Planned,
-    SourceOptions,
-    Texts,
-    check_runnable,
-    encode_texts,
-    make_plan,
-    project_features,
-    run_stages,
-)
+from ..pipeline.planning import Planned, make_plan
+from ..pipeline.run import run_stages
+from ..pipeline.runnable import check_runnable
+from ..pipeline.sources import SourceOptions
+from ..pipeline.texts import Texts, encode_texts, project_features
 from ..plan.report import as_json
 from ..plan.spec import Limits
 from ..planner.answers import AnswerSettings

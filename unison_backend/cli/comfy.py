@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..batch.job import Setup
     from ..comfy.make import How
     from ..comfy.models import ServerModels
-    from ..pipeline import Planned
+    from ..pipeline.planning import Planned
     from ..plan.spec import Limits
     from ..sources.prepare import Annotators
 
@@ -70,7 +70,8 @@ class There:
     ) -> int:
         """The picture or video of a plan; the exit status."""
         from ..comfy.make import run_there
-        from ..pipeline import check_runnable, is_frames
+        from ..pipeline.places import is_frames
+        from ..pipeline.runnable import check_runnable
         from ..plan.report import as_lines
 
         if options.out is None:
@@ -92,7 +93,7 @@ class There:
 
     def _how(self, options: argparse.Namespace) -> How:
         from ..comfy.make import How
-        from ..pipeline import SourceOptions
+        from ..pipeline.sources import SourceOptions
 
         sampling, fps = sampling_of(options), settings_of(options).get("fps")
         return How(

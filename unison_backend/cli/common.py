@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..annotators.bind import AnnotatorPaths
-    from ..pipeline import Planned
+    from ..pipeline.planning import Planned
     from ..plan.segments import Segmenting
     from ..plan.spec import Limits
     from ..plan.tasks import Make

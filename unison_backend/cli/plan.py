@@ -35,7 +35,7 @@ def plan_command(options: argparse.Namespace) -> int:
 
     if options.jsonl is not None:
         return _plan_lines(options)
-    from ..pipeline import make_plan
+    from ..pipeline.planning import make_plan
     from ..planner.rules.explain import as_json as explained
     from ..planner.rules.explain import as_lines as explained_lines
     from ..planner.rules.fired import recording

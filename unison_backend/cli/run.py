@@ -33,7 +33,8 @@ from .common import (
 from .engine import engine_of, for_demo, sampling_of, with_preset
 
 if TYPE_CHECKING:
-    from ..pipeline import Planned, SourceOptions
+    from ..pipeline.planning import Planned
+    from ..pipeline.sources import SourceOptions
     from ..planner.base import Planner
     from .comfy import There
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 def run_command(options: argparse.Namespace) -> int:
     """Make what the instruction says, or answer it; the exit status."""
 
-    from ..pipeline import make_plan
+    from ..pipeline.planning import make_plan
     from .stopping import stop_signal
     from .terminal import Bar
 
@@ -102,7 +103,8 @@ def _make(
 ) -> int:
     """Make the picture or video of a plan."""
     from ..demo.fallback import resolve_models
-    from ..pipeline import check_runnable, run
+    from ..pipeline.run import run
+    from ..pipeline.runnable import check_runnable
     from ..plan.report import as_lines
 
     if options.out is None:
@@ -206,7 +208,7 @@ def given_models(options: argparse.Namespace) -> dict[str, Path | None]:
 def _source_options(options: argparse.Namespace) -> SourceOptions:
     from ..annotators.bind import annotators
     from ..engine.device import pick_device
-    from ..pipeline import SourceOptions
+    from ..pipeline.sources import SourceOptions
     from ..planner.rules.targets import parse_target
 
     return SourceOptions(

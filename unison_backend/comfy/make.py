@@ -15,7 +15,11 @@ from ..engine.settings import SamplingSettings
 from ..errors import Cancelled, ResourceError, ServerError, one_line
 from ..files import new_file, writing
 from ..media.from_files import FileMedia
-from ..pipeline import Made, Planned, SourceOptions, metadata_of, place_of
+from ..pipeline.places import place_of
+from ..pipeline.planning import Planned
+from ..pipeline.run import Made
+from ..pipeline.sources import SourceOptions
+from ..pipeline.write import metadata_of
 from ..plan.length import Length
 from ..plan.plan import Plan
 from ..plan.prompt import Medium

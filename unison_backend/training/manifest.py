@@ -21,7 +21,7 @@ from .processes import ALONE, Processes
 from .sample_keys import file_key, key_of
 
 if TYPE_CHECKING:
-    from ..pipeline import Planned
+    from ..pipeline.planning import Planned
     from ..plan.geometry import MediaInfo
 
 SAMPLE_VERSION = "3"  # raise it when the same pair makes another sample
@@ -164,7 +164,7 @@ def plan_pair(pair: Pair, limits: Limits = DEFAULTS, cancel: Cancel = never) -> 
 def _read(pair: Pair, limits: Limits, cancel: Cancel) -> tuple[Planned, bool]:
     """`plan_pair`, and whether the target decided against what the words alone would have made."""
     from ..media.moving import shown_kind
-    from ..pipeline import make_plan
+    from ..pipeline.planning import make_plan
     from ..plan.prompt import parse_paths
 
     prompt = parse_paths(pair.prompt, pair.folder)

@@ -20,7 +20,7 @@ from .processes import ALONE, Processes
 from .sample_keys import key_of
 
 if TYPE_CHECKING:
-    from ..pipeline import Planned
+    from ..pipeline.planning import Planned
 
 KEYS = ("clean", "context", "rows", "features")
 
@@ -88,7 +88,7 @@ def encode_pair(
 ) -> Sample:
     """One pair through the pipeline's own steps: sources, latents, text rows, features."""
     from ..conditioning.text_context import clean_text
-    from ..pipeline import SourceOptions, prepare_sources
+    from ..pipeline.sources import SourceOptions, prepare_sources
     from .latents import encode_example
 
     sources = prepare_sources(planned, SourceOptions(), silent, cancel)

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from unison_backend.cli.run import _say_what_is_unknown
-from unison_backend.pipeline import make_plan
+from unison_backend.pipeline.planning import make_plan
 from unison_backend.plan.prompt import parse_paths
 
 

@@ -17,7 +17,7 @@ from unison_backend.demo.fallback import limits_of
 from unison_backend.engine.settings import SamplingSettings
 from unison_backend.errors import Cancelled, ServerError
 from unison_backend.media.write import read_metadata
-from unison_backend.pipeline import make_plan
+from unison_backend.pipeline.planning import make_plan
 from unison_backend.plan.as_json import from_json
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.progress import never, silent

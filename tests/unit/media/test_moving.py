@@ -17,7 +17,7 @@ from unison_backend.media.from_files import FileMedia
 from unison_backend.media.moving import is_moving, shown_kind
 from unison_backend.media.pictures import load_image
 from unison_backend.media.probe import iter_frames, probe
-from unison_backend.pipeline import make_plan
+from unison_backend.pipeline.planning import make_plan
 from unison_backend.plan.prompt import IMGPAD, Medium, parse_paths
 from unison_backend.sources.given import GivenSources
 

@@ -11,7 +11,9 @@ from unison_backend.engine.settings import SamplingSettings
 from unison_backend.errors import Cancelled, InputError
 from unison_backend.media.sequence import check_free, frame_name, is_sequence, write_sequence
 from unison_backend.media.write import read_metadata
-from unison_backend.pipeline import make_plan, output_path, write
+from unison_backend.pipeline.places import output_path
+from unison_backend.pipeline.planning import make_plan
+from unison_backend.pipeline.write import write
 from unison_backend.plan.prompt import parse_paths
 from unison_backend.progress import never, silent
 

@@ -8,7 +8,7 @@ from PIL import Image
 from tests.unit.planner.rules.shown import Shown
 from unison_backend.media.black_and_white import Look
 from unison_backend.media.from_files import FileMedia
-from unison_backend.pipeline import make_plan
+from unison_backend.pipeline.planning import make_plan
 from unison_backend.plan.plan import Plan
 from unison_backend.plan.prompt import parse_pads, parse_paths
 from unison_backend.plan.tasks import Task

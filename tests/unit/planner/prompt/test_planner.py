@@ -10,7 +10,7 @@ from PIL import Image
 
 from unison_backend.errors import Cancelled, InputError
 from unison_backend.media.from_files import FileMedia
-from unison_backend.pipeline import make_plan
+from unison_backend.pipeline.planning import make_plan
 from unison_backend.plan.prompt import parse_pads, parse_paths
 from unison_backend.planner.answers import AnswerSettings
 from unison_backend.planner.prompt.conversation import examples, system_text
