@@ -133,6 +133,8 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ema", type=number, metavar="DECAY",
                        help="of the averaged weights, which become the result; 0 averages none")  # fmt: skip
     group.add_argument("--seed", type=whole, help="of weights, batches and noise: the same seed, the same result")
+    group.add_argument("--workers", type=whole, default=0, metavar="N",
+                       help="processes that read and decode ahead while a step is computed")  # fmt: skip
     group.add_argument("--allow-change", action="store_true",
                        help="go on from a state of other data, seed, rate or batch; what differs is said")  # fmt: skip
 
@@ -199,6 +201,7 @@ def _train_planner(options: argparse.Namespace) -> int:
             watching=watched,
             held_out=watching.records(options),
             data_name=", ".join(path.name for path in options.data),
+            workers=options.workers,
             say=say,
             progress=progress,
             cancel=cancel,
@@ -252,6 +255,7 @@ def _train_projector(options: argparse.Namespace) -> int:
         device=options.device,
         text_dropout=options.text_dropout,
         pictures=options.eval_pictures,
+        workers=options.workers,
     )
     watched = watching.asked(options)
     with Bar(quiet=_follows()) as progress, stop_signal(patient=True) as cancel:

@@ -147,7 +147,7 @@ class Fit:
         self.optimizer.zero_grad(set_to_none=True)
         means: dict[str, float] = {}
         for part in range(self.schedule.accumulate):
-            generator = generator_at(self.schedule.seed, self._batch(part))
+            generator = self._generator(self.step, part)
             torch.manual_seed(generator.initial_seed())
             with self._shared(is_last=part == self.schedule.accumulate - 1):
                 terms = loss(generator, self.step)
@@ -190,11 +190,18 @@ class Fit:
         together = torch.tensor(int(asked), device=self.accelerator.device)
         return bool(self.accelerator.reduce(together, "sum").item())
 
-    def _batch(self, part: int) -> int:
-        """The number of a batch, different for every step, part and process."""
+    def _generator(self, step: int, part: int) -> torch.Generator:
+        """What a batch is drawn from: its number is another one for every step, part and process."""
         processes = 1 if self.accelerator is None else self.accelerator.num_processes
         rank = 0 if self.accelerator is None else self.accelerator.process_index
-        return (self.step * self.schedule.accumulate + part) * processes + rank
+        number = (step * self.schedule.accumulate + part) * processes + rank
+        return generator_at(self.schedule.seed, number)
+
+    def generators(self) -> Iterator[torch.Generator]:
+        """What the loss will be given for each batch of this process from here to the schedule's end, fresh ones."""
+        for step in range(self.step, self.schedule.steps):
+            for part in range(self.schedule.accumulate):
+                yield self._generator(step, part)
 
     def _backward(self, total: Tensor) -> None:
         if self.accelerator is None:

@@ -23,6 +23,7 @@ from ..weights.state import load_state_dict
 from ..weights.write import WRITE_ERRORS
 from .cards import Card, model_name, write_card
 from .chats import Chat, Pair
+from .feed import Feed, check_workers
 from .loop import Fit, Say, unsaid
 from .planning_keep import Asked, Keeper, asked_in
 from .planning_record import Record
@@ -39,6 +40,8 @@ from .watch import USUAL, Watch, Watched, Watching
 # Every linear layer of the language model, none of the vision tower's (whose MLPs have the same names).
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 SAVED = ("embed_tokens", "lm_head")
+
+_LOOKING = "looking at long records and chats"
 
 SCHEDULE = Schedule(steps=2000, lr=2e-4, warmup=100, weight_decay=0.0, betas=(0.9, 0.95), seed=21)
 
@@ -96,7 +99,7 @@ def train(
     base: Path, pairs: Sequence[Pair | Chat], out: Path, schedule: Schedule = SCHEDULE,
     settings: LoraSettings = LoraSettings(), *, start: Path | None = None, dtype: str = "auto",
     questions: Sequence[Asked] | None = None, watching: Watching = USUAL, held_out: Sequence[Record] = (),
-    data_name: str = "", say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
+    data_name: str = "", workers: int = 0, say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
 ) -> Path:  # fmt: skip
     """Train a planning LoRA on the Qwen2.5-VL folder `base`; the adapter lies in `out`/adapter, the state in `out`.
 
@@ -105,23 +108,24 @@ def train(
     turns and pixels; `RecordFiles` where there are many. questions: those whose answers are held to the base's own
     (default: those in `pairs`, about drawn pictures). start: an adapter of the same rank to go on from. watching: what
     is done beside the steps. held_out: instructions whose exact plans are counted on the way. data_name: what the
-    model card calls the records. A state in `out` is resumed; `say` hears what is said of it. With the schedule's seed
-    two runs end with the same bits on a CPU, wherever they were killed.
+    model card calls the records. workers: processes that read and tokenize ahead. A state in `out` is resumed; `say`
+    hears what is said of it. With the schedule's seed two runs end with the same bits on a CPU, wherever they were
+    killed.
     Raises InputError for records that cannot be used, WeightsError for `base` and `start`, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
 
     if not pairs:
         raise InputError("there are no planning records; make some with `unison data planning`")
+    check_workers(workers)
     joined()  # with its patience, before accelerate connects by itself
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     qwen = load_qwen(base, dtype=dtype, device=accelerator.device)
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
     found = survey(pairs, progress, cancel)
     samples = Samples(qwen, pairs, end, found)
-    for index in samples.doubtful:
-        check(cancel, "looking at the records")
-        _ = samples[index]
+    feed = Feed(samples, workers)
+    _look(feed, samples.doubtful, progress, cancel)
     asked = asked_in(pairs, found) if questions is None else questions
     with joined().in_turn():  # the first one answers, the others read its answers
         keeper = Keeper(qwen, asked if settings.keep else (), out, file_key(base), settings.keep, progress, cancel)
@@ -144,17 +148,27 @@ def train(
     fit = Fit(model, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching, watched))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        chosen = [samples[index] for index in choose(samples.lengths, settings.batch, generator)]
+        chosen = feed.take(choose(samples.lengths, settings.batch, generator))
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
             terms = {"loss": _loss_of(fit.module, qwen, chosen, signals, end)}
             return terms | keeper.terms(fit.module, model, generator)
 
-    fit.run(loss, stage="training the planner", progress=progress, cancel=cancel)
+    with feed.made_ahead(lambda: (choose(samples.lengths, settings.batch, each) for each in fit.generators())):
+        fit.run(loss, stage="training the planner", progress=progress, cancel=cancel)
     if schedule.ema:
         fit.use_averaged()
     if accelerator.is_main_process:
         write(out / "adapter")
     return out / "adapter"
+
+
+def _look(feed: Feed[Shown], numbers: Sequence[int], progress: Progress, cancel: Cancel) -> None:
+    """Make the records that may be too long, or whose media may be unreadable, before anything is trained."""
+    with feed.made_ahead(lambda: ([number] for number in numbers)):
+        for done, number in enumerate(numbers):
+            check(cancel, _LOOKING)
+            progress(_LOOKING, done, len(numbers))
+            feed.take([number])
 
 
 def _loss_of(module: Any, qwen: Qwen, chosen: Sequence[Shown], signals: Sequence[int], end: int) -> Tensor:

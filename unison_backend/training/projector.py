@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
 from .cards import Card, write_card
+from .feed import Feed
 from .flow import compact_text, draw_sigmas, flow_loss, recompute_blocks
 from .grid import Grid
 from .loop import Fit, Say, unsaid
@@ -39,7 +40,7 @@ def train(
     projector: Projector, transformer: Any, files: Sequence[Path], out: Path, schedule: Schedule = SCHEDULE,
     *, batch: int = 1, text_dropout: float = 0.0, mixed_precision: str = "no", start_key: str = "",
     watching: Watching = USUAL, held_out: Sequence[Path] = (), card: Card | None = None, grid: Grid | None = None,
-    say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
+    workers: int = 0, say: Say = unsaid, progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
     """Train `projector` in place with `transformer` frozen; resumes from `out` and ends with the averaged weights,
     which are written as `out`/projector.safetensors.
@@ -48,8 +49,8 @@ def train(
     often a sample's text rows are left out, so that the projected tokens alone say it. mixed_precision: of accelerate
     ("no", "bf16"). start_key: of what `projector` and `transformer` are; a state of others is not gone on from.
     watching: what is done beside the steps. held_out: samples whose loss is measured on the way. card: of the result,
-    where it is to have one. grid: makes pictures at each evaluation. say hears what is said of a state. Raises
-    InputError without samples, ResourceError, Cancelled.
+    where it is to have one. grid: makes pictures at each evaluation. workers: processes that read samples ahead. say
+    hears what is said of a state. Raises InputError without samples, ResourceError, Cancelled.
     """
     from accelerate import Accelerator
     from accelerate.utils import gather_object
@@ -89,29 +90,48 @@ def train(
     fit = Fit(projector, schedule, out, accelerator, made_with=made_with, say=say, watch=Watch(watching, watched))
 
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
-        samples, sigmas, noises = draw_batch(files, batch, text_dropout, generator)
+        chosen = feed.take(choose(len(files), batch, generator))
+        samples, sigmas, noises = draw_noise(chosen, text_dropout, generator)
         return {"loss": batch_loss(fit.module, transformer, samples, sigmas, noises, accelerator.device)}
 
-    fit.run(loss, stage="training the projector", progress=progress, cancel=cancel)
+    feed = Feed(Files(files), workers)
+    with feed.made_ahead(lambda: (choose(len(files), batch, each) for each in fit.generators())):
+        fit.run(loss, stage="training the projector", progress=progress, cancel=cancel)
     fit.use_averaged()
     if accelerator.is_main_process:
         write(out)
     projector.eval().requires_grad_(False)
 
 
-def draw_batch(
-    files: Sequence[Path], batch: int, text_dropout: float, generator: torch.Generator
+class Files:
+    """Samples on disk, by their numbers."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = tuple(files)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Raises WeightsError."""
+        return load_sample(self._files[index])
+
+
+def choose(count: int, batch: int, generator: torch.Generator) -> list[int]:
+    """The numbers of `batch` samples out of `count`."""
+    chosen: list[int] = torch.randint(count, (batch,), generator=generator).tolist()
+    return chosen
+
+
+def draw_noise(
+    samples: Sequence[Sample], text_dropout: float, generator: torch.Generator
 ) -> tuple[list[Sample], Tensor, list[Tensor]]:
-    """`batch` samples, their noise levels [batch] and their noises; a share of them without their text rows."""
-    chosen = torch.randint(len(files), (batch,), generator=generator).tolist()
-    samples = [load_sample(files[index]) for index in chosen]
+    """The samples, their noise levels [batch] and their noises; a share of them without their text rows."""
+    batch = len(samples)
     sigmas = draw_sigmas(batch, generator, SHIFT)
     noises = [torch.randn(sample.clean.shape, generator=generator) for sample in samples]
     if text_dropout:
         left_out = (torch.rand(batch, generator=generator) < text_dropout).tolist()
         samples = [replace(sample, rows=sample.rows[:0]) if without else sample
                    for sample, without in zip(samples, left_out, strict=True)]  # fmt: skip
-    return samples, sigmas, noises
+    return list(samples), sigmas, noises
 
 
 @torch.no_grad()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,14 @@ from ..errors import InputError, UnsupportedError, WeightsError
 from ..plan.spec import DEFAULTS, Limits
 from ..progress import Cancel, Progress, check, never, silent
 from ..weights.write import write_tensors
-from .manifest import Pair, Ready, check_target, plan_pair, taken
+from .feed import Feed
+from .manifest import Ready, check_target, plan_pair, taken
 from .processes import ALONE, Processes
 from .sample_keys import key_of
 
 if TYPE_CHECKING:
-    from ..pipeline.planning import Planned
+    from ..plan.prompt import Prompt
+    from ..sources.prepare import Sources
 
 KEYS = ("clean", "context", "rows", "features")
 
@@ -46,14 +49,15 @@ class Encoded:
 
 def encode_pairs(
     ready: Sequence[Ready], out: Path, *, engine: Any, text_encoder: Any, planner: Any, models_key: str = "",
-    limits: Limits = DEFAULTS, progress: Progress = silent, cancel: Cancel = never, processes: Processes = ALONE,
+    limits: Limits = DEFAULTS, workers: int = 0, progress: Progress = silent, cancel: Cancel = never,
+    processes: Processes = ALONE,
 ) -> Encoded:  # fmt: skip
     """Encode every pair into a file of `out`; one whose sample is there already is used again.
 
     A file's name says what its sample was made from: the pair's key, and `models_key`, which stands for the models and
-    their dtypes. limits: what the models make where nothing is said. engine: `Engine`; text_encoder: `TextEncoder`;
-    planner: `QwenPlanner`, whose features the projector reads. Each process encodes its share of what is not there;
-    all of it is, for all of them, when this returns.
+    their dtypes. limits: what the models make where nothing is said. workers: processes that decode ahead. engine:
+    `Engine`; text_encoder: `TextEncoder`; planner: `QwenPlanner`, whose features the projector reads. Each process
+    encodes its share of what is not there; all of it is, for all of them, when this returns.
     Raises InputError naming the line whose files cannot be read.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -62,10 +66,14 @@ def encode_pairs(
     files = [out / f"{sample_key(item, models_key)}.safetensors" for item in ready]
     missing = {path: item for path, item in zip(files, ready, strict=True) if path.name not in there}
     mine = processes.part(list(missing.items()))
-    for number, (path, item) in enumerate(mine, 1):
-        check(cancel, "encoding samples")
-        save_sample(_encoded(item, limits, engine, text_encoder, planner, cancel), path)
-        progress("encoding samples", number, len(mine))
+    feed = Feed(_Decoding([item for _, item in mine], limits), workers, ahead=1)  # decoded videos are large
+    with feed.made_ahead(lambda: ([number] for number in range(len(mine)))):
+        for number, (path, item) in enumerate(mine):
+            check(cancel, "encoding samples")
+            (decoded,) = feed.take([number])
+            with _named(item):
+                save_sample(encode_pair(decoded, engine, text_encoder, planner, cancel), path)
+            progress("encoding samples", number + 1, len(mine))
     processes.wait()
     return Encoded(files, [item.group for item in ready], sum(path.name in there for path in files))
 
@@ -75,30 +83,53 @@ def sample_key(ready: Ready, models_key: str) -> str:
     return key_of([ready.key, models_key])
 
 
-def _encoded(ready: Ready, limits: Limits, *models: Any) -> Sample:
-    """`encode_pair`, with the line in what is wrong: a mask that is empty, a file that cannot be decoded."""
+@dataclass(frozen=True)
+class Decoded:
+    """A pair's files, read: what VACE is given, and the target [T, H, W, 3] in 0..1."""
+
+    prompt: Prompt
+    sources: Sources
+    target: Tensor
+
+
+class _Decoding:
+    """Pairs by their numbers, decoded; no model is needed for it, so other processes can do it."""
+
+    def __init__(self, ready: Sequence[Ready], limits: Limits) -> None:
+        self._ready, self._limits = ready, limits
+
+    def __getitem__(self, index: int) -> Decoded:
+        """Raises InputError naming the line whose files cannot be read."""
+        from ..pipeline.sources import SourceOptions, prepare_sources
+
+        item = self._ready[index]
+        with _named(item):
+            planned = plan_pair(item.pair, self._limits)
+            sources = prepare_sources(planned, SourceOptions(), silent, never)
+            target = read_target(item.pair.target, sources.video.shape, planned.spec.fps)
+            return Decoded(planned.prompt, sources, target)
+
+
+@contextmanager
+def _named(ready: Ready) -> Iterator[None]:
+    """The line in what is wrong inside: a mask that is empty, a file that cannot be decoded."""
     try:
-        return encode_pair(ready.pair, plan_pair(ready.pair, limits, models[-1]), *models)
+        yield
     except (InputError, UnsupportedError) as error:
         raise InputError(f"line {ready.pair.line}: {error}") from error
 
 
-def encode_pair(
-    pair: Pair, planned: Planned, engine: Any, text_encoder: Any, planner: Any, cancel: Cancel = never
-) -> Sample:
-    """One pair through the pipeline's own steps: sources, latents, text rows, features."""
+def encode_pair(decoded: Decoded, engine: Any, text_encoder: Any, planner: Any, cancel: Cancel = never) -> Sample:
+    """One pair through the pipeline's own steps: latents, text rows, features."""
     from ..conditioning.text_context import clean_text
-    from ..pipeline.sources import SourceOptions, prepare_sources
     from .latents import encode_example
 
-    sources = prepare_sources(planned, SourceOptions(), silent, cancel)
-    target = read_target(pair.target, sources.video.shape, planned.spec.fps)
-    clean, context = encode_example(sources, target, engine.encode, cancel)
+    clean, context = encode_example(decoded.sources, decoded.target, engine.encode, cancel)
     return Sample(
         clean.cpu(),
         context.cpu(),
-        text_encoder.encode(clean_text(planned.prompt.text)).cpu(),
-        planner.features(planned.prompt, cancel=cancel)[0].cpu(),
+        text_encoder.encode(clean_text(decoded.prompt.text)).cpu(),
+        planner.features(decoded.prompt, cancel=cancel)[0].cpu(),
     )
 
 

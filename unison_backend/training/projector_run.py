@@ -20,6 +20,7 @@ from ..progress import Cancel, Progress, never, silent
 from ..weights.adapter import planning_adapter
 from ..weights.find import ModelPaths
 from .cards import Card, model_name
+from .feed import check_workers
 from .grid import PICTURE_STEPS, Cell, Grid, choose_cells, negative_rows
 from .held_out import held_out_count, hold_out
 from .loop import Say, unsaid
@@ -36,8 +37,9 @@ from .watch import USUAL, Watching
 class ProjectorRun:
     """What `unison train projector` was asked for.
 
-    held_out: share of the samples that only evaluate. pictures: how many of those each evaluation makes.
-    models: a models folder. planner, lora: the Qwen2.5-VL and its planning LoRA, where they are not those found there.
+    held_out: share of the samples that only evaluate. pictures: how many of those each evaluation makes. workers:
+    processes that decode and read ahead. models: a models folder. planner, lora: the Qwen2.5-VL and its planning LoRA,
+    where they are not those found there.
     """
 
     data: Path
@@ -51,6 +53,7 @@ class ProjectorRun:
     device: str = "auto"
     text_dropout: float = 0.0
     pictures: int = 0
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.held_out < 1:
@@ -59,6 +62,7 @@ class ProjectorRun:
             raise InputError(f"--text-dropout is {self.text_dropout}; it is a share from 0 to 1")
         if self.hidden < 1:
             raise InputError(f"hidden is {self.hidden}; it has to be at least 1")
+        check_workers(self.workers)
 
 
 def train_from_manifest(
@@ -84,8 +88,8 @@ def train_from_manifest(
     loaded = _load(models, device, progress)
     projector = _projector(run, loaded.width, schedule.seed)
     encoded = encode_pairs(ready, run.out / "samples", engine=loaded.engine, text_encoder=loaded.text_encoder,
-                           planner=loaded.planner, models_key=loaded.key, limits=limits, progress=progress,
-                           cancel=cancel, processes=processes)  # fmt: skip
+                           planner=loaded.planner, models_key=loaded.key, limits=limits, workers=run.workers,
+                           progress=progress, cancel=cancel, processes=processes)  # fmt: skip
     engine, width, negative = loaded.engine, loaded.width, negative_rows(loaded.text_encoder)
     del loaded  # what encodes is let go of
     files = list(dict.fromkeys(encoded.files))
@@ -101,7 +105,7 @@ def train_from_manifest(
     train(projector, transformer, taught, run.out, schedule, batch=batch,
           text_dropout=run.text_dropout, mixed_precision=precision, start_key=start_key, watching=watching,
           held_out=chosen, card=projector_card(run, models, encoded, len(held)),
-          grid=grid, say=say, progress=progress, cancel=cancel)  # fmt: skip
+          grid=grid, workers=run.workers, say=say, progress=progress, cancel=cancel)  # fmt: skip
     if not processes.is_first:
         return []
     path = run.out / PROJECTOR_FILE

@@ -1,6 +1,7 @@
 """The planning LoRA on the embedded Qwen: what is learned, resumed, saved and counted."""
 
 import json
+import multiprocessing
 from dataclasses import replace
 from random import Random
 
@@ -21,6 +22,7 @@ from unison_backend.training.log import EVALUATIONS_FILE, LOG_FILE, read_rows
 from unison_backend.training.loop import STATE_FILE
 from unison_backend.training.planning_data import draw
 from unison_backend.training.planning_lora import LoraSettings, add_lora, train
+from unison_backend.training.planning_record import Record
 from unison_backend.training.planning_samples import (
     DECIDES,
     IGNORED,
@@ -34,6 +36,8 @@ from unison_backend.training.planning_samples import (
 )
 from unison_backend.training.planning_score import evaluate
 from unison_backend.training.planning_wording import record_of
+from unison_backend.training.planning_write import write
+from unison_backend.training.record_files import RecordFiles
 from unison_backend.training.schedule import Schedule
 from unison_backend.training.shown import Samples
 from unison_backend.training.watch import Watching
@@ -244,6 +248,21 @@ def test_a_resumed_run_gives_the_same_adapter(base, trained, tmp_path):
     whole, resumed = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (trained, tmp_path))
     assert whole.keys() == resumed.keys() and len(whole) == 2 * 7 * 2 + 2
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_processes_that_read_ahead_change_no_bit_of_it_also_when_it_is_resumed(base, trained, tmp_path):
+    """From a file, cancelled behind its third step, once with and once without such processes."""
+    write([Record(Task.TEXT_TO_IMAGE, "en", prompt, tokens) for prompt, tokens in PAIRS], tmp_path / "data.jsonl")
+    asked, records = [], RecordFiles([tmp_path / "data.jsonl"])
+    with pytest.raises(Cancelled):
+        train(base, records, tmp_path, SCHEDULE, SETTINGS, dtype="fp32", workers=2,
+              cancel=lambda: asked.append(1) or len(asked) > 3)  # fmt: skip
+    assert torch.load(tmp_path / STATE_FILE)["step"] == 3 and multiprocessing.active_children() == []
+    train(base, records, tmp_path, SCHEDULE, SETTINGS, dtype="fp32", workers=1)
+    whole, made = (load_file(out / "adapter" / "adapter_model.safetensors") for out in (trained, tmp_path))
+    assert all(torch.equal(whole[key], made[key]) for key in whole)
+    with pytest.raises(InputError, match="--workers is -1"):
+        train(base, records, tmp_path, SCHEDULE, SETTINGS, workers=-1)
 
 
 def test_a_run_of_other_records_or_settings_is_no_resume(base, trained, tmp_path):

@@ -58,7 +58,7 @@ def train_all(folder, *, parts, rank=0):
     settings = planning_lora.LoraSettings(rank=4, alpha=8, batch=2, keep=1)
     planning_lora.train(demo.ensure_untrained().planner, PAIRS, folder / "lora", schedule, settings, dtype="fp32")
     encoded, encode = [], projector_data.encode_pair
-    projector_data.encode_pair = lambda pair, *rest: encoded.append(pair.prompt) or encode(pair, *rest)
+    projector_data.encode_pair = lambda decoded, *rest: encoded.append(decoded.prompt.text) or encode(decoded, *rest)
     run = ProjectorRun(folder.parent / "pairs.jsonl", folder / "projector", hidden=8, held_out=0)
     train_from_manifest(run, schedule)
     projector_data.encode_pair = encode

@@ -1,5 +1,6 @@
 """The projector's recipe on the embedded models: manifests, samples, training, evaluation."""
 
+import multiprocessing
 import shutil
 from dataclasses import replace
 from fractions import Fraction
@@ -173,6 +174,21 @@ def test_a_line_whose_mask_is_empty_is_named_when_it_is_encoded(models, media, t
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_processes_that_decode_ahead_make_the_same_samples_and_say_the_same(models, media, files, tmp_path):
+    pairs = [Pair(TEXT, media / "target.png"), Pair(FIRST, media / "nine.mp4", media)]
+    made = encoded(pairs, tmp_path / "samples", **models, workers=2)
+    assert [path.read_bytes() for path in made.files] == [files[index].read_bytes() for index in (0, 2)]
+    write_image(tmp_path / "mask.png", np.zeros((SIDE, SIDE, 3), dtype=np.float32))
+    shutil.copy(media / "source.png", tmp_path / "source.png")
+    said = []
+    for workers in (0, 1):
+        with pytest.raises(InputError, match=r"line 3: .*mask\.png") as caught:
+            encoded([Pair(EDIT, media / "target.png", tmp_path, line=3)], tmp_path / "no", **models, workers=workers)
+        said.append(str(caught.value))
+    assert said[0] == said[1] and list((tmp_path / "no").iterdir()) == []
+    assert multiprocessing.active_children() == []
+
+
 def test_a_target_of_another_rate_is_taken_by_time(models, media, tmp_path):
     """At 48 a second every second frame belongs to an output of 24."""
     shades = np.arange(17, dtype=np.float32)[:, None, None, None] / 16
@@ -252,13 +268,13 @@ def test_samples_of_one_shape_are_one_pass_and_lose_what_they_do_alone(files):
 
 @pytest.mark.parametrize("options", [{}, {"batch": 2}])
 def test_a_resumed_run_gives_the_same_projector(files, tmp_path, options):
-    """Batches, noise and the projector's dropout alike."""
+    """Batches, noise and the projector's dropout alike, also where processes read ahead from then on."""
     whole = trained(files, tmp_path / "whole", **options)
     asked = []
     with pytest.raises(Cancelled, match="training the projector"):
         trained(files, tmp_path / "parts", **options, cancel=lambda: asked.append(1) or len(asked) > 3)
     torch.rand(5)
-    assert equal(trained(files, tmp_path / "parts", **options), whole)
+    assert equal(trained(files, tmp_path / "parts", **options, workers=2), whole)
     assert not equal(trained(files, tmp_path / "other", replace(SCHEDULE, seed=5), **options), whole)
 
 
