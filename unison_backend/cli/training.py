@@ -166,6 +166,8 @@ def _add_planner(parser: argparse.ArgumentParser) -> None:
                         help="questions of a step whose answers are held to the base's own; 0: none")  # fmt: skip
     parser.add_argument("--token-rows", action="store_true",
                         help="train the signal tokens' rows alone, not embedding and head whole")  # fmt: skip
+    parser.add_argument("--pack", type=whole, default=0, metavar="N",
+                        help="put N records of a batch into one row, where none sees another: no padding")  # fmt: skip
     parser.add_argument("--gradient-checkpointing", action="store_true", help="less memory, about a third slower")
     parser.add_argument("--dtype", choices=("auto", "bf16", "fp32"), default="auto", help="of the frozen base")
     _add_schedule(parser)
@@ -188,6 +190,7 @@ def _train_planner(options: argparse.Namespace) -> int:
         options.gradient_checkpointing,
         options.keep,
         options.token_rows,
+        options.pack,
     )
     with Bar(quiet=_follows()) as progress, stop_signal(patient=True) as cancel:
         adapter = recipe.train(

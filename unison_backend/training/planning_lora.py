@@ -27,7 +27,7 @@ from .feed import Feed, check_workers
 from .loop import Fit, Say, unsaid
 from .planning_keep import Asked, Keeper, asked_in
 from .planning_record import Record
-from .planning_samples import IGNORED, choose, planning_loss, to_batch
+from .planning_samples import IGNORED, choose, in_rows, planning_loss, to_batch, to_rows
 from .planning_watch import EXACT, exact_plans
 from .processes import joined
 from .sample_keys import file_key
@@ -60,6 +60,7 @@ class LoraSettings:
     gradient_checkpointing: bool = False
     keep: int = 4  # questions of a step whose answers are held to the base's; 0: none
     token_rows: bool = False
+    pack: int = 0  # records in one row of a batch, none of which sees another; 0: one
 
     def __post_init__(self) -> None:
         for name, value in (("rank", self.rank), ("alpha", self.alpha), ("batch", self.batch)):
@@ -67,8 +68,9 @@ class LoraSettings:
                 raise InputError(f"{name} is {value}; it has to be at least 1")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout is {self.dropout}; it has to be at least 0 and below 1")
-        if self.keep < 0:
-            raise InputError(f"keep is {self.keep}; it has to be at least 0")
+        for name, value in (("keep", self.keep), ("pack", self.pack)):
+            if value < 0:
+                raise InputError(f"{name} is {value}; it has to be at least 0")
 
 
 def add_lora(qwen: Qwen, settings: LoraSettings) -> Any:
@@ -150,7 +152,7 @@ def train(
     def loss(generator: torch.Generator, step: int) -> dict[str, Tensor]:
         chosen = feed.take(choose(samples.lengths, settings.batch, generator))
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=mixed):
-            terms = {"loss": _loss_of(fit.module, qwen, chosen, signals, end)}
+            terms = {"loss": loss_of(fit.module, qwen, chosen, signals, end, settings.pack)}
             return terms | keeper.terms(fit.module, model, generator)
 
     with feed.made_ahead(lambda: (choose(samples.lengths, settings.batch, each) for each in fit.generators())):
@@ -171,14 +173,27 @@ def _look(feed: Feed[Shown], numbers: Sequence[int], progress: Progress, cancel:
             feed.take([number])
 
 
-def _loss_of(module: Any, qwen: Qwen, chosen: Sequence[Shown], signals: Sequence[int], end: int) -> Tensor:
-    """The planning loss of a batch of records."""
-    ids, labels, real = to_batch([one.sample for one in chosen], pad=end, device=qwen.device)
-    pixels = vision_batch(qwen, ids, chosen) if any(one.tensors for one in chosen) else {}
+def loss_of(
+    module: Any, qwen: Qwen, chosen: Sequence[Shown], signals: Sequence[int], end: int, pack: int = 0
+) -> Tensor:
+    """The planning loss of a batch of records: a row each, or `pack` of them in a row where none has pixels."""
+    samples = [one.sample for one in chosen]
+    if pack > 1 and not any(one.tensors for one in chosen):
+        each = len(samples) if _is_flash(qwen) else pack
+        ids, labels, positions = to_rows(samples, each=each, pad=end, device=qwen.device)
+        given = in_rows(positions)
+    else:
+        ids, labels, real = to_batch(samples, pad=end, device=qwen.device)
+        given = {"attention_mask": real} | (vision_batch(qwen, ids, chosen) if any(o.tensors for o in chosen) else {})
     wanted = labels[:, 1:]
     read = (wanted != IGNORED).any(0).nonzero().flatten()  # places whose next token some record learns
-    logits = module(input_ids=ids, attention_mask=real, use_cache=False, logits_to_keep=read, **pixels).logits
+    logits = module(input_ids=ids, use_cache=False, logits_to_keep=read, **given).logits
     return planning_loss(logits, wanted[:, read], signals)
+
+
+def _is_flash(qwen: Qwen) -> bool:
+    """Whether flash attention is at work, which transformers tells where samples end in a batch of one row alone."""
+    return "flash" in str(qwen.base.config.get_text_config()._attn_implementation)
 
 
 def _made_with(
@@ -192,6 +207,7 @@ def _made_with(
         "dtype of the base": dtype,
         **{name: getattr(settings, name) for name in ("rank", "alpha", "dropout", "batch", "keep")},
         **({"token rows": True} if settings.token_rows else {}),  # older states do not say it
+        **({"pack": settings.pack} if settings.pack > 1 else {}),
     }
 
 

@@ -68,13 +68,54 @@ def to_batch(samples: Sequence[Sample], *, pad: int, device: Any = "cpu") -> tup
     for row, sample in enumerate(samples):
         count = len(sample.ids)
         ids[row, :count] = torch.tensor(sample.ids)
-        labels[row, count - sample.learned : count] = ids[row, count - sample.learned : count]
-        for first, last in sample.also:
-            labels[row, first:last] = ids[row, first:last]
-        if sample.decides:
-            labels[row, count - 1] = DECIDES
+        labels[row, :count] = _labels(sample)
         real[row, :count] = 1
     return ids.to(device), labels.to(device), real.to(device)
+
+
+def to_rows(samples: Sequence[Sample], *, each: int, pad: int, device: Any = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, labels, positions) [rows, S]: `each` samples in a row, one behind the other, padded behind the last.
+
+    Positions begin anew with each sample, and with the padding: a model that is given them without a mask lets none
+    see another (`in_rows`). samples: by length, so that rows are about as long.
+    """
+    count = -(-len(samples) // each)
+    rows = [samples[row::count] for row in range(count)]
+    length = max(sum(len(sample.ids) for sample in row) for row in rows)
+    ids = torch.full((count, length), pad)
+    labels = torch.full_like(ids, IGNORED)
+    positions = torch.zeros_like(ids)
+    for number, row in enumerate(rows):
+        first = 0
+        for sample in row:
+            last = first + len(sample.ids)
+            ids[number, first:last] = torch.tensor(sample.ids)
+            labels[number, first:last] = _labels(sample)
+            labels[number, first] = IGNORED  # what stands before it is another sample
+            positions[number, first:last] = torch.arange(last - first)
+            first = last
+        positions[number, first:] = torch.arange(length - first)
+    return ids.to(device), labels.to(device), positions.to(device)
+
+
+def in_rows(positions: Tensor) -> dict[str, Any]:
+    """What a Qwen2.5-VL is told about samples in rows, text alone. positions [B, S].
+
+    transformers takes four of them: that of the text, from which its attentions (a mask for eager and sdpa, lengths for
+    flash attention) know where a sample ends, and those of time, height and width, which are the same for text.
+    """
+    return {"position_ids": positions.expand(4, *positions.shape), "attention_mask": None}
+
+
+def _labels(sample: Sample) -> Tensor:
+    """[S] of one sample."""
+    ids, count = torch.tensor(sample.ids), len(sample.ids)
+    labels = torch.full_like(ids, IGNORED)
+    for first, last in ((count - sample.learned, count), *sample.also):
+        labels[first:last] = ids[first:last]
+    if sample.decides:
+        labels[-1] = DECIDES
+    return labels
 
 
 def planning_loss(logits: Tensor, wanted: Tensor, signals: Sequence[int]) -> Tensor:
