@@ -17,12 +17,15 @@ from unison_backend.demo.world.questions import question
 from unison_backend.demo.world.reading import overlap, read_frame
 from unison_backend.demo.world.shapes import silhouette
 from unison_backend.demo.world.tasks import example, kinds
+from unison_backend.engine.settings import SamplingSettings
 from unison_backend.media.pictures import load_image
 from unison_backend.media.video import load_video
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.planner.answers import AnswerSettings
-from unison_backend.training.demo.evaluate import SEEN_THROUGH_VAE, EvaluationSettings, judge, load, make, motion_of
+from unison_backend.training.demo.evaluate import SEEN_THROUGH_VAE, EvaluationSettings
 from unison_backend.training.demo.evaluate import evaluate as evaluate_demo
+from unison_backend.training.demo.judging import judge, motion_of
+from unison_backend.training.demo.making import load, make
 from unison_backend.training.demo.qwen import media_of
 from unison_backend.training.planning_data import draw_plain
 from unison_backend.training.planning_score import evaluate
@@ -107,11 +110,10 @@ def test_what_the_readme_answers(command, unison, monkeypatch):
 
 @pytest.mark.parametrize("kind", kinds())
 def test_other_wordings_make_the_same(kind, models):
-    settings = EvaluationSettings(count=TRIES, steps=12)
     right = []
     for index in range(TRIES):
         drawn = example(kind, Random(f"end to end {kind} {index}"), held_out=True)
-        found = judge(drawn, make(models, drawn, settings, seed=index))
+        found = judge(drawn, make(models, drawn, SamplingSettings(12, demo.CFG, seed=index))).right
         assert found["size and length"] and found.get("outside untouched", True)
         right.append(all(found[name] for name in TOLD_BY[kind]))
     assert sum(right) >= RIGHT, right
@@ -119,7 +121,7 @@ def test_other_wordings_make_the_same(kind, models):
 
 def test_control_is_followed(models):
     drawn = example("image_control", Random("end to end"), held_out=True, language="en")
-    made = make(models, drawn, EvaluationSettings(steps=12), seed=0)
+    made = make(models, drawn, SamplingSettings(12, demo.CFG, seed=0))
     outline = read_frame(made[0]).outline.float()
     assert overlap(outline, silhouette(drawn.scene.things[-1], 1, 64, 64)[0]) > 0.6
 

@@ -10,17 +10,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..demo.set import CFG as DEMO_CFG
-from ..demo.set import FRAMES, SIDE
 from ..errors import InputError
-from . import common, evaluating, watching
+from . import common, embedded, evaluating, watching
 from .values import models_folder, number, whole
 
 if TYPE_CHECKING:
     from ..training.schedule import Schedule
 
 DONE = 0
-STAGES = ("vae", "text", "vace", "qwen", "planner", "projector")  # a test holds that these are training's own
 
 
 def _follows() -> bool:
@@ -42,11 +39,11 @@ def add(commands: Any) -> None:
     kinds = train.add_subparsers(required=True, metavar="WHAT")
     _add_planner(kinds.add_parser("planner", help="a planning LoRA for a Qwen2.5-VL folder"))
     _add_projector(kinds.add_parser("projector", help="a projector for your own pictures and videos"))
-    _add_demo(kinds.add_parser("demo", help="the embedded models, from nothing"))
+    embedded.add_train(kinds.add_parser("demo", help="the embedded models, from nothing"))
     _add_intent(kinds.add_parser("intent", help="the rules planner's models, from the pack's sentences"))
     evaluate = commands.add_parser("eval", help="measure models").add_subparsers(required=True, metavar="WHAT")
     evaluating.add(evaluate.add_parser("planner", help="exact plans of planners on held-out instructions"))
-    _add_eval_demo(evaluate.add_parser("demo", help="what the embedded models get right, by their pixels"))
+    embedded.add_eval(evaluate.add_parser("demo", help="what the embedded models get right, by their pixels"))
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -272,66 +269,4 @@ def _train_projector(options: argparse.Namespace) -> int:
             cancel=cancel,
         )
     say("\n".join(lines))
-    return DONE
-
-
-def _add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for states and the finished set")
-    parser.add_argument("--stage", choices=STAGES, help="this one only")
-    parser.add_argument("--share", type=number, default=1.0, help="of steps and examples, for a quick look")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.set_defaults(command=_train_demo)
-
-
-def _train_demo(options: argparse.Namespace) -> int:
-    from ..training.demo.stages import train
-    from .stopping import stop_signal
-    from .terminal import Bar
-
-    with Bar() as progress, stop_signal(patient=True) as cancel:
-        finished = train(
-            options.out,
-            share=options.share,
-            only=options.stage,
-            device=options.device,
-            progress=progress,
-            cancel=cancel,
-        )
-    say(str(finished))
-    return DONE
-
-
-def _add_eval_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set", dest="trained", type=Path, metavar="DIR", help="a trained set (default: the embedded one)"
-    )
-    parser.add_argument("--count", type=whole, default=20, help="examples of each kind")
-    parser.add_argument("--steps", type=whole, default=20)
-    parser.add_argument("--cfg", type=number, default=DEMO_CFG, help="guidance; 1 turns it off")
-    parser.add_argument("--seed", type=whole, default=0)
-    parser.add_argument("--width", type=whole, default=SIDE, help="of what is asked for, in pixels")
-    parser.add_argument("--height", type=whole, default=SIDE, help="of what is asked for, in pixels")
-    parser.add_argument("--frames", type=whole, default=FRAMES, help="of videos")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a sheet of every kind there")
-    parser.add_argument("--only", action="append", default=[], metavar="KIND", help="of these kinds alone")
-    parser.set_defaults(command=_eval_demo)
-
-
-def _eval_demo(options: argparse.Namespace) -> int:
-    from ..demo.world.canvas import Canvas
-    from ..training.demo.evaluate import EvaluationSettings, evaluate, table
-    from .stopping import stop_signal
-    from .terminal import Bar
-
-    settings = EvaluationSettings(
-        count=options.count,
-        steps=options.steps,
-        cfg=options.cfg,
-        seed=options.seed,
-        only=tuple(options.only),
-        canvas=Canvas(options.height, options.width, options.frames),
-    )
-    with Bar() as progress, stop_signal() as cancel:
-        result = evaluate(options.trained, settings, pictures=options.pictures, progress=progress, cancel=cancel)
-    say("\n".join(table(result)))
     return DONE

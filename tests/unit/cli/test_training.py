@@ -9,19 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unison_backend.cli import main
+from unison_backend.cli import embedded, main
 from unison_backend.cli import training as cli_training
 from unison_backend.conditioning.projector import load_projector
 from unison_backend.demo import set as demo
 from unison_backend.demo.fallback import is_embedded, resolve_models
+from unison_backend.demo.world.reading import JUDGES
 from unison_backend.errors import InputError
 from unison_backend.media.write import write_image
 from unison_backend.training.demo.stages import STAGES
 from unison_backend.training.projector import SCHEDULE
 
 
-def test_the_stages_offered_are_trainings_own():
-    assert tuple(STAGES) == cli_training.STAGES
+def test_the_stages_and_judges_offered_are_trainings_own():
+    assert tuple(STAGES) == embedded.STAGES
+    assert JUDGES == embedded.JUDGES
 
 
 def test_help_takes_no_torch():

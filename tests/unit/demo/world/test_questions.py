@@ -8,7 +8,7 @@ from unison_backend.demo.world.questions import question
 from unison_backend.demo.world.reading import read_frame
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.planner.rules.plan import RulesPlanner
-from unison_backend.training.demo.evaluate import motion_of
+from unison_backend.training.demo.judging import motion_of
 
 
 @pytest.mark.parametrize("held_out", [False, True])
