@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from unison_backend.demo import set as demo
+from unison_backend.engine import coder
 from unison_backend.engine import engine as engine_diffusers
 from unison_backend.media.probe import probe
 
@@ -472,6 +473,21 @@ def test_out_of_memory_says_what_to_lower(monkeypatch, unison, tmp_path):
     monkeypatch.setattr(engine_diffusers.Engine, "generate", fail)
     status, _, errors = unison("run", "Draw a fox, 32x32 pixels", "--out", tmp_path / "o.png", *SMALL)
     assert status == 1 and "lower" in errors and "32x32" in errors
+
+
+def test_a_vae_that_goes_in_tiles_by_itself_says_so(unison, tmp_path, monkeypatch):
+    monkeypatch.setattr(coder, "TILE", 32)
+    monkeypatch.setattr(coder, "OVERLAP", 16)
+    orders = ("run", "Draw a red circle, 48x32 pixels", *SMALL)
+    made = {}
+    for name, free, options in (
+        ("whole", 1e12, ()), ("short", 0, ()), ("tiled", 1e12, ("--vae-tiled",)), ("never", 0, ("--no-vae-tiled",)),
+    ):  # fmt: skip
+        monkeypatch.setattr(coder, "free_bytes", lambda device, free=free: free)
+        status, _, errors = unison(*orders, "--out", tmp_path / f"{name}.png", *options)
+        assert status == 0 and ("note: the VAE decoded in tiles: as a whole it takes" in errors) == (name == "short")
+        made[name] = np.asarray(Image.open(tmp_path / f"{name}.png")).tolist()
+    assert made["short"] == made["tiled"] != made["whole"] == made["never"]
 
 
 def test_two_runs_at_once(tmp_path):

@@ -111,12 +111,18 @@ def name_of(job: Job, setup: Setup) -> str:
         "given": given,
         "models": [_identity(path) for path in _models(setup)],
         "loras": [(*(_identity(lora.path) or ()), *lora[1 : 3 if lora.side else 2]) for lora in setup.engine.loras],
-        "engine": [setup.engine.attention, setup.engine.cache],
+        "engine": [setup.engine.attention, setup.engine.cache, *_vae(setup.engine)],
         **values,
         **_prompted(setup),
     }
     text = json.dumps(known, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:_NAME_LENGTH]
+
+
+def _vae(engine: EngineOptions) -> list[Any]:
+    """How the VAE computes, where that was asked for: tiles by themselves are taken for the memory of the moment."""
+    asked = engine.vae_dtype, engine.vae_tiled
+    return [] if asked == (PLAIN.vae_dtype, PLAIN.vae_tiled) else list(asked)
 
 
 def _prompted(setup: Setup) -> dict[str, Any]:

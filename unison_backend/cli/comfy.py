@@ -30,6 +30,8 @@ _OURS: dict[str, object] = {
     "offload": "none",
     "cache": None,
     "compile": False,
+    "vae_dtype": "auto",
+    "vae_tiled": None,
     "keep_sources": None,
     "segment": None,
     "overlap": None,

@@ -41,7 +41,10 @@ def engine_of(options: argparse.Namespace) -> EngineOptions:
     given = (("", options.lora), (HIGH, options.lora_high), (LOW, options.lora_low))
     loras = tuple(_found(parse_lora(text), folder)._replace(side=side) for side, texts in given for text in texts)
     attention = _KERNELS.get(options.attention, options.attention)
-    return EngineOptions(loras, attention, options.offload, options.compile, parse_cache(options.cache))
+    return EngineOptions(
+        loras, attention, options.offload, options.compile, parse_cache(options.cache), options.vae_dtype,
+        options.vae_tiled,
+    )  # fmt: skip
 
 
 def with_preset(options: argparse.Namespace, engine: EngineOptions, models: ModelPaths) -> tuple[EngineOptions, str]:

@@ -12,7 +12,7 @@ from .. import __version__
 from ..defaults import CFG, DETECTION_THRESHOLD, MAX_NEW_TOKENS, NUM_FRAMES, OVERLAP, SEED, SHIFT, STEPS
 from ..demo.set import CFG as DEMO_CFG
 from ..demo.set import FRAMES as DEMO_FRAMES
-from ..engine.settings import ATTENTIONS, EASY_THRESHOLD, OFFLOADS, PRESETS
+from ..engine.settings import ATTENTIONS, EASY_THRESHOLD, OFFLOADS, PRESETS, VAE_DTYPES
 from ..plan.controls import CONTROLS, MAP
 from ..plan.length import LENGTHS
 from ..plan.plan import MAIN, WHOLE_FRAME
@@ -179,6 +179,14 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         f"(default: {EASY_THRESHOLD:g})",
     )
     group.add_argument("--compile", action="store_true", help="torch.compile of the transformer's blocks")
+    group.add_argument(
+        "--vae-dtype", choices=VAE_DTYPES, default="auto", help="what the VAE computes in (auto: fp32, the reference's)"
+    )
+    group.add_argument(
+        "--vae-tiled",
+        action=argparse.BooleanOptionalAction,
+        help="encode and decode in tiles (default: where the free memory does not take the whole)",
+    )
 
 
 def _add_text(parser: argparse.ArgumentParser) -> None:

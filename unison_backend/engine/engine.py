@@ -19,6 +19,7 @@ from ..conditioning.padding import collapse, live_rows, rows_needed
 from ..progress import Cancel, Progress, check, never, silent
 from ..sources.prepare import Sources
 from ..weights.experts import BOUNDARY, HIGH, LOW
+from .coder import DTYPES, Coder, Counter, Tick, nothing
 from .easy_cache import EasyCache
 from .experts import Batches, Expert, Turns, lent, timestep
 from .ranks import ALONE, Share, others
@@ -27,7 +28,7 @@ from .settings import PLAIN, REFERENCE, EngineOptions, SamplingSettings
 from .unipc import TRAIN_TIMESTEPS, flow_sigmas, sample_unipc
 from .vace_context import LATENT_CHANNELS, SPATIAL_STRIDE, encode_context, latent_frames, to_unit
 
-LOADING = "loading the engine"
+LOADING, ENCODING, DECODING = "loading the engine", "encoding sources", "decoding"
 # Attention kernels take a bias without copying it when its rows are whole 16 bytes.
 ROW_MULTIPLE = 8
 
@@ -77,11 +78,9 @@ class Engine:
             if model is not None:
                 take_text_biases(model)
                 set_up(model, device, options)
-        config = vae.config
-        self._mean = torch.tensor(config.latents_mean, device=device).view(1, -1, 1, 1, 1)
-        self._std = torch.tensor(config.latents_std, device=device).view(1, -1, 1, 1, 1)
+        self.coder = Coder(vae, device, options.vae_tiled)
+        self.coder.agree = lambda answer: self.ranks.all_agree(answer)
         self.steps_computed = 0  # by the last run with a cache
-        self._grey: dict[tuple[int, ...], Tensor] = {}
 
     @classmethod
     def load(
@@ -95,7 +94,8 @@ class Engine:
         boundary: float | None = None,
         bases: tuple[Path | None, Path | None] = (None, None),
     ) -> Engine:
-        """From a diffusers folder or single files; half precision for the transformer on a GPU, else float32.
+        """From a diffusers folder or single files; half precision for the transformer on a GPU, else float32. The VAE
+        computes in what the options say.
 
         low: the expert for low noise, where `transformer` is the one for high noise; boundary: where they change, None
         is Wan2.2's own. bases: the text-to-video models under the two, where they are modules of VACE blocks alone.
@@ -119,7 +119,7 @@ class Engine:
                 progress(LOADING, done := done + 1, stages)
                 merge_lora(models[side], lora.path, lora.strength)
             progress(LOADING, done := done + 1, stages)
-        model = load_vae(vae, dtype=torch.float32, device=place)
+        model = load_vae(vae, dtype=DTYPES[options.vae_dtype], device=place)
         engine = cls(models[HIGH], model, device, options, models.get(LOW), BOUNDARY if boundary is None else boundary)
         progress(LOADING, stages, stages)
         return engine
@@ -139,18 +139,18 @@ class Engine:
 
         noise: of `noise_shape`, in place of that of the settings' seed.
         """
-        progress("encoding sources", 0, 1)
+        leading, (frames, height, width) = len(sources.references), sources.mask.shape
+        halves = 2 * self.coder.parts(frames, height, width)
+        part = Counter(ENCODING, halves + leading * self.coder.parts(1, height, width), progress, cancel)
         with self._resident(self.vae):
-            context = encode_context(sources, self.encode, cancel)
-        progress("encoding sources", 1, 1)
-        leading = len(sources.references)
+            context = encode_context(sources, lambda clip: self.encode(clip, part))
+        part.end()
         noise = initial_noise(noise_shape(sources), settings.seed) if noise is None else noise
         latents = self.sample(noise, context, positive, negative, settings, progress, cancel)
-        check(cancel, "decoding")
-        progress("decoding", 0, 1)
+        part = Counter(DECODING, self.coder.parts(frames, height, width), progress, cancel)
         with self._resident(self.vae):
-            pixels = self.decode(latents[:, :, leading:])
-        progress("decoding", 1, 1)
+            pixels = self.decode(latents[:, :, leading:], part)
+        part.end()
         return pixels
 
     @torch.no_grad()
@@ -290,22 +290,10 @@ class Engine:
             )
         return list(output[0].float().split(1))
 
-    def encode(self, clip: Tensor) -> Tensor:
-        """[1, 3, T, H, W] in -1..1 to normalised latents [1, 16, T', H/8, W/8] float32 (the mean, no noise).
+    def encode(self, clip: Tensor, tick: Tick = nothing) -> Tensor:
+        """[1, 3, T, H, W] in -1..1 to normalised latents [1, 16, T', H/8, W/8] float32 (the mean, no noise)."""
+        return self.coder.encode(clip, tick)
 
-        Those of a grey clip, which every text and control task encodes, are kept for the next one of its size.
-        """
-        size = tuple(clip.shape)
-        is_grey = not bool(clip.any())
-        if is_grey and size in self._grey:
-            return self._grey[size]
-        latents: Tensor = self.vae.encode(clip.to(self.device, self.vae.dtype)).latent_dist.mode().float()
-        latents = (latents - self._mean) / self._std
-        if is_grey:
-            self._grey = {size: latents}
-        return latents
-
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, tick: Tick = nothing) -> Tensor:
         """Normalised latents to frames [T, H, W, 3] in 0..1 on the CPU."""
-        clip = (latents * self._std + self._mean).to(self.vae.dtype)
-        return to_unit(self.vae.decode(clip, return_dict=False)[0])
+        return to_unit(self.coder.decode(latents, tick))

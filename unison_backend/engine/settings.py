@@ -45,6 +45,7 @@ REFERENCE = SamplingSettings()
 
 ATTENTIONS = ("auto", "sdpa", "flash", "sage")
 OFFLOADS = ("none", "model", "group")
+VAE_DTYPES = ("auto", "fp32", "bf16", "fp16")
 MOST_STRENGTH = 10.0
 EASY = "easy"
 EASY_THRESHOLD = 0.05  # the authors' for Wan 2.1
@@ -99,11 +100,12 @@ def parse_cache(text: str | None) -> float:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How the engine is loaded and computes. LoRA, cache and the kernel "sage" change what comes out.
+    """How the engine is loaded and computes. LoRA, cache, the kernel "sage" and the VAE's options change what is made.
 
     attention: the kernel of self attention. offload: "model" has transformer and VAE on the device only while each
     works, "group" one block of the transformer at a time. compile: torch.compile of the repeated blocks. cache:
-    EasyCache's threshold, 0 for none.
+    EasyCache's threshold, 0 for none. vae_dtype: "auto" is the reference's fp32. vae_tiled: None takes tiles where the
+    free memory does not take the whole.
     """
 
     loras: tuple[Lora, ...] = ()
@@ -111,11 +113,14 @@ class EngineOptions:
     offload: str = "none"
     compile: bool = False
     cache: float = 0.0
+    vae_dtype: str = "auto"
+    vae_tiled: bool | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("--attention", self.attention, ATTENTIONS),
             ("--offload", self.offload, OFFLOADS),
+            ("--vae-dtype", self.vae_dtype, VAE_DTYPES),
         ):
             if value not in known:
                 raise InputError(f"{name} is {value!r}; it is one of {', '.join(known)}")

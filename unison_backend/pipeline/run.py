@@ -98,6 +98,7 @@ def run_stages(
             from ..engine.segments import generate
 
             engine = stages.engine(progress)
+            engine.coder.told.clear()  # of the run before, where it is kept
         with _timed("generate", seconds):
             kept = slice(spec.kept_frames)
             contexts = texts.positive, texts.negative
@@ -112,6 +113,7 @@ def run_stages(
         notices = (*notices, f"--cache easy: {engine.steps_computed} of {steps} steps were computed")
     if engine.low is not None:
         notices = (*notices, steps_of_each(settings, engine.boundary))
+    notices = (*notices, *engine.coder.told.values())
     return Made(path, (*stages.models.notices, *sources.notices, *texts.notices, *notices), seconds)
 
 

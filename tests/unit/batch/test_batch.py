@@ -212,9 +212,11 @@ def test_the_name_says_what_the_engine_changes(tmp_path):
         EngineOptions(loras=(Lora(lora, 0.5),)),
         EngineOptions(loras=(Lora(lora, 0.7),)),
         EngineOptions(cache=0.1),
+        EngineOptions(vae_dtype="bf16"),
+        EngineOptions(vae_tiled=True),
     ]
     names = {name_of(job, replace(setup, engine=engine)) for engine in (EngineOptions(), *others)}
-    assert len(names) == 4
+    assert len(names) == 6
     assert name_of(job, replace(setup, engine=EngineOptions(offload="model"))) in names
 
 

@@ -48,6 +48,16 @@ def test_the_embedded_models_have_their_own_guidance_unless_another_is_asked_for
     assert (cfg(), cfg("--cfg", 5), cfg("--preset", "fast")) == (DEMO_CFG, 5, 1)
 
 
+def test_the_vae_is_the_references_and_in_tiles_where_it_has_to_be_unless_told():
+    def vae(*given):
+        engine = engine_of(parsed(*given))
+        return engine.vae_dtype, engine.vae_tiled
+
+    assert vae() == ("auto", None)
+    assert vae("--vae-dtype", "bf16", "--vae-tiled") == ("bf16", True)
+    assert vae("--no-vae-tiled", "--dtype", "fp16") == ("auto", False)  # --dtype is the planner's
+
+
 def test_loras_by_path_and_by_name(models):
     options = parsed("--models", models, "--lora", models / "loras" / "style.safetensors", "--lora", "style:0.5",
                      "--lora", f"{CAUSVID}:-1")  # fmt: skip

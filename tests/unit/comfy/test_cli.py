@@ -20,6 +20,7 @@ def comfy():
     [
         (["--vace", "mine.safetensors"], "has no vace 'mine.safetensors'"),
         (["--offload", "model"], "--offload: of the engine here"),
+        (["--vae-dtype", "bf16", "--no-vae-tiled"], "--vae-dtype, --vae-tiled: of the engine here"),
         (["--cfg-low", "2"], "--cfg-low: of the engine here"),
         (["--lora-high", "a.safetensors"], "--lora-high: of the engine here"),
         (["--preset", "fast"], "name the LoRA that the server has"),

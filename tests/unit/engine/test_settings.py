@@ -35,6 +35,7 @@ def test_absurd_strengths_are_refused(strength):
     [
         ({"attention": "warp"}, "--attention.*auto, sdpa, flash, sage"),
         ({"offload": "disk"}, "--offload.*none, model, group"),
+        ({"vae_dtype": "fp8"}, "--vae-dtype.*auto, fp32, bf16, fp16"),
         ({"offload": "group", "compile": True}, "--compile and --offload group"),
     ],
 )
