@@ -61,20 +61,21 @@ def _data(options: argparse.Namespace) -> int:
     from ..training.cards import write_dataset_card
     from ..training.chats import read_messages
     from ..training.planning_sentences import has_sentences
-    from ..training.planning_write import write
+    from ..training.planning_write import told, write
     from ..training.records.grammar import has_grammar
     from ..training.records.overlap import TRAINED, Vocabulary
     from ..training.records.stream import stream
+    from .stopping import stop_signal
+    from .terminal import Bar
 
     if options.count < 1:
         raise InputError(f"--count is {options.count}; it has to be at least 1")
     words = Vocabulary()
     records = stream(options.count, options.seed, held_out=options.held_out)
     own = [row for path in options.mix for row in read_messages(path)]
-    done = write(
-        words.heard(records) if options.held_out else records, options.out, own, count=options.count,
-        for_reference=options.reference_format,
-    )  # fmt: skip
+    with Bar() as progress, stop_signal() as cancel:
+        drawn = told(words.heard(records) if options.held_out else records, options.count, progress, cancel)
+        done = write(drawn, options.out, own, count=options.count, for_reference=options.reference_format)
     if not has_grammar():
         say("the grammar and the sentences are in the repository, not in this copy of the pack: all records are drawn "
             "from its templates, of which there are some 20,000 at most")  # fmt: skip

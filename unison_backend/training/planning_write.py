@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import ResourceError
+from ..errors import Cancelled, ResourceError
 from ..files import replacing, writing
+from ..progress import Cancel, Progress
 from .planning_record import Record
 from .reference_format import unreadable
+
+_SEEN = 100  # records between two looks at the progress
 
 
 @dataclass
@@ -28,6 +31,19 @@ class Written:
     def count(self) -> int:
         """All records in the file."""
         return sum(self.tasks.values()) + self.own
+
+
+def told(records: Iterable[Record], count: int, progress: Progress, cancel: Cancel) -> Iterator[Record]:
+    """The same records, `count` of them, with progress as they come. Raises Cancelled, saying what becomes of it."""
+    for number, record in enumerate(records):
+        if cancel():
+            raise Cancelled(
+                f"drawing records ({number} of {count}); nothing is kept of them, the same command begins anew and "
+                "writes the same"
+            )
+        if number % _SEEN == 0:
+            progress("drawing records", number, count)
+        yield record
 
 
 def write(

@@ -5,10 +5,12 @@ from collections import Counter
 
 import pytest
 
-from unison_backend.errors import InputError, ResourceError
+from unison_backend.errors import Cancelled, InputError, ResourceError
+from unison_backend.progress import never, silent
 from unison_backend.training.chats import as_sample, read_messages
 from unison_backend.training.planning_data import draw
-from unison_backend.training.planning_write import write
+from unison_backend.training.planning_write import told, write
+from unison_backend.training.records.stream import stream
 from unison_backend.training.reference_format import unreadable
 
 
@@ -32,6 +34,17 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="give another place"):
         write(draw(2), tmp_path / "file" / "records.jsonl")
+
+
+def test_a_stop_says_how_far_it_came_and_that_the_same_is_drawn_again(tmp_path):
+    said, asked = [], []
+    path = tmp_path / "records.jsonl"
+    with pytest.raises(Cancelled, match=r"drawing records \(7 of 30\); nothing is kept of them, the same command"):
+        write(told(stream(30), 30, silent, lambda: asked.append(1) or len(asked) > 7), path, count=30)
+    assert list(tmp_path.iterdir()) == []
+    write(told(stream(30), 30, lambda *place: said.append(place), never), path, count=30)
+    assert [as_sample(row) for row in read_messages(path)] == [(r.prompt, r.tokens) for r in stream(30)]
+    assert said == [("drawing records", 0, 30)]
 
 
 def test_nothing_is_left_where_drawing_ends_in_an_error(tmp_path):
