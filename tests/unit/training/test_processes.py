@@ -19,16 +19,32 @@ from torch import nn
 from unison_backend.demo import set as demo
 from unison_backend.errors import Cancelled, UnsupportedError
 from unison_backend.media.write import write_image
-from unison_backend.training import planning_lora, projector_data
-from unison_backend.training.log import read_log
+from unison_backend.training import planning_lora, planning_watch, projector_data
+from unison_backend.training.log import EVALUATIONS_FILE, read_log, read_rows
 from unison_backend.training.loop import STATE_FILE, Fit
+from unison_backend.training.planning_data import draw
+from unison_backend.training.planning_score import evaluate
 from unison_backend.training.processes import ALONE, Processes, check_whole, joined
 from unison_backend.training.projector_run import ProjectorRun, train_from_manifest
 from unison_backend.training.schedule import Schedule
+from unison_backend.training.watch import Watching
 
 SCHEDULE = Schedule(steps=2, lr=1e-2, weight_decay=0.0, seed=3)
 PAIRS = [("Draw a fox.", "<CFI>"), ("A video of a cat.", "<CFV>"), ("Draw 64x64.", "<CFI>"), ("What is it?", "")]
+HELD_OUT = draw(5, seed=9, held_out=True)  # an odd number: the shares of two processes differ
 WORDS = ("a red circle", "a blue star", "a green square", "a white circle")
+
+
+def scored(planner, records, **options):
+    """Plans as they are really made, but that nobody learned to plan yet: right are those of instructions under 60
+    characters."""
+    made = evaluate(planner, records, **options)
+    right = [len(record.prompt) < 60 for record in records]
+    languages = {}
+    for record, is_right in zip(records, right, strict=True):
+        have = languages.get(record.language, (0, 0))
+        languages[record.language] = (have[0] + is_right, have[1] + 1)
+    return replace(made, tasks={"all": (sum(right), len(right))}, languages=languages)
 
 
 def fit_a_line(folder, schedule, count_reduced=None):
@@ -56,11 +72,14 @@ def train_all(folder, *, parts, rank=0):
     )
     (folder / f"reduced{rank}.json").write_text(json.dumps(len(reduced)))
     settings = planning_lora.LoraSettings(rank=4, alpha=8, batch=2, keep=1)
-    planning_lora.train(demo.ensure_untrained().planner, PAIRS, folder / "lora", schedule, settings, dtype="fp32")
+    planning_watch.evaluate = scored
+    planning_lora.train(demo.ensure_untrained().planner, PAIRS, folder / "lora", schedule, settings, dtype="fp32",
+                        watching=Watching(eval_every=1, keep_last=1), held_out=HELD_OUT)  # fmt: skip
+    planning_watch.evaluate = evaluate
     encoded, encode = [], projector_data.encode_pair
     projector_data.encode_pair = lambda decoded, *rest: encoded.append(decoded.prompt.text) or encode(decoded, *rest)
-    run = ProjectorRun(folder.parent / "pairs.jsonl", folder / "projector", hidden=8, held_out=0)
-    train_from_manifest(run, schedule)
+    run = ProjectorRun(folder.parent / "pairs.jsonl", folder / "projector", hidden=8, held_out=0.25)
+    train_from_manifest(run, schedule, watching=Watching(eval_every=2))
     projector_data.encode_pair = encode
     (folder / f"encoded{rank}.json").write_text(json.dumps(encoded))
 
@@ -115,6 +134,19 @@ def test_two_processes_end_with_the_weights_of_one(trained, file):
     assert one.keys() == two.keys()
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=2e-4)
+
+
+def test_two_processes_find_the_figures_of_one_and_the_first_alone_writes_them(trained):
+    one, two = (read_rows(folder / "lora" / EVALUATIONS_FILE) for folder in trained)
+    right = [len(record.prompt) < 60 for record in HELD_OUT]
+    assert one == two and [row["step"] for row in one] == [1, 2] and 0 < sum(right) < len(right)
+    assert {row["exact"] for row in two} == {round(sum(right) / len(right), 6)} and "exact_zh" in two[0]
+    one, two = (read_rows(folder / "projector" / EVALUATIONS_FILE) for folder in trained)
+    assert [row["step"] for row in two] == [2] and two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-4)
+    for folder in trained:
+        assert (folder / "lora" / "best" / "adapter_model.safetensors").is_file()
+        assert (folder / "projector" / "best" / "projector.safetensors").is_file()
+        assert not list(folder.rglob(".unison-*"))
 
 
 def test_each_encodes_its_share_and_nothing_is_encoded_twice(trained):
