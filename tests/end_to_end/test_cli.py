@@ -129,6 +129,32 @@ def test_plan_is_quick_to_start_and_imports_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_picture_imports_nothing_that_it_does_not_use(tmp_path):
+    """Video, maps, masks, other planners, training, whole pipelines: each would be seconds of every start."""
+    unused = {
+        *("av", "kornia", "cv2", "matplotlib", "pandas", "datasets", "llguidance", "ray", "onnxruntime"),
+        *(
+            "tensorboard",
+            "diffusers.pipelines",
+            "transformers.pipelines",
+            "transformers.trainer",
+            "torchvision.io.video",
+        ),
+        *("transformers.models.sam2.modeling_sam2", "transformers.models.grounding_dino.modeling_grounding_dino"),
+        *("torch._inductor.compile_fx", "torch.utils.tensorboard", "triton.compiler.code_generator"),
+        *("unison_backend.training.loop", "unison_backend.batch", "unison_backend.comfy"),
+    }
+    out = tmp_path / "a.png"
+    code = (
+        f"import sys, unison_backend.cli as cli; cli.main(['run', 'Draw a red circle.', '--out', {str(out)!r}, "
+        f"'--steps', '1', '--quiet', '--device', 'cpu']); print(*({unused!r} & set(sys.modules)), len(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert Image.open(out).size == (64, 64), done.stderr
+    *came, count = done.stdout.splitlines()[-1].split()
+    assert came == [] and int(count) > 1000
+
+
 def test_a_models_folder_without_planner_costs_no_torch(tmp_path):
     code = "import sys, unison_backend.cli as cli; cli.main(['plan', 'Draw a fox.']); sys.exit('torch' in sys.modules)"
     done = subprocess.run(
