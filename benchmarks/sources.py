@@ -1,11 +1,13 @@
 """What preparing sources costs, in time and memory, by the length of the clip; and SAM2's following, frame by frame.
 
 Usage: python3 -m uv run python benchmarks/sources.py [--frames 21 41 81 161 321] [--rounds 3] [--full-size]
-       python3 -m uv run python benchmarks/sources.py --against FOLDER [--rounds 3]
+       python3 -m uv run python benchmarks/sources.py --ten-seconds [--against FOLDER] [--media FOLDER] [--rounds 3]
 
---against: FOLDER is another checkout of this repository (`git worktree add FOLDER COMMIT`). Both prepare an edit of ten
-seconds of 1080p with a moving mask (81 frames of 832x480 are taken), in turns, each time in a fresh process; medians of
-CPU seconds and peak memory, and ours as a share of the other's.
+--ten-seconds: an edit of ten seconds of 1080p with a moving mask (81 frames of 832x480 are taken), each time in a fresh
+process; medians of CPU seconds and peak memory, and beside them, in turns, what decoding the two files alone takes (all
+240 frames of each, nothing converted), so that the ratio says what is ours on a machine of any speed. --against:
+FOLDER is another checkout of this repository (`git worktree add FOLDER COMMIT`) that does the same in turns. --media:
+where the two files are made, or lie from before.
 
 Each figure of the sources is the median over fresh processes, so that a peak is that of one job, from H.264 files and
 with the libraries loaded before the clock starts: 81 frames of 832x480, and several lengths of 416x240 (the model's
@@ -39,6 +41,7 @@ from core import report
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 24
+DECODING = "decoding alone"
 LARGE, SMALL, FULL_HD = (832, 480), (416, 240), (1920, 1080)
 MB = 2**20
 JOBS = {
@@ -137,19 +140,37 @@ def all_sources(lengths: list[int], rounds: int) -> dict[str, Any]:
     return figures
 
 
-def against(other: Path, rounds: int) -> dict[str, Any]:
-    """An edit of ten seconds of 1080p by this checkout and another one, in turns."""
+def ten_seconds(other: Path | None, media: Path, rounds: int) -> dict[str, Any]:
+    """An edit of ten seconds of 1080p by this checkout and maybe another one, and decoding alone, in turns."""
     job = next(iter(JOBS))
-    runs: dict[str, list[dict[str, float]]] = {"before": [], "now": []}
-    with tempfile.TemporaryDirectory() as folder:
-        media = Path(folder) / "media"
+    places = {"now": ROOT} | ({"before": other.resolve()} if other else {})
+    runs: dict[str, list[dict[str, float]]] = {DECODING: [], **{name: [] for name in places}}
+    if not media.exists():
         write_media(media, 10 * FPS, *FULL_HD)
-        for _ in range(rounds):
-            runs["before"].append(_fresh(job, 0, media, other.resolve()))
-            runs["now"].append(_fresh(job, 0, media))
+    for _ in range(rounds):
+        runs[DECODING].append(_fresh(DECODING, 0, media))
+        for name, place in places.items():
+            runs[name].append(_fresh(job, 0, media, place))
     medians = {name: _median(made) for name, made in runs.items()}
-    shares = {key: round(medians["now"][key] / medians["before"][key], 3) for key in ("cpu_seconds", "peak_mb")}
-    return {"job": f"{job}, 10 s of 1080p", **medians, "now / before": shares}
+    alone = medians[DECODING]["cpu_seconds"]
+    shares = {"now / decoding alone": {"cpu_seconds": round(medians["now"]["cpu_seconds"] / alone, 2)}}
+    if other:
+        both = {key: round(medians["now"][key] / medians["before"][key], 3) for key in ("cpu_seconds", "peak_mb")}
+        shares["now / before"] = both
+    return {"job": f"{job}, 10 s of 1080p", **medians, **shares}
+
+
+def decode(folder: Path) -> dict[str, float]:
+    """CPU seconds of decoding both files, all of their frames, as we do it (no threads)."""
+    import av
+
+    start = process_time()
+    for name in ("source.mp4", "mask.mp4"):
+        with av.open(str(folder / name)) as container:
+            container.streams.video[0].thread_type = "NONE"
+            for _ in container.decode(video=0):
+                pass
+    return {"cpu_seconds": process_time() - start}
 
 
 def _fresh(job: str, frames: int, folder: Path, checkout: Path = ROOT) -> dict[str, float]:
@@ -235,16 +256,21 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[21, 41, 81, 161, 321], help="lengths, 4k + 1 each")
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes a figure")
     parser.add_argument("--full-size", action="store_true", help="only SAM2, with the large model's configuration")
-    parser.add_argument("--against", type=Path, metavar="FOLDER", help="compare with another checkout, and end")
+    parser.add_argument("--ten-seconds", action="store_true", help="only an edit of ten seconds of 1080p")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="with it: compare with another checkout")
+    parser.add_argument("--media", type=Path, metavar="FOLDER", help="with it: where its files are made, or lie")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--only", nargs=3, metavar=("JOB", "FRAMES", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
         job, frames, folder = options.only
-        sys.stdout.write(json.dumps(prepare(job, int(frames), Path(folder))))
+        made = decode(Path(folder)) if job == DECODING else prepare(job, int(frames), Path(folder))
+        sys.stdout.write(json.dumps(made))
         return
-    if options.against:
-        report({"1080p": against(options.against, options.rounds), "machine": machine()}, options.json)
+    if options.ten_seconds:
+        with tempfile.TemporaryDirectory() as folder:
+            made = ten_seconds(options.against, options.media or Path(folder) / "media", options.rounds)
+        report({"1080p": made, "machine": machine()}, options.json)
         return
     figures: dict[str, Any] = {} if options.full_size else {"sources": all_sources(options.frames, options.rounds)}
     figures |= {"following": following(options.full_size), "machine": machine()}
