@@ -17,7 +17,7 @@ from .borders import said_borders
 from .firm import is_to_be_written, style_medium
 from .intent_model import Intent
 from .language import Language
-from .mask_model import keeps
+from .mask_model import keeps, source_of
 from .open_masks import FIRM, told_mask
 from .roles import is_called
 from .targets import excepted, target
@@ -176,7 +176,7 @@ def masked(masks: tuple[int, ...], text: Text, language: Language) -> Roles:
     edits = tuple(edit for edit in edits if edit[0] == named) or edits
     sources = sorted({source for _, source in edits})
     videos = [i for i in sources if text.kinds[i] == "video"]
-    source = _source(videos or sources, text, language)
+    source = _source_beside(min(masks), videos or sources, text, language)
     mask = next(mask for mask, of in edits if of == source)
     return _with_mask(mask, source, text, language, also=masks)
 
@@ -203,7 +203,7 @@ def said_mask(text: Text, language: Language, intent: Intent) -> Roles | None:
     fitting = [i for i in rest if text.kinds[i] == kind]
     if not fitting and index == said and sure >= FIRM:
         fitting = rest  # a moving mask of a still: the plan says that it is none
-    return _with_mask(index, _source(fitting, text, language), text, language) if fitting else None
+    return _with_mask(index, _source_beside(index, fitting, text, language), text, language) if fitting else None
 
 
 def _mask_in(intent: Intent, text: Text, language: Language, said: int | None) -> tuple[int | None, float]:
@@ -245,10 +245,18 @@ def _worked_on(text: Text, language: Language, not_this: int | None = None) -> i
     """The medium that is changed: a video before a picture."""
     taken = set() if not_this is None else {not_this}
     videos = list(roles.media_of("video", text, taken))
-    return _source(videos or list(roles.media_of("image", text, taken)), text, language)
+    return source_by_rules(videos or list(roles.media_of("image", text, taken)), text, language)
 
 
-def _source(candidates: Sequence[int], text: Text, language: Language) -> int:
+def _source_beside(mask: int, candidates: Sequence[int], text: Text, language: Language) -> int:
+    """Of several media the source of an edit with a mask."""
+    said = source_by_rules(candidates, text, language)
+    if len(candidates) == 1:
+        return said
+    return source_of(text.words, text.kinds, mask, candidates, said, roles.counted(text.words, language))
+
+
+def source_by_rules(candidates: Sequence[int], text: Text, language: Language) -> int:
     """Of several media the one that words call the source, else the one that something is put into."""
     said = [i for i, _ in roles.linked("roles.source", text, language) if i in candidates]
     return said[0] if said else _put_into(candidates, text, language)

@@ -1,4 +1,4 @@
-"""Which medium of an edit is its mask, and whether the mask marks what stays: two small linear models.
+"""Which medium of an edit is its mask, which of several the source, and what the mask marks: small linear models.
 
 People call a mask by many names, in any order and in any language. Every medium is judged by the same weights, from
 what stands around it and around the words that count it ("the latter"), so that a wording learnt of the first medium
@@ -20,8 +20,9 @@ from .target_model import Token, tokens
 from .text import index_of
 
 WEIGHTS = Path(__file__).with_name("masks.weights")
+SOURCES_WEIGHTS = Path(__file__).with_name("sources.weights")
 KEEPS_WEIGHTS = Path(__file__).with_name("keeps.weights")
-CLASSES = ("mask",)
+CLASSES, SOURCE_CLASSES = ("mask",), ("source",)
 KEEP, CHANGE = KEEPS_CLASSES = ("keep", "change")
 
 # Words of a text that are read, media that are judged, and words on each side of one that are looked at.
@@ -34,7 +35,9 @@ _FAR = 4  # words from which on a distance is "far"
 _TRUST = 6  # features that say what a rule reads, so that it weighs against many words
 # A medium, and a word that counts one: the candidate's own, and another one's.
 _MINE, _OTHER, _COUNTED, _OTHER_COUNTED = "#mine", "#other", "#counted", "#other counted"
-_OWN, _OTHERS = (_MINE, _COUNTED), (_OTHER, _OTHER_COUNTED)
+# The mask, to the candidates for the source.
+_MASK, _MASK_COUNTED = "#mask", "#counted mask"
+_OWN, _OTHERS = (_MINE, _COUNTED), (_OTHER, _OTHER_COUNTED, _MASK, _MASK_COUNTED)
 _MARKS = frozenset((*_OWN, *_OTHERS))
 # What parts clauses: marks, and "and" in the languages that have one.
 _PARTS = frozenset(",.;:()[]=\u2192\u3001\u3002!?-/|") | frozenset(("and", "und", "et", "y", "e", "\u0438", "\u548c"))
@@ -51,10 +54,12 @@ class _Word:
     medium: int | None = None
     is_counted: bool = False
 
-    def seen_from(self, medium: int) -> str:
-        """What it is to a candidate."""
+    def seen_from(self, medium: int, mask: int | None) -> str:
+        """What it is to a candidate. mask: the medium that is known to be one."""
         if self.medium is None:
             return self.text
+        if self.medium == mask:
+            return _MASK_COUNTED if self.is_counted else _MASK
         if self.is_counted:
             return _COUNTED if self.medium == medium else _OTHER_COUNTED
         return _MINE if self.medium == medium else _OTHER
@@ -66,14 +71,28 @@ def candidates(text: str, kinds: Sequence[str], said: int | None, counted: Count
     text: as `language.read` makes it, in its own spelling. said: the medium that a rule reads as the mask.
     """
     words, standing = _judged(_words(text, counted))
+    none = set(_of_none([word.text for word in words], kinds, said))
+    return {**dict(_by_medium(words, standing, kinds, said, None).items()), None: none}
+
+
+def source_candidates(
+    text: str, kinds: Sequence[str], mask: int, said: int | None, counted: Counted
+) -> dict[int, set[str]]:
+    """The same for the source beside a mask that is known: features by every other medium."""
+    words, standing = _judged(_words(text, counted))
+    return _by_medium(words, [medium for medium in standing if medium != mask], kinds, said, mask)
+
+
+def _by_medium(
+    words: Sequence[_Word], standing: Sequence[int], kinds: Sequence[str], said: int | None, mask: int | None
+) -> dict[int, set[str]]:
     pieces = {word.text: tuple(_pieces(word.text)) for word in words}
     videos = sum(kind == "video" for kind in kinds)
-    found: dict[int | None, set[str]] = {}
+    found = {}
     for medium in (index for index in standing if index < len(kinds)):  # text may hold such a character without media
         beside_video = videos > (kinds[medium] == "video")
         found[medium] = {f"k{kinds[medium]}{beside_video}", *_of_medium(medium, len(kinds), said)}
-        found[medium].update(_of_words([word.seen_from(medium) for word in words], pieces))
-    found[None] = set(_of_none([word.text for word in words], kinds, said))
+        found[medium].update(_of_words([word.seen_from(medium, mask) for word in words], pieces))
     return found
 
 
@@ -210,6 +229,18 @@ def _scores(text: str, kinds: tuple[str, ...], said: int | None, counted: Counte
     return {medium: mask_model().scores(features)[CLASSES[0]] for medium, features in found.items()}
 
 
+def source_of(text: str, kinds: Sequence[str], mask: int, fitting: Sequence[int], said: int, counted: Counted) -> int:
+    """Which of the media `fitting` the words make the source of an edit with that mask. said: what a rule reads."""
+    found = source_candidates(text, kinds, mask, said, counted)
+    scores = {i: source_model().scores(found[i])[SOURCE_CLASSES[0]] for i in fitting if i in found}
+    if not scores:
+        return said
+    best = max(scores, key=lambda medium: scores[medium])
+    total = sum(math.exp(score - scores[best]) for score in scores.values())
+    judge("which medium is the source", f"medium {best}", 1 / total)
+    return best
+
+
 def keeps(text: str, kinds: Sequence[str]) -> bool:
     """Whether an edit's mask marks what stays."""
     scores = keeps_model().scores(features_of_text(text, kinds))
@@ -222,6 +253,12 @@ def keeps(text: str, kinds: Sequence[str]) -> bool:
 def mask_model() -> LinearModel:
     """The pack's own model, read once a process."""
     return LinearModel(WEIGHTS)
+
+
+@lru_cache(maxsize=1)
+def source_model() -> LinearModel:
+    """The pack's own model, read once a process."""
+    return LinearModel(SOURCES_WEIGHTS)
 
 
 @lru_cache(maxsize=1)

@@ -31,13 +31,13 @@ def train_all(
     """
     everywhere = (SENTENCES, *places)
     sentences, files = read_sentences(everywhere), sentence_files(everywhere)
-    paths = tuple(
-        out / path.name for path in (WEIGHTS, mask_model.WEIGHTS, mask_model.KEEPS_WEIGHTS, target_model.WEIGHTS)
-    )
+    weights = (WEIGHTS, mask_model.WEIGHTS, mask_model.KEEPS_WEIGHTS, target_model.WEIGHTS, mask_model.SOURCES_WEIGHTS)
+    paths = tuple(out / path.name for path in weights)
     train([*sentences, *drawn_sentences()], paths[0], progress, cancel)
     rows = masks.read_rows(files) + masks.rows_of(drawn_edits())
     masks.train(rows, paths[1], progress, cancel)
     masks.train_keeps(rows, paths[2], progress, cancel)
+    masks.train_sources(rows, paths[4], progress, cancel)
     targets.train(targets.read_targets(files), paths[3], progress, cancel)
     return len(sentences), paths
 

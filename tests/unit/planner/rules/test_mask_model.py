@@ -36,6 +36,41 @@ def test_the_mask_is_told_by_words_and_not_by_its_place(prompt: str, mask: int, 
     assert (made.mask, made.source) == (mask, source), made.tokens
 
 
+@pytest.mark.parametrize(
+    ("order", "source"),
+    [
+        ("{mask} marks the lamp of {room}, the new lamp is in {shop}. Swap it.", "room"),
+        ("The new lamp is in {shop}. Put it into {room}, where {mask} is white.", "room"),
+        ("Photo {room}, mask {mask}, reference {shop}: a new lamp", "room"),
+        ("Reference {shop}, photo {room}, mask {mask}: a new lamp", "room"),
+        ("{mask} says where, {shop} says what, {room} is what changes", "room"),
+        ("\u53c2\u8003{shop}\uff0c\u7167\u7247{room}\uff0c\u906e\u7f69{mask}\uff1a\u6362\u706f", "room"),
+        ("{mask}\u8bf4\u660e\u4f4d\u7f6e\uff0c{shop}\u662f\u6837\u5b50\uff0c{room}\u662f\u8981\u6539\u7684\u56fe", "room"),
+    ],
+)  # fmt: skip
+def test_of_three_media_the_source_is_told_by_all_words(order: str, source: str) -> None:
+    places = sorted(("mask", "room", "shop"), key=lambda name: order.index(f"{{{name}}}"))
+    made = plan(parse_pads(order.format(mask=PAD, room=PAD, shop=PAD)))
+    wanted = (places.index("mask"), places.index(source), (places.index("shop"),))
+    assert (made.mask, made.source, made.references) == wanted, made.tokens
+
+
+@pytest.mark.parametrize(
+    ("prompt", "edits"),
+    [
+        (f"Would you be so kind and paint the gate black in {PAD}? {PAD} shows where.", True),
+        (f"Can we get rid of the puddle? The photo is {PAD}, its mask {PAD}.", True),
+        (f"What does the mask {PAD} mark in {PAD}?", False),
+        (f"Does the white of {PAD} cover the whole gate in {PAD}?", False),
+        (f"\u80fd\u4e0d\u80fd\u628a{PAD}\u91cc\u7684\u5927\u95e8\u6d82\u9ed1\uff1f\u8499\u7248\u662f{PAD}\u3002", True),
+        (f"{PAD}\u7684\u8499\u7248{PAD}\u8986\u76d6\u4e86\u4ec0\u4e48\uff1f", False),
+    ],
+)  # fmt: skip
+def test_an_order_in_the_form_of_a_question_is_no_question_about_a_mask(prompt: str, edits: bool) -> None:
+    made = plan(parse_pads(prompt))
+    assert made.task.is_generation is edits and (made.mask is not None) is edits, made.tokens
+
+
 def test_a_mask_behind_a_long_description_is_found() -> None:
     scene = "There is a garden with roses, a bench, two cats and a pond under old trees. " * 8
     made = plan(parse_pads(f"{PAD} {scene} Turn the bench blue, its mask is {PAD}."))

@@ -65,6 +65,7 @@ def test_any_text_is_read(text: str, kinds: list) -> None:
     assert len(features(text, kinds)) < 20_000
     assert intent_model().read(text, kinds, possible(kinds)).intent in possible(kinds)
     mask_model.chances(text, kinds, None, ())
+    assert mask_model.source_of(text, kinds, 0, [1, 2], 2, ()) in (1, 2)
     found = target_model.span(text)
     assert found is None or text[found.start : found.start + len(found.text)] == found.text
 
@@ -75,7 +76,8 @@ def test_the_features_of_a_long_text_do_not_grow_with_it() -> None:
 
 
 def test_the_models_files_say_what_they_hold() -> None:
-    for path in (mask_model.WEIGHTS, mask_model.KEEPS_WEIGHTS, target_model.WEIGHTS):
+    files = (mask_model.WEIGHTS, mask_model.SOURCES_WEIGHTS, mask_model.KEEPS_WEIGHTS, target_model.WEIGHTS)
+    for path in files:
         header = json.loads(path.read_bytes().partition(b"\n")[0])
         assert header["count"] > 1000 and len(header["bias"]) == len(header["classes"])
 
