@@ -18,6 +18,7 @@ from ..unison_backend.annotators.segmenter import is_segmenter_folder
 from ..unison_backend.errors import InputError
 from ..unison_backend.plan.controls import weighted_kinds
 from ..unison_backend.planner.prompt.local.loading import is_vision_language_folder
+from ..unison_backend.weights.adapter import ANSWERING_FOLDER
 from ..unison_backend.weights.find import files_below, is_single_file, single_files
 from ..unison_backend.weights.folder import CONFIG, PLANNER_TYPE, has_planning_weights, model_type
 from ..unison_backend.weights.needs import ANNOTATOR_NEEDS, NEEDS, describe, need_of
@@ -61,7 +62,8 @@ def all_planners() -> dict[str, Path]:
 
 def adapter_folders() -> dict[str, Path]:
     """Planning LoRA folders by the name shown."""
-    return dict(_folders("adapter_config.json", _ADAPTER_KEYS))
+    found = _folders("adapter_config.json", _ADAPTER_KEYS)
+    return {name: path for name, path in found if path.name != ANSWERING_FOLDER}
 
 
 def projector_files() -> dict[str, Path]:

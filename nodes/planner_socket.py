@@ -176,8 +176,8 @@ def load_planner(
 
     # Onto the CPU first: where it runs is the host's decision at every use.
     options: dict[str, Any] = {"dtype": dtype, "attention": _attention(attention), "small": host.qwen_tokenizer()}
-    qwen = load_qwen(folder, lora, **options, device="cpu", progress=progress)
-    if lora is not None:
+    qwen = load_qwen(folder, lora, **options, device="cpu", answering=True, progress=progress)
+    if qwen.has_adapter:
         _keep_marks_apart(qwen.model)
     patcher = host.model_patcher(UnisonPlannerWeights(qwen.model), device)
     return PlannerModel(patcher, qwen, qwen.has_planning if plans is None else plans)

@@ -11,14 +11,20 @@ from random import Random
 import pytest
 
 from unison_backend.demo import set as demo
+from unison_backend.demo.world.questions import question
 from unison_backend.plan.prompt import parse_pads
 from unison_backend.plan.tasks import Task
+from unison_backend.planner.answers import AnswerSettings
+from unison_backend.planner.choose import PlannerOptions, load_planner
 from unison_backend.planner.qwen.loading import load_qwen
+from unison_backend.planner.qwen.merging import merge
 from unison_backend.planner.qwen.planner import QwenPlanner
+from unison_backend.training.demo.qwen import media_of
 from unison_backend.training.planning_apart import is_kept_apart
 from unison_backend.training.planning_record import Record
 from unison_backend.training.planning_score import evaluate
 from unison_backend.training.planning_shapes import THINGS_APART, shape_order
+from unison_backend.weights.find import ModelPaths
 
 ROOT = Path(__file__).resolve().parents[2]
 EXACT = 0.9  # the model card says how many it is
@@ -114,3 +120,28 @@ def test_nearly_all_others_of_their_forms_are_planned_exactly(planner):
     assert score.exact >= EXACT, score.wrong
     wrong = {name: count - right for name, (right, count) in score.fields.items()}
     assert wrong["width"] <= 3 and wrong["num_frames"] <= 6, score.wrong
+
+
+def answers(planner, **settings):
+    """To 60 held-out questions: about nothing, pictures and clips."""
+    drawn = [question(kind, Random(f"held out {kind} 0 {n}"), held_out=True)
+             for kind in ("text", "image", "video") for n in range(20)]  # fmt: skip
+    short = AnswerSettings(max_new_tokens=32, **settings)
+    return [planner.answer(parse_pads(one.prompt), media_of(one), short) for one in drawn], [q.answer for q in drawn]
+
+
+def test_merged_it_plans_as_before_and_answers_as_its_base(planner, tmp_path):
+    files = demo.ensure()
+    assert merge(files.planner, files.lora, tmp_path / "merged") is None
+    merged = load_planner(PlannerOptions("qwen", dtype="fp32"), ModelPaths(planner=tmp_path / "merged"))
+    expected, right = answers(QwenPlanner(load_qwen(files.planner, dtype="fp32")))
+    made, _ = answers(merged)
+    assert sum(one == other for one, other in zip(made, expected, strict=True)) >= 58
+    assert sum(one == other for one, other in zip(made, right, strict=True)) >= 57
+    orders = readmes()[:8]
+    assert [merged.plan(parse_pads(r.prompt)).plan for r in orders] == [
+        planner.plan(parse_pads(r.prompt)).plan for r in orders
+    ]
+    asked = parse_pads("Which shape has three sides?")
+    assert merged.answer(asked) == "a triangle"
+    assert merged.answer(asked, settings=AnswerSettings(max_new_tokens=8, keep_adapter=True)) == ""

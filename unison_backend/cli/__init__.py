@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import Cancelled, InputError, UnisonError
-from .common import BAD_INPUT, DONE, FAILED, complain, put, say
+from .common import BAD_INPUT, DONE, FAILED, complain, note, put, say
 from .parser import make_parser
 from .plan import plan_command
 from .run import run_command
@@ -67,8 +67,10 @@ def _merge(options: argparse.Namespace) -> int:
     from .terminal import Bar
 
     with Bar() as progress, stop_signal():
-        merge(options.base, options.lora, options.out, dtype=options.dtype, progress=progress)
-        write_card(options.out, merged_card(options.base, options.lora))
+        missing = merge(options.base, options.lora, options.out, dtype=options.dtype, progress=progress)
+        write_card(options.out, merged_card(options.base, options.lora, as_base=not missing))
+    if missing:
+        note(missing)
     say(str(options.out))
     return DONE
 

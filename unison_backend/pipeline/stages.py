@@ -36,7 +36,8 @@ class Stages:
         """The planner's model with its LoRA."""
         from ..planner.qwen.loading import load_qwen
 
-        return load_qwen(_path(self.models.planner), self.models.lora, device=self.device, progress=progress)
+        paths = _path(self.models.planner), self.models.lora
+        return load_qwen(*paths, device=self.device, answering=True, progress=progress)
 
     def projector(self) -> Projector:
         """The projector."""

@@ -153,6 +153,7 @@ def load_planner(options: PlannerOptions, models: ModelPaths, progress: Progress
         attention=options.attention,
         device=pick_device(options.device),
         quantize=options.quantize,
+        answering=True,
         progress=progress,
     )
     return QwenPlanner(qwen)

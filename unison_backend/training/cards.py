@@ -18,6 +18,7 @@ import yaml
 from .. import __version__
 from ..errors import MediaError, ResourceError
 from ..files import replacing
+from ..weights.adapter import ANSWERING_FOLDER
 from .log import EVALUATIONS_FILE, read_log, read_rows
 
 CARD_FILE = "README.md"
@@ -88,8 +89,11 @@ def write_card(folder: Path, text: str) -> None:
         raise ResourceError(f"{folder / CARD_FILE} cannot be written ({error}); make room there") from error
 
 
-def merged_card(base: Path, lora: Path) -> str:
-    """The card of a folder that `unison merge` made, with what the adapter's own card says of its training."""
+def merged_card(base: Path, lora: Path, *, as_base: bool) -> str:
+    """The card of a folder that `unison merge` made, with what the adapter's own card says of its training.
+
+    as_base: it brings the adapter with which it answers as its base does.
+    """
     front = {
         "base_model": model_name(base),
         "base_model_relation": "finetune",
@@ -99,8 +103,13 @@ def merged_card(base: Path, lora: Path) -> str:
     }
     about = (
         f"{model_name(base)} with the planning LoRA {lora.resolve().name} merged into its weights: it writes Unison's "
-        "plans as signal tokens. The adapter cannot be switched off any more, so its answers may be those of the base "
-        "or not."
+        "plans as signal tokens. "
+    )
+    about += (
+        f"The adapter in `{ANSWERING_FOLDER}` takes the LoRA off again: with it on, the answers are those of the base. "
+        "ComfyUI-Unison does so by itself; others load it with PEFT. Without it the answers may be the base's or not."
+        if as_base
+        else "The adapter cannot be switched off any more, so its answers may be those of the base or not."
     )
     trained, body = read_card(lora / CARD_FILE)
     parts = [_heading("Merged planner", about)]

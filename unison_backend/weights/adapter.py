@@ -11,13 +11,17 @@ from .small_json import parse_json, read_json
 
 _MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 _EMBEDDING = "embed_tokens"
+ANSWERING_FOLDER = "answering_lora"  # in a merged planner's: what it answers with
 
 
 def planning_adapter(folder: Path, planner: Path) -> bool:
     """Whether a LoRA folder is of the planner's width and brings rows for the plan's tokens.
 
-    A LoRA for another model, or one without such rows (it could not be decoded into signal tokens), is none.
+    A LoRA for another model, or one without such rows (it could not be decoded into signal tokens), is none; nor is
+    what a merged planner answers with.
     """
+    if folder.name == ANSWERING_FOLDER:
+        return False
     try:
         config = read_json(folder / "adapter_config.json")
     except WeightsError:

@@ -67,13 +67,13 @@ def test_a_merged_folders_card_tells_of_the_adapters_training(tmp_path):
     base.mkdir()
     lora.mkdir()
     write_card(lora, CARD.text(trained(tmp_path), 60, {"seed": 21}))
-    text = merged_card(base, lora)
+    text = merged_card(base, lora, as_base=True)
     (tmp_path / CARD_FILE).write_text(text)
     data = ModelCard.load(tmp_path / CARD_FILE).data
     assert (data.base_model, data.library_name) == ("Qwen/Qwen2.5-VL-3B-Instruct", "transformers")
     assert "| seed | 21 |" in text and "| 60 | 0.6 | 0.5 |" in text and text.count("## Use") == 1
     (lora / CARD_FILE).write_text("---\ntags: [other]\n---\n## Data\n| seed | 5 |\n")
-    assert "seed" not in merged_card(base, lora)
+    assert "seed" not in merged_card(base, lora, as_base=True)
 
 
 def written(folder, name, held_out=False, own=0):

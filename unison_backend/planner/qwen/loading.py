@@ -28,9 +28,10 @@ from ...progress import Progress, silent
 from ...weights.folder import LOAD_ERRORS, first_line, is_library_error
 from ...weights.small_json import read_json, short_repr
 from . import single_file
-from .adapters import attach, check_fit, read_adapter
+from .adapters import Adapter, attach, check_fit, read_adapter
 from .chat import pad_id
 from .checkpoint import DTYPES, Folder, mark_tied, untie
+from .way_back import read_way_back
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,8 @@ class Qwen:
     model: Qwen2_5_VLForConditionalGeneration, inside a PeftModel when there is a LoRA. processor: for pictures and
     videos; None when it cannot be had, and `processor_problem` says why. token_ids: of the 14 added tokens.
     has_planning: the folder or the LoRA brings trained rows for them; without, they must never be decoded.
-    adapter_removable: switching the LoRA off gives the base model back.
+    adapter_removable: switching the LoRA off gives the base model back. adapter_answers: it is the other way round, the
+    LoRA takes off one that is merged, and is on for answers alone.
     """
 
     model: Any
@@ -67,11 +69,14 @@ class Qwen:
     token_ids: dict[str, int]
     has_planning: bool
     adapter_removable: bool = True
+    adapter_answers: bool = False
     processor_problem: UnisonError | None = None
     has_adapter: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.has_adapter = hasattr(self.model, "peft_config")
+        if self.adapter_answers:
+            self._switch(on=False)
 
     @property
     def base(self) -> Any:
@@ -114,15 +119,21 @@ class Qwen:
         if not (self.has_adapter and self.adapter_removable):
             yield
             return
-        import torch
-
-        self.model.base_model.disable_adapter_layers()
+        self._switch(on=self.adapter_answers)
         try:
             yield
         finally:
-            with torch.inference_mode():  # peft turns gradients on, which weights loaded in that mode refuse elsewhere
-                self.model.base_model.enable_adapter_layers()
-            self.model.requires_grad_(False)
+            self._switch(on=not self.adapter_answers)
+
+    def _switch(self, *, on: bool) -> None:
+        import torch
+
+        if not on:
+            self.model.base_model.disable_adapter_layers()
+            return
+        with torch.inference_mode():  # peft turns gradients on, which weights loaded in that mode refuse elsewhere
+            self.model.base_model.enable_adapter_layers()
+        self.model.requires_grad_(False)
 
 
 def load_qwen(
@@ -133,6 +144,7 @@ def load_qwen(
     attention: str = "auto",
     device: Device = "cpu",
     quantize: str | None = None,
+    answering: bool = False,
     progress: Progress = silent,
     small: Path | None = None,
 ) -> Qwen:
@@ -140,13 +152,14 @@ def load_qwen(
 
     dtype: auto (as stored), bf16, fp16, fp32. attention: auto (flash-attn on CUDA where installed, else sdpa), sdpa,
     eager, flash_attention_2. quantize: 4bit or 8bit, with bitsandbytes only.
+    answering: a merged folder that brings what takes its LoRA off again (`way_back`) answers as its base does.
     small: where the tokenizer of one file may lie besides the usual places (`single_file.small_files`).
     Raises WeightsError naming what is wrong with the files or why the two do not fit, InputError for an unknown
     option, UnsupportedError for a library that is missing, ResourceError when the memory is too small.
     """
     progress(_STAGE, 0, 4)
     files = single_file.read_planner(folder, small)
-    adapter = None if lora is None else read_adapter(lora)
+    adapter = _adapter(files, lora, answering)
     options = _options(files, dtype, attention, device, quantize)
     tokenizer, known = _load_tokenizer(files.beside)
     ids = {token: pad_id(tokenizer, token) for token in ADDED_TOKENS}
@@ -171,12 +184,20 @@ def load_qwen(
         token_ids=ids,
         has_planning=trained or bool(adapter and adapter.trains(ids.values())),
         adapter_removable=adapter is None or adapter.removable,
+        adapter_answers=adapter is not None and lora is None,
         processor_problem=problem,
     )
     if quantize is None:
         qwen.to(device)
     progress(_STAGE, 4, 4)
     return qwen
+
+
+def _adapter(files: Folder, lora: Path | None, answering: bool) -> Adapter | None:
+    """The LoRA that is given; without one, what a merged folder answers with, if that is asked for and there."""
+    if lora is not None:
+        return read_adapter(lora)
+    return read_way_back(files.path) if answering else None
 
 
 def _options(files: Folder, dtype: str, attention: str, device: Device, quantize: str | None) -> dict[str, Any]:

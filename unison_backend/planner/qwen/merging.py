@@ -18,8 +18,10 @@ from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
 from ...unfinished import finished, unfinished
 from ...weights.small_json import read_json
+from .adapters import read_adapter
 from .checkpoint import DTYPES, untie
 from .loading import Qwen, load_qwen
+from .way_back import reversed_state, why_none, write_way_back
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,12 +35,13 @@ PROBE = "Make a 4 second video of a red fox that runs through the snow."
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2, "bfloat16": 2e-2}
 
 
-def merge(base: Path, lora: Path, out: Path, *, dtype: str = "auto", progress: Progress = silent) -> None:
+def merge(base: Path, lora: Path, out: Path, *, dtype: str = "auto", progress: Progress = silent) -> str | None:
     """Write the Qwen2.5-VL folder `out`: `base` with the LoRA in `lora` added to its weights, for good.
 
     Safetensors shards, head untied, the plan's tokens in the tokenizer when the LoRA brings rows for them (else the
     result must not pass for a planner), all other small files as in `base`. The result is read back and its logits
-    are compared with the adapter's before it gets its name; whatever fails, nothing is left behind.
+    are compared with the adapter's before it gets its name; whatever fails, nothing is left behind. Beside the weights
+    lies what takes the LoRA off again for answers (`way_back`); where that cannot be, why is returned.
     Raises InputError for `out`, WeightsError as `load_qwen` and for a result that differs, ResourceError (disk).
     """
     base, out = Path(base), Path(out)
@@ -47,11 +50,19 @@ def merge(base: Path, lora: Path, out: Path, *, dtype: str = "auto", progress: P
     qwen = load_qwen(base, lora, dtype=dtype, attention="sdpa")
     temporary = unfinished(out)
     try:
-        expected = _probe(qwen)
+        adapter = read_adapter(lora)
+        missing = why_none(adapter)
+        expected, state = _probe(qwen), {} if missing else reversed_state(qwen.model)
+        with qwen.without_adapter():
+            answering = _probe(qwen)
         progress(_STAGE, 1, 4)
         _write(qwen, base, temporary)
+        if not missing:
+            write_way_back(qwen, adapter, state, temporary)
         progress(_STAGE, 2, 4)
         _verify(temporary, qwen, expected)
+        if not missing:
+            _verify_way_back(temporary, qwen, answering)
         progress(_STAGE, 3, 4)
         gc.collect()  # Windows does not rename a folder whose files are mapped
         if out.is_dir():
@@ -62,6 +73,7 @@ def merge(base: Path, lora: Path, out: Path, *, dtype: str = "auto", progress: P
     finally:
         finished(temporary)
     progress(_STAGE, 4, 4)
+    return missing
 
 
 def _check_out(base: Path, out: Path) -> None:
@@ -156,15 +168,42 @@ def _verify(folder: Path, merged: Qwen, expected: Tensor) -> None:
     """Read `folder` back: the same weights and token ids as `merged`, and the logits `expected` of base and LoRA."""
     import torch
 
-    name = str(merged.base.dtype).removeprefix("torch.")
-    again = load_qwen(folder, dtype=next(short for short, full in DTYPES.items() if full == name), attention="sdpa")
+    again = _again(folder, merged)
     held = merged.base.state_dict()
     for key, tensor in again.base.state_dict().items():
         if not torch.equal(tensor, held[key]):
             raise WeightsError(f"{folder.parent}: {key} was not written as it was merged; try another disk")
     if again.token_ids != merged.token_ids or again.has_planning != merged.has_planning:
         raise WeightsError(f"{folder.parent}: the merged tokenizer has other ids; use the base's complete folder")
-    difference = float((_probe(again) - expected).abs().max())
-    limit = TOLERANCES[name] * max(1.0, float(expected.abs().max()))
+    difference, limit = _compared(_probe(again), expected, merged)
     if not difference <= limit:
-        raise WeightsError(f"merged logits differ from the LoRA's by {difference:.2g} ({name} allows {limit:.2g})")
+        raise WeightsError(
+            f"merged logits differ from the LoRA's by {difference:.2g} ({merged.base.dtype} allows {limit:.2g})"
+        )
+
+
+def _verify_way_back(folder: Path, merged: Qwen, expected: Tensor) -> None:
+    """Read `folder` back as who answers with it: the base's logits `expected`, but for the 14 tokens'."""
+    again = _again(folder, merged, answering=True)
+    with again.without_adapter():
+        made = _probe(again)
+    others = [n for n in range(made.shape[-1]) if n not in set(merged.token_ids.values())]
+    text = made.shape[1] - len(merged.token_ids)
+    difference, limit = _compared(made[:, :text, others], expected[:, :text, others], merged)
+    if not difference <= limit:
+        raise WeightsError(
+            f"with the LoRA taken off again the logits differ from the base's by {difference:.2g} "
+            f"({merged.base.dtype} allows {limit:.2g}); merge with --dtype fp32"
+        )
+
+
+def _again(folder: Path, merged: Qwen, *, answering: bool = False) -> Qwen:
+    name = str(merged.base.dtype).removeprefix("torch.")
+    short = next(short for short, full in DTYPES.items() if full == name)
+    return load_qwen(folder, dtype=short, attention="sdpa", answering=answering)
+
+
+def _compared(made: Tensor, expected: Tensor, merged: Qwen) -> tuple[float, float]:
+    """The largest difference of logits, and what the dtype allows."""
+    tolerance = TOLERANCES[str(merged.base.dtype).removeprefix("torch.")]
+    return float((made - expected).abs().max()), tolerance * max(1.0, float(expected.abs().max()))

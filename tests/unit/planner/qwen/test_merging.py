@@ -20,6 +20,7 @@ from unison_backend.planner.qwen import merging
 from unison_backend.planner.qwen.findings import check_planner_folder
 from unison_backend.planner.qwen.loading import load_qwen
 from unison_backend.planner.qwen.merging import merge
+from unison_backend.weights.adapter import ANSWERING_FOLDER, planning_adapter
 from unison_backend.weights.folder import has_planning_weights
 
 IDS = torch.tensor([[1025, 40, 41, 300, 1038, 7, 1050, 512, 1026]])
@@ -34,6 +35,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "DoRA": {"use_dora": True},
 }
 UNTRAINED = {"plain LoRA", "DoRA"}
+ONE_WAY = {"resized embeddings", "tied modules_to_save", "DoRA"}  # cannot be taken off once merged
 
 
 pytestmark = pytest.mark.usefixtures("offline")
@@ -121,11 +123,57 @@ def test_merged_is_base_and_adapter(request: pytest.FixtureRequest, tmp_path: Pa
     assert not merged.config.tie_word_embeddings
     assert merged.lm_head.weight is not merged.get_input_embeddings().weight
 
+    _check_way_back(load_qwen(tmp_path / "out", dtype="fp32", answering=True), made, untuned, kind)
     planner = load_qwen(tmp_path / "out")
     trained = which == "embedded" or kind not in UNTRAINED
     assert planner.has_planning == trained == has_planning_weights(tmp_path / "out") == unmerged.has_planning
     assert planner.token_ids == unmerged.token_ids
     assert not {"lora", "out"} ^ {path.name for path in tmp_path.iterdir()}
+
+
+def _check_way_back(answering: Any, made: torch.Tensor, untuned: torch.Tensor, kind: str) -> None:
+    """Planning as the merged model, answering as the base."""
+    assert answering.adapter_answers == answering.has_adapter == (kind not in ONE_WAY)
+    assert float((logits(answering.model) - made).abs().max()) <= 1e-4
+    with answering.without_adapter():
+        answered = logits(answering.model)
+    assert float((logits(answering.model) - made).abs().max()) <= 1e-4
+    # what stands behind a signal token has read its row, which a way back leaves out where rows alone were trained
+    places = 4 if kind == "single rows" else IDS.shape[1]
+    apart = (answered[..., :1000] - untuned[..., :1000])[:, :places]
+    assert (float(apart.abs().max()) <= 1e-4) == (kind not in ONE_WAY)
+
+
+@pytest.mark.parametrize(("kind", "why"), [("DoRA", "scales"), ("resized embeddings", "changes the base's own")])
+@pytest.mark.filterwarnings("ignore")
+def test_why_a_merged_planner_does_not_answer_as_its_base_is_said(
+    plain: Path, tmp_path: Path, kind: str, why: str
+) -> None:
+    make_adapter(plain, tmp_path / "lora", **KINDS[kind])
+    said = merge(plain, tmp_path / "lora", tmp_path / "out", dtype="fp32")
+    assert said is not None and why in said and not (tmp_path / "out" / ANSWERING_FOLDER).exists()
+
+
+def test_a_way_back_is_an_adapter_of_peft_and_no_planning_lora(plain: Path, adapter: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    assert merge(plain, adapter, tmp_path / "out", dtype="fp32") is None
+    place = tmp_path / "out" / ANSWERING_FOLDER
+    merged = Model.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    back = PeftModel.from_pretrained(merged, place)
+    untuned = logits(Model.from_pretrained(plain, dtype=torch.float32))
+    assert float((logits(back) - untuned)[..., :1000].abs().max()) <= 1e-4
+    assert not planning_adapter(place, tmp_path / "out") and planning_adapter(adapter, tmp_path / "out")
+
+
+def test_a_way_back_that_does_not_lead_there_is_not_kept(
+    plain: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = merging.reversed_state
+    monkeypatch.setattr(merging, "reversed_state", lambda model: {k: -t for k, t in true(model).items()})
+    with pytest.raises(WeightsError, match=r"taken off again the logits differ from the base's by .*float32 allows"):
+        merge(plain, adapter, tmp_path / "out", dtype="fp32")
+    assert not list(tmp_path.iterdir())
 
 
 def test_small_files_stay_as_they_were(plain: Path, adapter: Path, tmp_path: Path) -> None:
