@@ -33,11 +33,10 @@ PROMPT = (
 )
 
 
-def full_size(folder: Path, dtype: torch.dtype) -> None:
-    """Qwen2.5-VL-3B's configuration (published config.json) with random weights and the embedded tokenizer."""
-    from transformers import AutoProcessor, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+def full_config(small: Path) -> Any:
+    """Qwen2.5-VL-3B's configuration (published config.json), the rest as in the folder `small`."""
+    from transformers import Qwen2_5_VLConfig
 
-    small = demo.ensure().planner
     config = Qwen2_5_VLConfig.from_pretrained(small)
     text, vision = config.text_config, config.vision_config
     text.hidden_size, text.intermediate_size, text.num_hidden_layers = 2048, 11008, 36
@@ -47,6 +46,15 @@ def full_size(folder: Path, dtype: torch.dtype) -> None:
     vision.depth, vision.hidden_size, vision.intermediate_size, vision.num_heads = 32, 1280, 3420, 16
     vision.out_hidden_size, vision.fullatt_block_indexes = 2048, [7, 15, 23, 31]
     config.tie_word_embeddings = False
+    return config
+
+
+def full_size(folder: Path, dtype: torch.dtype) -> None:
+    """Qwen2.5-VL-3B's configuration with random weights and the embedded tokenizer."""
+    from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
+
+    small = demo.ensure().planner
+    config = full_config(small)
     torch.manual_seed(0)
     previous = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
