@@ -1,13 +1,11 @@
 """What the VAE's precision and tiles cost and change: seconds, memory, and how far pixels are from fp32 as a whole.
 
 Usage: OMP_NUM_THREADS=1 python3 -m uv run python benchmarks/vae.py [--size 272] [--half-size 64] [--frames 1]
-    [--counted]
 
 Two models: the embedded one on one of its own pictures scaled up, and one of Wan's full size with random weights on the
 same picture. Each cell encodes the picture and decodes the latents that fp32 made of it as a whole, in a child process
 of its own, all in turns; its memory is what the process held at most over what it held before. Tiles are compared at
---size, 16 bits at --half-size: most CPUs spell those out. --counted: the peak of 832x480 on meta tensors in place
-of all that, which takes no arithmetic.
+--size, 16 bits at --half-size: most CPUs spell those out.
 """
 
 from __future__ import annotations
@@ -27,7 +25,6 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from benchmarks.core import machine
-from benchmarks.counting import PeakBytes
 from unison_backend.engine.coder import DTYPES, Coder
 from unison_backend.engine.vace_context import to_unit
 
@@ -132,35 +129,17 @@ def compared(
     return rows
 
 
-def counted() -> dict[str, str]:
-    """GB at the worst moment of decoding 832x480 in fp32, counted on meta tensors."""
-    with torch.device("meta"):
-        vae = AutoencoderKLWan().eval().requires_grad_(False)
-    rows = {}
-    for frames in (1, 81):
-        latents = torch.zeros(1, 16, (frames + 3) // 4, 60, 104, device="meta")
-        for tiled in (False, True):
-            with PeakBytes() as peak, torch.no_grad():
-                Coder(vae, torch.device("meta"), tiled=tiled).decode(latents)
-            rows[f"{frames} frames, {'tiles' if tiled else 'whole'}"] = f"{peak.peak / 1e9:.2f}"
-    return rows
-
-
 def main() -> None:
     """Run everything and write one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=272)
     parser.add_argument("--half-size", type=int, default=64)
     parser.add_argument("--frames", type=int, default=1)
-    parser.add_argument("--counted", action="store_true")
     options = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine(), "frames": options.frames}
-    if options.counted:
-        figures["counted_gb"] = counted()
-    else:
-        for model, make in (("embedded", embedded), ("full_size_random", full_size)):
-            for size, ways in ((options.size, TILED), (options.half_size, HALF)):
-                figures[f"{model} {size}x{size}"] = compared(make, picture(size, options.frames), ways)
+    for model, make in (("embedded", embedded), ("full_size_random", full_size)):
+        for size, ways in ((options.size, TILED), (options.half_size, HALF)):
+            figures[f"{model} {size}x{size}"] = compared(make, picture(size, options.frames), ways)
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 
 
