@@ -1,8 +1,9 @@
 """What keeps a model's answers while it learns to plan: it is held to what its base answers.
 
-A merged folder has no base to switch back to, so a planning LoRA must leave answers as they are. Before the training
-the base answers questions, about pictures that are drawn where no file is known; in each step some of them are read by
-the base and by what is trained, and how far the two stand apart is a part of the loss (Kullback-Leibler divergence).
+Programs that do not know `answering_lora/` (`planner.qwen.way_back`) answer with the merged weights, so a planning LoRA
+may be held to leave answers as they are. Before the training the base answers questions, about pictures that are drawn
+where no file is known; in each step some of them are read by the base and by what is trained, and how far the two stand
+apart is a part of the loss (Kullback-Leibler divergence).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from .intent_model import IN_WORDS, Reading
 from .language import ANY, Language, load
 from .operations import left_out
 from .reading import MOST_MEDIA
+from .second import others
 from .text import Text
 
 # A person is told of the other reading of one that is less sure than this.
@@ -45,7 +46,7 @@ def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Ite
 
 def told_of_order(made: Plan, text: Text, language: Language) -> Iterator[Reason]:
     """What a person has to know of a plan by these words, whoever made it."""
-    yield from _worked_on(made, language)
+    yield from _worked_on(made, text, language)
     yield from left_out(made, text, language)
     if made.task.is_generation:
         yield from _settings(text, language)
@@ -58,7 +59,7 @@ def told_of_order(made: Plan, text: Text, language: Language) -> Iterator[Reason
     )
 
 
-def _worked_on(made: Plan, language: Language) -> Iterator[Reason]:
+def _worked_on(made: Plan, text: Text, language: Language) -> Iterator[Reason]:
     """What of the source changes and what stays."""
     if is_whole_frame(made.target):
         kept = f"its shapes are kept by a {made.control} map, faces and colours may change"
@@ -72,6 +73,14 @@ def _worked_on(made: Plan, language: Language) -> Iterator[Reason]:
     by_words = made.mask is None and made.source is not None and not made.mask_keeps
     if by_words and made.target and language.name in WHOLE:
         yield Reason("target", f"what is changed is found by these words: {made.target}")
+        also = [thing for thing in others(text, language) if thing not in made.target and made.target not in thing]
+        if also:
+            yield Reason(
+                "target",
+                f"one thing is changed at a time, here {made.target}; the words also order a change of "
+                f"{', '.join(also)}: give the result to another run that says only that",
+                is_warning=True,
+            )
 
 
 def _reading(text: Text) -> Iterator[Reason]:
