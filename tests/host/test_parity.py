@@ -87,4 +87,4 @@ def engine_latents(text: str, files: demo.DemoSet) -> torch.Tensor:
     context = encode_context(sources, engine.encode)
     noise = initial_noise((1, 16, *context.shape[2:]), seed=7)
     latents = engine.sample(noise, context, *contexts, SamplingSettings(steps=STEPS, seed=7))
-    return (latents * engine._std + engine._mean)[:, :, len(sources.references) :]
+    return (latents * engine.coder._std + engine.coder._mean)[:, :, len(sources.references) :]
