@@ -98,12 +98,12 @@ class Prompt:
     def kinds(self) -> tuple[MediaKind, ...]:
         return tuple(m.kind for m in self.media)
 
-    @property
+    @cached_property
     def masks(self) -> tuple[int, ...]:
         """Indices of the media that are masks, whatever the words call them."""
         return tuple(i for i, m in enumerate(self.media) if m.is_mask)
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The instruction with a pad for each medium: what planner and text encoder read."""
         return "".join(PADS[s.kind] if isinstance(s, Medium) else s for s in self.segments)
@@ -226,7 +226,9 @@ def _split(
     parts: list[str | Medium] = []
     end = 0
     for match in pattern.finditer(text):
-        parts += [text[end : match.start()], *found(match)]
+        if match.start() > end:
+            parts.append(text[end : match.start()])
+        parts += found(match)
         end = match.end()
     return _merge([*parts, text[end:]])
 

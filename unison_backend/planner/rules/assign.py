@@ -100,7 +100,7 @@ def _outpaint(text: Text, language: Language) -> Roles:
 
 def _extend(text: Text, language: Language) -> Roles:
     """The clip that goes on is what the result begins with, or ends with; between two the second is its end."""
-    clips = list(roles.media_of("video", text, set()))
+    clips = roles.media_of("video", text, set())
     leads_up = len(clips) == 1 and language.search("roles.earlier", text.value)
     places: tuple[Place, ...] = ("last",) if leads_up else _ENDS
     return Roles("video", frames=tuple(Frame(clip, place) for clip, place in zip(clips, places, strict=False)))
@@ -122,7 +122,7 @@ def _control(text: Text, language: Language) -> Roles:
 def _frames(text: Text, language: Language) -> Roles:
     """Pictures that words call the first or last frame; else a lone picture is the first, two are both ends."""
     frames = _frame_places(text, set(), language)
-    pictures = list(roles.media_of("image", text, set()))
+    pictures = roles.media_of("image", text, set())
     if not frames:
         ends = _ENDS[: len(pictures)] if len(pictures) <= len(_ENDS) else _ENDS[:1]
         frames = tuple(Frame(picture, end) for picture, end in zip(pictures, ends, strict=False))
@@ -139,7 +139,7 @@ def _reference_picture(text: Text, language: Language) -> Roles:
 
 def _reference_video(text: Text, language: Language) -> Roles:
     """A video beside the pictures is followed if that is said, else it is what is edited."""
-    videos = list(roles.media_of("video", text, set()))
+    videos = roles.media_of("video", text, set())
     pictures = _rest(text, set())
     if not videos:
         return Roles("video", references=pictures)
@@ -244,8 +244,8 @@ def _first_medium(text: Text) -> int:
 def _worked_on(text: Text, language: Language, not_this: int | None = None) -> int:
     """The medium that is changed: a video before a picture."""
     taken = set() if not_this is None else {not_this}
-    videos = list(roles.media_of("video", text, taken))
-    return source_by_rules(videos or list(roles.media_of("image", text, taken)), text, language)
+    videos = roles.media_of("video", text, taken)
+    return source_by_rules(videos or roles.media_of("image", text, taken), text, language)
 
 
 def _source_beside(mask: int, candidates: Sequence[int], text: Text, language: Language) -> int:
@@ -258,8 +258,9 @@ def _source_beside(mask: int, candidates: Sequence[int], text: Text, language: L
 
 def source_by_rules(candidates: Sequence[int], text: Text, language: Language) -> int:
     """Of several media the one that words call the source, else the one that something is put into."""
-    said = [i for i, _ in roles.linked("roles.source", text, language) if i in candidates]
-    return said[0] if said else _put_into(candidates, text, language)
+    among = set(candidates)
+    said = next((i for i, _ in roles.linked("roles.source", text, language) if i in among), None)
+    return said if said is not None else _put_into(candidates, text, language)
 
 
 def _put_into(candidates: Sequence[int], text: Text, language: Language) -> int:
@@ -281,7 +282,7 @@ def _without(some: Sequence[int], others: Sequence[int]) -> list[int]:
 
 def _frame_places(text: Text, taken: set[int], language: Language) -> tuple[Frame, ...]:
     """Pictures that words call the first or last frame."""
-    pictures = list(roles.media_of("image", text, taken))
+    pictures = roles.media_of("image", text, taken)
     if len(pictures) >= 2 and language.search("roles.both", text.value):
         return (Frame(pictures[0], "first"), Frame(pictures[1], "last"))
     places: dict[int, Place] = {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .language import Language
@@ -137,9 +136,9 @@ def around(text: Text, position: int) -> tuple[str, str]:
     return text.value[start:position], behind[: end.start()] if end else behind
 
 
-def media_of(kind: str, text: Text, taken: set[int]) -> Iterator[int]:
+def media_of(kind: str, text: Text, taken: set[int]) -> list[int]:
     """Indices of the media of `kind` that have no role yet."""
-    return (i for i, k in enumerate(text.kinds) if k == kind and i not in taken)
+    return [i for i, k in enumerate(text.kinds) if k == kind and i not in taken]
 
 
 def said_mask(text: Text, language: Language) -> int | None:
