@@ -11,7 +11,7 @@ from . import roles
 from .language import ANY, Language, load
 from .mask_model import chances
 from .reading import read
-from .text import Text
+from .text import Text, index_of
 
 FIRM = 0.9
 """So sure is a reading of words that say which medium is the mask."""
@@ -37,9 +37,17 @@ class OpenMasks:
 
 def told_mask(text: Text, language: Language, said: int | None) -> tuple[int | None, float]:
     """The mask that all words together tell, and how sure that is. said: the one that a rule reads."""
+    if (stated := stated_mask(text, language)) is not None:
+        return stated, 1.0
     found = chances(text.words, text.kinds, said, roles.counted(text.words, language))
     best = max(found, key=lambda medium: found[medium])
     return best, found[best]
+
+
+def stated_mask(text: Text, language: Language) -> int | None:
+    """The medium that words plainly call the mask of another ("the mask of <pad> is <pad>"); None of others."""
+    found = language.search("orders.mask_of", text.value)
+    return None if found is None else index_of(found.group("mask"))
 
 
 def open_masks(prompt: Prompt) -> OpenMasks:
@@ -52,8 +60,9 @@ def open_masks(prompt: Prompt) -> OpenMasks:
     best = max(found, key=lambda medium: found[medium])
     places = {i: p for p, i in text.pads}
     fitting = {m for i in places for m, _ in mask_edits(text.kinds, (i,))}
-    if best is not None and best == said and found[best] >= FIRM:
-        return OpenMasks(frozenset(fitting), is_called=True, firm=best)
+    stated = stated_mask(text, language)
+    if stated is not None or (best is not None and best == said and found[best] >= FIRM):
+        return OpenMasks(frozenset(fitting), is_called=True, firm=best if stated is None else stated)
     named = frozenset(i for i in fitting if (path := prompt.media[i].path) is not None and names_mask(path))
     is_called = found[None] < _CALLED
     lent = {i for i in fitting if not is_called and roles.is_called("origin", places[i], text, language)}

@@ -99,3 +99,21 @@ def test_a_row_of_media_costs_no_more_the_longer_it_is() -> None:
         return sum(map(len, candidates(text, ("image",) * count, 0, ()).values()))
 
     assert looked_at(2000) == looked_at(60) < 2000
+
+
+# fmt: off
+STATED = [
+    ("The mask of <IMGPAD> is <IMGPAD>: take the balloon away, please.", 1),
+    ("Inside <IMGPAD>, which is the mask of <IMGPAD>, paint the roof snowy.", 0),
+    ("<IMGPAD> is the mask of <IMGPAD>. Paint the roof red.", 0),
+    ("Remove the dog, the mask for the photo <IMGPAD> is <IMGPAD>", 1),
+    ("<IMGPAD>\u662f<IMGPAD>\u7684\u8499\u7248\uff0c\u628a\u96d5\u50cf\u6362\u6210\u4e00\u53ea\u523a\u732c\u3002", 0),
+    ("<IMGPAD>\u7684\u8499\u7248\u662f<IMGPAD>\uff0c\u628a\u8f66\u53bb\u6389", 1),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("text", "mask"), STATED)
+def test_what_is_plainly_the_mask_of_another_is_it(text, mask):
+    made = plan(parse_pads(text))
+    assert (made.mask, made.source) == (mask, 1 - mask)
