@@ -7,10 +7,9 @@ from pathlib import Path
 
 from ..demo.set import CFG as DEMO_CFG
 from ..demo.set import FRAMES, SIDE
-from .common import note, say
+from .common import DONE, note, say
 from .values import number, whole
 
-DONE = 0
 STAGES = ("vae", "text", "vace", "qwen", "planner", "projector")  # a test holds that these are training's own
 JUDGES = ("threshold", "coverage")  # and that these are the world's
 

@@ -52,9 +52,11 @@ def merge(base: Path, lora: Path, out: Path, *, dtype: str = "auto", progress: P
     try:
         adapter = read_adapter(lora)
         missing = why_none(adapter)
-        expected, state = _probe(qwen), {} if missing else reversed_state(qwen.model)
-        with qwen.without_adapter():
-            answering = _probe(qwen)
+        expected = _probe(qwen)
+        if not missing:
+            state = reversed_state(qwen.model)
+            with qwen.without_adapter():
+                answering = _probe(qwen)
         progress(_STAGE, 1, 4)
         _write(qwen, base, temporary)
         if not missing:

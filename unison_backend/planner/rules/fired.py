@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .linear import softmax
 from .rule_files import Rule
 
 
@@ -107,13 +107,7 @@ def judge(model: str, said: str, odds: Mapping[str, float] | float) -> None:
     trace = _TRACE.get()
     if trace is None:
         return
-    sure = odds if isinstance(odds, float) else _share(odds)
+    sure = odds if isinstance(odds, float) else max(softmax(odds).values())
     found = Judged(model, said, sure)
     if found not in trace.judged:
         trace.judged.append(found)
-
-
-def _share(scores: Mapping[str, float]) -> float:
-    """The share of the best class after softmax."""
-    best = max(scores.values())
-    return 1 / sum(math.exp(score - best) for score in scores.values())

@@ -6,7 +6,6 @@ in a file beside this one; an instruction touches a few hundred of them.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from .fired import judge
-from .linear import LinearModel
+from .linear import LinearModel, softmax
 
 Intent = Literal[
     "ask",
@@ -149,17 +148,14 @@ class IntentModel:
         """The intent of an instruction, one of `among`."""
         scores = self._model.scores(features(text, kinds))
         ranked = sorted(among, key=lambda intent: (-scores[intent], intent))
-        total = sum(math.exp(scores[intent] - scores[ranked[0]]) for intent in ranked)
-        judge("kind of order", ranked[0], 1 / total)
-        return Reading(ranked[0], 1 / total, ranked[1] if len(ranked) > 1 else None)
+        sure = softmax({intent: scores[intent] for intent in ranked})[ranked[0]]
+        judge("kind of order", ranked[0], sure)
+        return Reading(ranked[0], sure, ranked[1] if len(ranked) > 1 else None)
 
     def shares(self, text: str, kinds: Sequence[str]) -> dict[Intent, float]:
         """How much the model believes in each intent; together 1."""
         scores = self._model.scores(features(text, kinds))
-        best = max(scores.values())
-        odds: dict[Intent, float] = {intent: math.exp(scores[intent] - best) for intent in INTENTS}
-        total = sum(odds.values())
-        return {intent: value / total for intent, value in odds.items()}
+        return softmax({intent: scores[intent] for intent in INTENTS})
 
 
 @lru_cache(maxsize=1)

@@ -12,10 +12,21 @@ import sys
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 ZERO = 128  # the byte that stands for a weight of 0
+
+Class = TypeVar("Class")
+
+
+def softmax(scores: Mapping[Class, float]) -> dict[Class, float]:
+    """The share of each class, in their order; together 1."""
+    best = max(scores.values())
+    odds = {name: math.exp(score - best) for name, score in scores.items()}
+    total = sum(odds.values())
+    return {name: value / total for name, value in odds.items()}
 
 
 def fingerprint(feature: str) -> int:

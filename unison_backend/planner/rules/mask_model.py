@@ -7,7 +7,6 @@ serves for the second. What scores best is the mask; "there is none" is a candid
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from .fired import judge
 from .intent_model import features as features_of_text
-from .linear import LinearModel
+from .linear import LinearModel, softmax
 from .target_model import Token, tokens
 from .text import index_of
 
@@ -215,11 +214,10 @@ def _pieces(word: str) -> Iterator[str]:
 
 def chances(text: str, kinds: Sequence[str], said: int | None, counted: Counted) -> dict[int | None, float]:
     """How likely each medium is the mask by the words, and that none is (None); together 1. See `candidates`."""
-    scores = _scores(text, tuple(kinds), said, tuple(counted))
-    best = max(scores, key=lambda medium: scores[medium])
-    total = sum(math.exp(score - scores[best]) for score in scores.values())
-    judge("which medium is the mask", "none" if best is None else f"medium {best}", 1 / total)
-    return {medium: math.exp(score - scores[best]) / total for medium, score in scores.items()}
+    found = softmax(_scores(text, tuple(kinds), said, tuple(counted)))
+    best = max(found, key=lambda medium: found[medium])
+    judge("which medium is the mask", "none" if best is None else f"medium {best}", found[best])
+    return found
 
 
 @lru_cache(maxsize=4)
@@ -235,9 +233,9 @@ def source_of(text: str, kinds: Sequence[str], mask: int, fitting: Sequence[int]
     scores = {i: source_model().scores(found[i])[SOURCE_CLASSES[0]] for i in fitting if i in found}
     if not scores:
         return said
-    best = max(scores, key=lambda medium: scores[medium])
-    total = sum(math.exp(score - scores[best]) for score in scores.values())
-    judge("which medium is the source", f"medium {best}", 1 / total)
+    sure = softmax(scores)
+    best = max(sure, key=lambda medium: sure[medium])
+    judge("which medium is the source", f"medium {best}", sure[best])
     return best
 
 

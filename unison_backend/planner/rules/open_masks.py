@@ -37,11 +37,16 @@ class OpenMasks:
 
 def told_mask(text: Text, language: Language, said: int | None) -> tuple[int | None, float]:
     """The mask that all words together tell, and how sure that is. said: the one that a rule reads."""
-    if (stated := stated_mask(text, language)) is not None:
-        return stated, 1.0
-    found = chances(text.words, text.kinds, said, roles.counted(text.words, language))
+    _, found = _read(text, language, said)
     best = max(found, key=lambda medium: found[medium])
     return best, found[best]
+
+
+def _read(text: Text, language: Language, said: int | None) -> tuple[int | None, dict[int | None, float]]:
+    """The mask that a rule reads, and how likely each medium is it, or none (None); certain where it is stated."""
+    if (stated := stated_mask(text, language)) is not None:
+        return stated, {stated: 1.0, None: 0.0}
+    return said, chances(text.words, text.kinds, said, roles.counted(text.words, language))
 
 
 def stated_mask(text: Text, language: Language) -> int | None:
@@ -55,14 +60,12 @@ def open_masks(prompt: Prompt) -> OpenMasks:
     if not 2 <= len(prompt.media) <= MOST or prompt.masks:
         return OpenMasks()
     text, language = read(prompt)
-    said = roles.said_mask(text, language)
-    found = chances(text.words, text.kinds, said, roles.counted(text.words, language))
+    said, found = _read(text, language, roles.said_mask(text, language))
     best = max(found, key=lambda medium: found[medium])
     places = {i: p for p, i in text.pads}
     fitting = {m for i in places for m, _ in mask_edits(text.kinds, (i,))}
-    stated = stated_mask(text, language)
-    if stated is not None or (best is not None and best == said and found[best] >= FIRM):
-        return OpenMasks(frozenset(fitting), is_called=True, firm=best if stated is None else stated)
+    if best is not None and best == said and found[best] >= FIRM:
+        return OpenMasks(frozenset(fitting), is_called=True, firm=best)
     named = frozenset(i for i in fitting if (path := prompt.media[i].path) is not None and names_mask(path))
     is_called = found[None] < _CALLED
     lent = {i for i in fitting if not is_called and roles.is_called("origin", places[i], text, language)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from .language import Language
-from .phrases import clean, is_, without
+from .targets import thing_of
 from .text import Text
 
 _MOST = 8  # clauses that are looked at
@@ -15,11 +17,8 @@ def others(text: Text, language: Language) -> tuple[str, ...]:
     A thing that is called by a part of another's words ("the man", "the man's hat") is not counted twice.
     """
     things: list[str] = []
-    for match in list(language.find("orders.change", text.value))[:_MOST]:
-        said = next(group for group in match.groups() if group)
-        phrase = clean(without(("targets.lead",), clean(said), language))
-        if not phrase or any(is_(key, phrase, language) for key in ("targets.pronoun", "targets.medium")):
-            continue
-        if not any(phrase in thing or thing in phrase for thing in things):
+    for match in islice(language.find("orders.change", text.value), _MOST):
+        phrase = thing_of(next(group for group in match.groups() if group), language)
+        if phrase is not None and not any(phrase in thing or thing in phrase for thing in things):
             things.append(phrase)
     return tuple(things) if len(things) > 1 else ()

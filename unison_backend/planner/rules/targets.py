@@ -61,10 +61,16 @@ def excepted(text: Text, language: Language) -> Target | None:
         for match in language.find(key, text.value):
             if key == "excepted.changed" and language.search("excepted.stays", text.value[: match.start()]):
                 continue
-            phrase = clean(without(("targets.lead",), clean(match.group("thing")), language))
-            if phrase and not any(is_(key, phrase, language) for key in ("targets.pronoun", "targets.medium")):
+            if (phrase := thing_of(match.group("thing"), language)) is not None:
                 return Target(phrase, is_plural(phrase))
     return None
+
+
+def thing_of(said: str, language: Language) -> str | None:
+    """A phrase without its article; None for a pronoun or a word for the medium, which name no thing in it."""
+    phrase = clean(without(("targets.lead",), clean(said), language))
+    names_nothing = any(is_(key, phrase, language) for key in ("targets.pronoun", "targets.medium"))
+    return None if not phrase or names_nothing else phrase
 
 
 def parse_target(target: str) -> Target:
