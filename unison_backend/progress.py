@@ -27,3 +27,11 @@ def check(cancel: Cancel, stage: str) -> None:
     """Raise `Cancelled` naming `stage` when `cancel()` is true."""
     if cancel():
         raise Cancelled(stage)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: "45 s", "12 min", "2.5 h"."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

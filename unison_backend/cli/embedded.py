@@ -20,6 +20,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=STAGES, help="this one only")
     parser.add_argument("--share", type=number, default=1.0, help="of steps and examples, for a quick look")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="a picture of the losses of each stage there")
     parser.set_defaults(command=_train)
 
 
@@ -34,6 +35,8 @@ def _train(options: argparse.Namespace) -> int:
             share=options.share,
             only=options.stage,
             device=options.device,
+            plots=options.plots,
+            say=note,
             progress=progress,
             cancel=cancel,
         )

@@ -47,17 +47,28 @@ _ORDER = (3, 4, 0, 1, 2)
 
 def draw_log(folder: Path) -> Path | None:
     """Write the log in `folder` as `log.png` beside it; None where nothing was logged yet. Raises ResourceError."""
+    return draw_logs([folder], folder / PLOT_FILE)
+
+
+def draw_logs(folders: Sequence[Path], path: Path) -> Path | None:
+    """Write the logs of several trainings, each going on where the one before it ended, as one picture.
+
+    None where nothing was logged yet. Raises ResourceError.
+    """
     lines: dict[str, Line] = {}
-    rows = [(row["step"], figures_of(row)) for row in read_log(folder)]
-    rows += [(row["step"], held_out_figures(row)) for row in read_rows(folder / EVALUATIONS_FILE)]
-    for step, figures in rows:
-        for name, value in figures.items():
-            if math.isfinite(value):
-                lines.setdefault(name, []).append((step, value))
+    behind = 0.0
+    for folder in folders:
+        rows = [(row["step"], figures_of(row)) for row in read_log(folder)]
+        rows += [(row["step"], held_out_figures(row)) for row in read_rows(folder / EVALUATIONS_FILE)]
+        for step, figures in rows:
+            for name, value in figures.items():
+                if math.isfinite(value):
+                    lines.setdefault(name, []).append((behind + step, value))
+        behind += max((step for step, _ in rows), default=0)
     if not lines:
         return None
-    path = folder / PLOT_FILE
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, temporary.open("wb") as file:
             drawn(lines).save(file, "PNG")
     except (OSError, MediaError) as error:

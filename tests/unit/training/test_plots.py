@@ -7,7 +7,17 @@ import pytest
 from PIL import Image
 
 from unison_backend.training.log import LOG_FILE
-from unison_backend.training.plots import COLOURS, HEIGHT, PLOT_FILE, WIDTH, Frame, draw_log, round_steps, smoothed
+from unison_backend.training.plots import (
+    COLOURS,
+    HEIGHT,
+    PLOT_FILE,
+    WIDTH,
+    Frame,
+    draw_log,
+    draw_logs,
+    round_steps,
+    smoothed,
+)
 
 
 def picture(folder, rows):
@@ -68,3 +78,17 @@ def test_marks_are_round_and_a_smoothed_line_begins_where_it_does():
         (2, pytest.approx(4)),
         (3, pytest.approx(4)),
     ]
+
+
+def test_logs_of_several_parts_go_on_in_one_picture(tmp_path):
+    for name, values in (("first", np.linspace(1.0, 0.8, 30)), ("more", np.linspace(0.8, 0.2, 30))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / LOG_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows_of(values)))
+    parts = [tmp_path / "first", tmp_path / "more"]
+    path = draw_logs([*parts, tmp_path / "not begun"], tmp_path / "plots" / "all.png")
+    pixels = np.asarray(Image.open(path)).astype(int)
+    line = {x: y for x, y in heights(pixels[60:], COLOURS[0]).items() if x < WIDTH - 60}
+    columns = sorted(line)
+    middle = columns[len(columns) // 2]
+    assert line[columns[-1]] - line[middle] > 2 * (line[middle] - line[columns[0]]) > 10
+    assert draw_logs([], tmp_path / "none.png") is None and not (tmp_path / "none.png").exists()
