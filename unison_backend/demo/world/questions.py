@@ -12,7 +12,8 @@ from typing import Any, Literal
 from torch import Tensor
 
 from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing, render
-from .tasks import ENGLISH_SHARE, FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD, Language, article, size_of
+from .tasks import ENGLISH_SHARE, FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD, size_of
+from .wording import Language, article
 
 Subject = Literal["image", "video", "text"]
 FPS = 24

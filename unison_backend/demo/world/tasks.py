@@ -6,12 +6,9 @@ names it. Its sources are built directly; a test holds that the pipeline prepare
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,29 +20,14 @@ from ...sources.prepare import Sources
 from .. import set as demo
 from .canvas import SHIPPED, Canvas
 from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing
+from .wording import NOTHING, Language, Meaning, Writer, words_of
 
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
 SIDE = demo.SIDE
 FRAMES = demo.FRAMES
 GREY = 0.5
 ENGLISH_SHARE = 0.75
-NOTHING = "nothing"  # the value of a meaning that the instruction does not give
 
 IMAGE_PAD, VIDEO_PAD = "<IMGPAD>", "<VIDPAD>"
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What an instruction says of the result, in the world's own words; `nothing` where it says nothing."""
-
-    task: str
-    colour: str = NOTHING
-    shape: str = NOTHING
-    background: str = NOTHING
-    size: str = NOTHING
-    place: str = NOTHING
-    motion: str = NOTHING
 
 
 @dataclass(frozen=True)
@@ -85,7 +67,7 @@ def example(
 ) -> Example:
     """One example of `kind`, as large and as long as `canvas`; with `held_out` worded as training never does."""
     chosen = language or ("en" if random.random() < ENGLISH_SHARE else "zh")
-    made: Example = _MAKERS[kind](_Writer(chosen, random, held_out, canvas), random, kind)
+    made: Example = _MAKERS[kind](Writer(chosen, random, held_out, canvas), random, kind)
     return made
 
 
@@ -101,58 +83,6 @@ def continued(drawn: Example, kept: int) -> Example:
     video, mask = drawn.sources.video.clone(), drawn.sources.mask.clone()
     video[:kept], mask[:kept] = drawn.target[:kept], 0.0
     return replace(drawn, sources=replace(drawn.sources, video=video, mask=mask))
-
-
-@cache
-def _words() -> dict[str, Any]:
-    text = files(__package__).joinpath("words.json").read_text(encoding="utf-8")
-    words: dict[str, Any] = json.loads(text)
-    return words
-
-
-@dataclass
-class _Writer:
-    """Words a request in one language."""
-
-    language: Language
-    random: Random
-    held_out: bool
-    canvas: Canvas = SHIPPED
-
-    def write(self, kind: str, scene: Scene, meaning: Meaning, **given: Any) -> str:
-        """A template of `kind` filled with the words for `meaning` and with `given`."""
-        words = _words()[self.language]
-        template = self.random.choice(words[f"{kind} held out" if self.held_out else kind])
-        thing = scene.things[-1] if scene.things else None
-        fields: dict[str, Any] = {
-            "w": self.canvas.width,
-            "h": self.canvas.height,
-            "n": self.canvas.frames,
-            "colour": words["colours"].get(meaning.colour, ""),
-            "shape": words["shapes"].get(thing.shape if thing else meaning.shape, ""),
-            "background": words["colours"][scene.background],
-            "article_background": article(scene.background),
-            "size": self._one("sizes", meaning.size, "medium"),
-            "place": self._one("places", meaning.place, "centre"),
-            "moving": self._one("moving", meaning.motion, "still"),
-            "moves": self._one("moves", meaning.motion, "still"),
-        }
-        fields["article"] = article(fields["size"].strip() or meaning.colour)
-        fields["thing"] = words["thing"].format(**fields)
-        fields["scene"] = self.random.choice(words["scenes"]).format(**fields)
-        fields["plain_scene"] = self.random.choice(words["scenes"]).format(**fields | {"place": ""})
-        fields["moving_scene"] = self.random.choice(words["moving_scenes"]).format(**fields)
-        old = given.pop("old_shape", None)
-        return str(template.format(**fields, **given, old_shape=words["shapes"].get(old, "")))
-
-    def _one(self, group: str, value: str, default: str) -> str:
-        options = _words()[self.language][group]
-        return str(self.random.choice(options[default if value == NOTHING else value]))
-
-
-def article(word: str) -> str:
-    """a or an, as English has it before `word`."""
-    return "an" if word[:1] in "aeiou" else "a"
 
 
 def _thing(random: Random, background: str, *, said_size: bool = False, said_place: bool = False) -> Thing:
@@ -185,7 +115,7 @@ def _described(task: str, scene: Scene, said: bool) -> Meaning:
     )
 
 
-def _text_to_image(writer: _Writer, random: Random, kind: str) -> Example:
+def _text_to_image(writer: Writer, random: Random, kind: str) -> Example:
     background = random.choice(list(COLOURS))
     scene = Scene(background, (_thing(random, background, said_size=True, said_place=True),))
     meaning = _described(kind, scene, said=True)
@@ -203,7 +133,7 @@ def _text_to_image(writer: _Writer, random: Random, kind: str) -> Example:
     )
 
 
-def _text_to_video(writer: _Writer, random: Random, kind: str) -> Example:
+def _text_to_video(writer: Writer, random: Random, kind: str) -> Example:
     scene, motion = _moving_scene(random, said_size=True)
     meaning = replace(_described(kind, scene, said=False), motion=motion)
     frames = writer.canvas.frames
@@ -227,7 +157,7 @@ def _moving_scene(random: Random, *, said_size: bool = False) -> tuple[Scene, st
     return Scene(background, (thing,)), motion
 
 
-def _edit(writer: _Writer, random: Random, kind: str) -> Example:
+def _edit(writer: Writer, random: Random, kind: str) -> Example:
     """kind: `image_editing recolour` and so on."""
     task, what = kind.split()
     canvas = writer.canvas
@@ -265,7 +195,7 @@ def _edit(writer: _Writer, random: Random, kind: str) -> Example:
     )
 
 
-def _template_order(text: str, name: str, writer: _Writer) -> int:
+def _template_order(text: str, name: str, writer: Writer) -> int:
     """Which of source and mask stands first: the mask does where its word stands before the first pad."""
     words = {"en": "mask", "zh": "\u8499\u7248"}[writer.language]
     mask_first = 0 <= text.find(words) < text.find("PAD>")
@@ -303,7 +233,7 @@ def _edit_mask(random: Random, things: list[Thing], canvas: Canvas, frames: int)
     return mask
 
 
-def _control(writer: _Writer, random: Random, kind: str) -> Example:
+def _control(writer: Writer, random: Random, kind: str) -> Example:
     canvas = writer.canvas
     frames = 1 if kind == Task.IMAGE_CONTROL else canvas.frames
     background = random.choice(list(COLOURS))
@@ -334,7 +264,7 @@ def edge_map(thing: Thing, frames: int, canvas: Canvas = SHIPPED) -> Tensor:
     return canny(canvas.render(Scene("black", (replace(thing, colour="white"),)), frames))
 
 
-def _reference(writer: _Writer, random: Random, kind: str) -> Example:
+def _reference(writer: Writer, random: Random, kind: str) -> Example:
     canvas = writer.canvas
     frames = 1 if kind == Task.IMAGE_REFERENCE else canvas.frames
     background, motion = random.choice(list(COLOURS)), random.choice(list(MOTIONS))
@@ -362,7 +292,7 @@ def _reference(writer: _Writer, random: Random, kind: str) -> Example:
     )
 
 
-def _frames(writer: _Writer, random: Random, kind: str) -> Example:
+def _frames(writer: Writer, random: Random, kind: str) -> Example:
     """kind: `image_to_video first`, `last` or `both`."""
     task, which = kind.split()
     scene, motion = _moving_scene(random, said_size=True)
@@ -374,7 +304,7 @@ def _frames(writer: _Writer, random: Random, kind: str) -> Example:
         video[index], mask[index] = target[index], 0.0
     thing = scene.things[-1]
     text = writer.write(which, scene, Meaning(kind, thing.colour, thing.shape, motion=motion), frame=IMAGE_PAD)
-    words = _words()[writer.language]
+    words = words_of(writer.language)
     meaning = Meaning(
         kind,
         thing.colour if words["colours"][thing.colour] in text else NOTHING,

@@ -7,7 +7,7 @@ pipeline prepares the sources, the engine samples with the default negative prom
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -18,9 +18,11 @@ from torch import Tensor
 
 from ...demo.set import CFG, demo_set, ensure
 from ...demo.world.canvas import SHIPPED, Canvas
+from ...demo.world.names import renamed
 from ...demo.world.questions import Question, Subject, question
 from ...demo.world.reading import JUDGES, Judge
 from ...demo.world.tasks import Example, example, kinds
+from ...demo.world.wording import Language
 from ...engine.settings import SamplingSettings
 from ...engine.vace_context import to_signed
 from ...errors import InputError
@@ -126,10 +128,17 @@ def evaluate(
         sampling = SamplingSettings(settings.steps, settings.cfg, seed=settings.seed + index)
         return make(models, drawn, sampling, projected=projected, cancel=cancel)
 
+    def renamed_made(drawn: Example, index: int, *, projected: bool = True) -> Tensor:
+        return made(otherwise(drawn, index), index, projected=projected)
+
     before = [_Part(kind, kind, made) for kind in kinds() if settings.wants(kind)]
     behind = []
     if settings.wants("projector"):
-        behind.append(_Part("text_to_image, projector off", "text_to_image", partial(made, projected=False)))
+        behind += [
+            _Part("text_to_image, projector off", "text_to_image", partial(made, projected=False)),
+            _Part("text_to_image, other names", "text_to_image", renamed_made),
+            _Part("text_to_image, other names, projector off", "text_to_image", partial(renamed_made, projected=False)),
+        ]
     if settings.wants("vae"):
         decoded = partial(_through_vae, models.engine)
         behind += [_Part(f"{kind}, VAE alone", kind, decoded) for kind in SEEN_THROUGH_VAE]
@@ -162,6 +171,13 @@ def examples(kind: str, settings: EvaluationSettings, cancel: Cancel = never) ->
         check(cancel, _STAGE)
         seed = f"held out {kind} {settings.seed} {index}"
         yield index, example(kind, Random(seed), held_out=True, canvas=settings.canvas)
+
+
+def otherwise(drawn: Example, number: int) -> Example:
+    """The example with every colour and shape in its instruction called otherwise (`demo/world/names.py`)."""
+    text = drawn.instruction
+    language: Language = "en" if text.isascii() else "zh"
+    return replace(drawn, instruction=renamed(text, Random(f"otherwise {number}"), language=language))
 
 
 @torch.no_grad()

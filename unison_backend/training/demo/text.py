@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...conditioning.text_encoder import TextEncoder
-from ...demo.world.tasks import Meaning, example, kinds, meanings
+from ...demo.world.tasks import example, kinds, meanings
+from ...demo.world.wording import Meaning
 from ...progress import Cancel, Progress, never, silent
 from ..loop import Fit
 from ..precision import mixed_precision

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ...demo import build as models
+from ...demo.world.names import renamed
 from ...demo.world.questions import Subject, question
 from ...errors import InputError
 from ...plan.prompt import parse_pads
@@ -48,6 +49,7 @@ KEPT = 2400  # questions whose answers the planning LoRA is held to
 PLANNING = Schedule(steps=12_000, lr=1e-3, warmup=200, weight_decay=0.0, betas=(0.9, 0.95), seed=15)
 LORA_RANK = 64
 PROJECTOR_PAIRS = 400
+RENAMED = 0.75  # of the instructions, and of the names in each of those
 PROJECTOR = Schedule(steps=600, lr=3e-4, warmup=100, ema=0.99, seed=16)
 
 
@@ -162,13 +164,20 @@ def _projector_samples(
         index = random.randrange(len(group))
         path = folder / f"{number:05d}.safetensors"
         if not path.is_file():
-            prompt = parse_pads(group.texts[index])
+            prompt = parse_pads(_other_words(group.texts[index], random))
             rows = encoder.encode(clean_text(prompt.text))
             features = reader.features(prompt)[0]
             save_sample(Sample(group.clean[index], group.context[index], rows, features), path)
         files.append(path)
         progress("encoding samples", number + 1, count)
     return files
+
+
+def _other_words(text: str, random: Random) -> str:
+    """Most instructions with most of their colours and shapes called otherwise; what is plain has to stay right too."""
+    if random.random() >= RENAMED:
+        return text
+    return renamed(text, random, RENAMED, language="en" if text.isascii() else "zh")
 
 
 def _hub_key(key: str) -> str:

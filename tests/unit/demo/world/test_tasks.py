@@ -12,7 +12,8 @@ import torch
 from unison_backend.annotators.bind import map_maker
 from unison_backend.demo.world.canvas import Canvas
 from unison_backend.demo.world.shapes import COLOURS, MOTIONS, PLACES, SAMPLES, SHAPES
-from unison_backend.demo.world.tasks import FRAMES, NOTHING, SIDE, continued, example, kinds, meanings
+from unison_backend.demo.world.tasks import FRAMES, SIDE, continued, example, kinds, meanings
+from unison_backend.demo.world.wording import NOTHING
 from unison_backend.media.from_tensors import TensorMedia, footage, still
 from unison_backend.plan.plan import Frame
 from unison_backend.plan.prompt import parse_pads

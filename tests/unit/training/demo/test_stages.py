@@ -13,7 +13,8 @@ from unison_backend.demo import build as models
 from unison_backend.demo import set as demo
 from unison_backend.demo.world.questions import draw_thing, question
 from unison_backend.demo.world.shapes import Scene, Thing, render, silhouette
-from unison_backend.demo.world.tasks import NOTHING, kinds, meanings
+from unison_backend.demo.world.tasks import kinds, meanings
+from unison_backend.demo.world.wording import NOTHING
 from unison_backend.engine.engine import Engine
 from unison_backend.errors import Cancelled
 from unison_backend.planner.qwen.loading import load_qwen
