@@ -1,7 +1,8 @@
 """How often a planner reads sentences as their authors meant them.
 
 A set is JSON Lines, a sentence each: `prompt` (with pads), `intent`, and what the words say of `width height num_frames
-fps mask source target frames task`. Only that is compared; a size or length that no word says must not be in the plan.
+fps mask source target frames task`; `or` is another intent that does as well. Only that is compared; a size or length
+that no word says must not be in the plan.
 """
 
 from __future__ import annotations
@@ -109,11 +110,11 @@ def _says(name: str, row: Mapping[str, Any]) -> bool:
 
 def _is_right(name: str, row: Mapping[str, Any], plan: Plan) -> bool:
     if name == "kind":
-        output, roles = _KINDS[row["intent"]]
-        task = ROWS[plan.task]
         if "task" in row:
             return str(plan.task) == str(row["task"])
-        return output in (None, task.output) and task.role in roles
+        kinds = [_KINDS[intent] for intent in (row["intent"], row.get("or")) if intent in _KINDS]
+        task = ROWS[plan.task]
+        return any(output in (None, task.output) and task.role in roles for output, roles in kinds)
     if name == "size":
         return (plan.width, plan.height) == (row.get("width"), row.get("height"))
     if name == "fps":

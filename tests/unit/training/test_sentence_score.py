@@ -53,6 +53,8 @@ PICTURE = {"task": Task.TEXT_TO_IMAGE, "width": 640, "height": 480}
         (PICTURE | {"task": Task.TEXT_TO_VIDEO, "num_frames": 24}, {}, "kind"),
         (PICTURE | {"task": Task.TEXT_TO_VIDEO}, {"intent": "video", "num_frames": 24}, "num_frames"),
         (PICTURE, {"task": "text_to_video"}, "kind"),
+        (PICTURE, {"intent": "video", "or": "picture"}, None),
+        (PICTURE, {"intent": "ask", "or": "video"}, "kind"),
     ],
 )
 def test_what_a_sentence_says_is_compared(plan, row, field):

@@ -54,7 +54,8 @@ def amiss(sentence: Sentence, made: PlanResult | None) -> dict[str, tuple[Any, A
     wanted = sentence.fields
     if made is None or made.reading is None:
         return {"plan": (wanted["intent"], "an error")}
-    got = {"intent": made.reading.intent} | _measures(made) | _roles(made)
+    read_as = made.reading.intent
+    got = {"intent": wanted["intent"] if read_as == wanted.get("or") else read_as} | _measures(made) | _roles(made)
     asked = {name: value for name, value in _asked(wanted).items() if name in got}
     return {name: (value, got[name]) for name, value in asked.items() if not _same(name, value, got[name])}
 
