@@ -8,6 +8,7 @@ from itertools import islice
 from ...plan.plan import Plan, is_whole_frame
 from ...plan.spec import Reason
 from . import measures
+from .bare import orders_nothing
 from .borders import UNSAID
 from .detect import NAMES, WHOLE
 from .intent_model import IN_WORDS, Reading
@@ -44,6 +45,12 @@ def notices(reading: Reading, made: Plan, text: Text, language: Language) -> Ite
     yield from told_of_order(made, text, language)
 
 
+def told_of_answer(text: Text) -> Iterator[Reason]:
+    """What a person has to know of words that are taken for a question."""
+    if orders_nothing(text):
+        yield Reason("reading", "nothing is ordered: say what is to be seen, such as: a red kite over the sea", True)
+
+
 def told_of_order(made: Plan, text: Text, language: Language) -> Iterator[Reason]:
     """What a person has to know of a plan by these words, whoever made it."""
     yield from _worked_on(made, text, language)
@@ -72,15 +79,19 @@ def _worked_on(made: Plan, text: Text, language: Language) -> Iterator[Reason]:
         yield Reason("borders", "how far it is to grow is not said: a quarter of its side")
     by_words = made.mask is None and made.source is not None and not made.mask_keeps
     if by_words and made.target and language.name in WHOLE:
-        yield Reason("target", f"what is changed is found by these words: {made.target}")
-        also = [thing for thing in others(text, language) if thing not in made.target and made.target not in thing]
-        if also:
-            yield Reason(
-                "target",
-                f"one thing is changed at a time, here {made.target}; the words also order a change of "
-                f"{', '.join(also)}: give the result to another run that says only that",
-                is_warning=True,
-            )
+        yield from _found_by_words(made.target, text, language)
+
+
+def _found_by_words(target: str, text: Text, language: Language) -> Iterator[Reason]:
+    """What is changed, and what the words order besides."""
+    yield Reason("target", f"what is changed is found by these words: {target}")
+    if also := [thing for thing in others(text, language) if thing not in target and target not in thing]:
+        yield Reason(
+            "target",
+            f"one thing is changed at a time, here {target}; the words also order a change of "
+            f"{', '.join(also)}: give the result to another run that says only that",
+            is_warning=True,
+        )
 
 
 def _reading(text: Text) -> Iterator[Reason]:

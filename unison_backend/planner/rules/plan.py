@@ -22,10 +22,11 @@ from ...progress import Cancel, Progress, never, silent
 from ..base import PlanResult
 from . import measures
 from .assign import Roles, assigned, masked, said_mask, says_frames
+from .bare import bare_intent
 from .firm import firm_intent
 from .intent_model import INTENTS, Intent, Reading, intent_model, possible
 from .language import ANY, Language, load
-from .notices import notices
+from .notices import notices, told_of_answer
 from .operations import refuse
 from .reading import read
 from .text import Text
@@ -76,7 +77,7 @@ def planned(prompt: Prompt, make: Make = "auto") -> PlanResult:
         raise InputError(f"a {make} is asked for, but the media of this instruction make {_article(found.output)}")
     if found.output == "text":
         made = Plan(task=task_of("text", prompt.kinds), prompt=prompt.text, media=prompt.kinds)
-        return PlanResult(made, reading=reading)
+        return PlanResult(made, reading=reading, notices=tuple(told_of_answer(text)))
     with naming([medium.label for medium in prompt.media]):
         made = _plan_of(found, prompt, text, language)
     check_masks(made, prompt.masks)
@@ -121,6 +122,9 @@ def _roles(
     reading: Reading, prompt: Prompt, text: Text, language: Language, among: frozenset[Intent]
 ) -> tuple[Roles, Reading]:
     """Which medium is what; a mask, a frame or a map that is called so outweighs a reading that is not sure."""
+    if not text.kinds:
+        bare = bare_intent(reading, text, language)
+        reading = _corrected(reading, bare if bare in among else reading.intent)
     if reading.intent == "ask":
         reading = _corrected(reading, _firm("ask", text, language, among))
     if reading.intent == "ask" and not _leads_up(reading, text, language):
