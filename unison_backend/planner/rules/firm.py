@@ -7,10 +7,15 @@ from .language import Language
 from .phrases import is_
 from .text import PAD, Text, index_of
 
+# What the model takes orders for that make something new of people in pictures.
+_MISTAKEN = frozenset(("ask", "edit", "restyle", "outpaint", "frames", "control"))
+
 
 def firm_intent(intent: Intent, text: Text, language: Language) -> Intent:
     """`intent`, or what words that leave no doubt make of it."""
     value = text.value.strip()
+    if intent in _MISTAKEN and (new := _something_new(value, text, language)) is not None:
+        return new
     if intent == "ask" and text.kinds and "?" not in value and language.search("orders.lettering", value):
         return "edit"
     if intent in ("edit", "restyle") and language.search("orders.ask", value):
@@ -22,6 +27,18 @@ def firm_intent(intent: Intent, text: Text, language: Language) -> Intent:
     if style_medium(text, language) is not None or language.whole("orders.whole", value):
         return "restyle"
     return intent
+
+
+def _something_new(value: str, text: Text, language: Language) -> Intent | None:
+    """What is to be made of people in pictures: a new picture or video with them, or a picture set in motion."""
+    if set(text.kinds) != {"image"}:
+        return None
+    if len(text.kinds) == 1 and language.search("orders.moved", value):
+        return "frames"
+    key = "orders.place" if len(text.kinds) == 1 else "orders.combined"
+    if not language.search(key, value):
+        return None
+    return "reference_video" if language.search("orders.as_video", value) else "reference_picture"
 
 
 def style_medium(text: Text, language: Language) -> int | None:

@@ -25,6 +25,13 @@ _MOST = 60  # characters of a phrase
 _BEFORE = 16
 
 
+# What is found where words only point at one or several persons.
+_PERSONS = {
+    "en": {"targets.person": "person", "targets.persons": "all people"},
+    "zh": {"targets.person": "\u4eba", "targets.persons": "\u6240\u6709\u4eba"},
+}
+
+
 @dataclass(frozen=True)
 class Target:
     """What to find. plural: all that are found, not only the best one."""
@@ -42,6 +49,8 @@ def target(text: Text, language: Language) -> Target | None:
     if found is None:
         return None
     phrase = clean(found.text)
+    if (person := _person(phrase, language)) is not None:
+        return Target(person, is_plural(person))
     if language.name == "zh":
         phrase = language.sub("targets.middle", "\u7684", phrase)
         phrase = clean(without(("targets.lead",), phrase, language))
@@ -53,6 +62,14 @@ def target(text: Text, language: Language) -> Target | None:
         phrase = clean(phrase[:_MOST].rsplit(" ", 1)[0])
     names_nothing = any(is_(key, phrase, language) for key in ("targets.pronoun", "targets.lead", "targets.medium"))
     return Target(phrase, is_plural(phrase)) if phrase and not names_nothing else None
+
+
+def _person(phrase: str, language: Language) -> str | None:
+    """What to look for where a phrase only points at somebody ("me", "her"); None of other phrases."""
+    for key, found in _PERSONS.get(language.name, {}).items():
+        if is_(key, phrase, language):
+            return found
+    return None
 
 
 def excepted(text: Text, language: Language) -> Target | None:

@@ -94,3 +94,80 @@ def test_an_answer_that_is_asked_for_stays_one() -> None:
 @pytest.mark.parametrize("prompt", ["<IMGPAD>", "<IMGPAD>, <IMGPAD>."])
 def test_media_without_a_word_are_told(prompt: str) -> None:
     assert any("says nothing else" in told.text for told in planned(parse_pads(prompt)).notices)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "put me on a beach <IMGPAD>",
+        "<IMGPAD> put me on the moon",
+        "<IMGPAD> put her in front of the Eiffel tower",
+        "can you put us in a castle? <IMGPAD>",
+        "<IMGPAD> \u628a\u6211\u653e\u5230\u6d77\u8fb9",
+    ],
+)
+def test_a_person_who_is_put_somewhere_is_a_reference(prompt: str) -> None:
+    made = plan_of(prompt)
+    assert (made.task, made.references, made.source) == (Task.IMAGE_REFERENCE, (0,), None)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "put a hat on her <IMGPAD>",
+        "<IMGPAD> put her on the left",
+        "put the cup on a table <IMGPAD>",
+        "<IMGPAD> \u628a\u82b1\u74f6\u653e\u5230\u684c\u5b50\u4e0a",
+    ],
+)
+def test_what_is_put_into_the_picture_edits_it(prompt: str) -> None:
+    assert plan_of(prompt).task is Task.IMAGE_EDITING
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "make him dance <IMGPAD>",
+        "<IMGPAD> let the dog run",
+        "can you make my dog fly <IMGPAD>",
+        "make the man in <IMGPAD> walk",
+        "<IMGPAD> \u8ba9\u4ed6\u8df3\u821e",
+        "\u8ba9\u5c0f\u72d7\u8dd1\u8d77\u6765 <IMGPAD>",
+    ],
+)
+def test_somebody_who_is_made_to_move_is_a_video(prompt: str) -> None:
+    made = plan_of(prompt)
+    assert made.task is Task.IMAGE_TO_VIDEO and [(frame.medium, frame.place) for frame in made.frames] == [(0, "first")]
+
+
+@pytest.mark.parametrize(
+    "prompt", ["make her smile <IMGPAD>", "<IMGPAD> make the dog bigger", "<IMGPAD> make her hair wavy"]
+)
+def test_somebody_who_looks_otherwise_is_edited(prompt: str) -> None:
+    assert plan_of(prompt).task is Task.IMAGE_EDITING
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "combine these two <IMGPAD> <IMGPAD>",
+        "merge the photos <IMGPAD> and <IMGPAD>",
+        "<IMGPAD><IMGPAD> \u5408\u6210\u8fd9\u4e24\u5f20",
+    ],
+)
+def test_pictures_that_become_one_are_references(prompt: str) -> None:
+    made = plan_of(prompt)
+    assert (made.task, made.references) == (Task.IMAGE_REFERENCE, (0, 1))
+
+
+def test_words_that_call_the_result_a_video_make_one() -> None:
+    assert plan_of("put me in a video on mars <IMGPAD>").task is Task.VIDEO_REFERENCE
+    assert plan_of("combine them into a short clip <IMGPAD> <IMGPAD>").task is Task.VIDEO_REFERENCE
+
+
+def test_one_picture_cannot_be_combined() -> None:
+    assert plan_of("combine these two <IMGPAD>").task is not Task.IMAGE_REFERENCE
+
+
+def test_who_is_only_pointed_at_is_a_person() -> None:
+    assert plan_of("<IMGPAD> \u7ed9\u5979\u6234\u6761\u9879\u94fe").target == "\u4eba"
