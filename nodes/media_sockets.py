@@ -118,8 +118,9 @@ def _file_item(path: Path) -> Footage:
 
     from ..unison_backend.media.probe import iter_frames, probe
 
-    def read(indices: Sequence[int], cancel: Any, *, as_mask: bool = False) -> Iterator[Any]:
-        return (torch.from_numpy(frame) for frame in iter_frames(path, indices, cancel, as_mask=as_mask))
+    def read(indices: Sequence[int], cancel: Any, *, as_mask: bool = False, fit: Any = None) -> Iterator[Any]:
+        frames = iter_frames(path, indices, cancel, as_mask=as_mask, fit=fit)
+        return (torch.from_numpy(frame) for frame in frames)
 
     info = probe(path, "video")
     return Footage(info, read, path if info.has_audio else None)

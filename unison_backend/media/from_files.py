@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .black_and_white import Look
+    from .fit import Fit
 
 
 class FileMedia:
@@ -91,9 +92,12 @@ class FileMedia:
         pixels = load_with_alpha(self.path(index))
         return None if pixels is None else torch.from_numpy(pixels)
 
-    def frames(self, index: int, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
+    def frames(
+        self, index: int, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False, fit: Fit | None = None
+    ) -> Iterator[Tensor]:
         import torch
 
         from .probe import iter_frames
 
-        return (torch.from_numpy(frame) for frame in iter_frames(self.path(index), indices, cancel, as_mask=as_mask))
+        frames = iter_frames(self.path(index), indices, cancel, as_mask=as_mask, fit=fit)
+        return (torch.from_numpy(frame) for frame in frames)

@@ -15,14 +15,20 @@ from ..plan.geometry import MediaInfo
 from ..plan.prompt import Prompt
 from ..progress import Cancel, check, never
 from .black_and_white import Look, frames_to_look_at, look_of
+from .fit import Fit
 from .kinds import MAX_MEDIA_SIDE
 
 
 class ReadFrames(Protocol):
     """Frames at ascending indices, float32 0..1 each."""
 
-    def __call__(self, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
-        """[H, W, 3]; as_mask: [H, W, 1], the brightest channel, or with alpha [H, W, 4] as it is."""
+    def __call__(
+        self, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False, fit: Fit | None = None
+    ) -> Iterator[Tensor]:
+        """[H, W, 3]; as_mask: [H, W, 1], the brightest channel, or with alpha [H, W, 4] as it is.
+
+        fit: the size that the caller will bring them to; who reads may do it.
+        """
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,9 @@ def footage(frames: Tensor, fps: Fraction, label: str, sound: Any = None) -> Foo
     _check_shape(frames, 4, label)
     count, height, width = frames.shape[:3]
 
-    def read(indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
+    def read(
+        indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False, fit: Fit | None = None
+    ) -> Iterator[Tensor]:
         for index in indices:
             check(cancel, "reading frames")
             yield brightest(frames[index]) if as_mask else on_background(frames[index], 1.0)
@@ -165,8 +173,10 @@ class TensorMedia:
             return None
         return item.pixels.detach().to("cpu", torch.float32).clamp(0, 1)
 
-    def frames(self, index: int, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
+    def frames(
+        self, index: int, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False, fit: Fit | None = None
+    ) -> Iterator[Tensor]:
         item = self._items[index]
         if not isinstance(item, Footage):
             raise MediaError(f"{self.label(index)} is a picture where a video is needed")
-        return item.read(indices, cancel, as_mask=as_mask)
+        return item.read(indices, cancel, as_mask=as_mask, fit=fit)

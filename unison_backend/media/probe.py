@@ -14,6 +14,7 @@ from .pictures import probe_image
 from .video import iter_video, probe_video
 
 if TYPE_CHECKING:
+    from .fit import Fit
     from .turn import Pixels
 
 
@@ -31,8 +32,14 @@ def probe(path: Path, kind: MediaKind) -> MediaInfo:
 
 
 def iter_frames(
-    path: Path, indices: Sequence[int] | None = None, cancel: Cancel = never, *, as_mask: bool = False
+    path: Path,
+    indices: Sequence[int] | None = None,
+    cancel: Cancel = never,
+    *,
+    as_mask: bool = False,
+    fit: Fit | None = None,
 ) -> Iterator[Pixels]:
-    """`video.iter_video` of any file that is a video, a moving picture too."""
-    read = iter_moving if is_moving(path) else iter_video
-    return read(path, indices, cancel, as_mask=as_mask)
+    """`video.iter_video` of any file that is a video, a moving picture too, whose frames come whole."""
+    if is_moving(path):
+        return iter_moving(path, indices, cancel, as_mask=as_mask)
+    return iter_video(path, indices, cancel, as_mask=as_mask, fit=fit)

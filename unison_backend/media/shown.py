@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ..errors import MediaError
+from .fit import Fit, FittedColours, FittedGreys, is_grey, place_of
+from .graph import begun, bits_of, plane_of
 from .kinds import MAX_MEDIA_SIDE
 from .light import light_of
 from .turn import CLOCKWISE, COUNTERCLOCKWISE, HALF, Turn, brightest, on_background
@@ -56,25 +58,53 @@ class Shown:
 
     as_mask: their values are numbers, no colours: `[H, W, 1]`, the brightest channel as it is stored, or of frames
     with alpha all four as they are, `[H, W, 4]`.
+    fit: frames that are scaled to it as they are read come so, others in their own size (those with alpha, HDR, stored
+    as RGB; of masks those with colour, or with pixels that are not square).
     """
 
-    def __init__(self, stream: VideoStream, first: VideoFrame, path: Path, *, as_mask: bool = False) -> None:
+    def __init__(
+        self, stream: VideoStream, first: VideoFrame, path: Path, *, as_mask: bool = False, fit: Fit | None = None
+    ) -> None:
         self._time_base = stream.time_base
         self._size = square_pixels(first, stream, path)
         self._turn = turn_of(first, stream)
         self._light = None if as_mask else light_of(stream)
         self._as_mask = as_mask
-        self._source: tuple[object, ...] = ()
-        self._graph: Graph
+        self._place = None if fit is None else place_of(fit, self._size, self._turn)
+        self._kind: tuple[object, ...] = ()
+        self._graph: Graph | None = None
+        self._fitted: FittedColours | FittedGreys | None = None
 
     def __call__(self, frame: VideoFrame) -> Pixels:
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
+        if kind != self._kind:
+            self._kind, self._graph, self._fitted = kind, None, None
+        if self._is_fitted(frame):
+            self._fitted = self._fitted or self._fitted_for(frame)
+            return self._fitted(frame)
+        self._graph = self._graph or self._graph_for(frame)
+        self._graph.push(frame)
+        return self._unit(self._graph.pull())
+
+    def _is_fitted(self, frame: VideoFrame) -> bool:
+        if self._place is None:
+            return False
+        if self._as_mask:
+            return self._size == (frame.width, frame.height) and is_grey(frame)
+        return self._light is None and self._target(frame) in PLANAR.values()
+
+    def _fitted_for(self, frame: VideoFrame) -> FittedColours | FittedGreys:
+        if self._place is None:
+            raise ValueError("there is no place to fit to")
+        if self._as_mask:
+            return FittedGreys(frame, self._time_base, self._place)
+        convert = ("scale", f"{self._own_size}:{SWSCALE_FLAGS}"), ("format", f"pix_fmts={self._target(frame)}")
+        return FittedColours(frame, self._time_base, convert, self._place)
+
+    def _unit(self, converted: Any) -> Pixels:
+        """What a graph made, as shown."""
         import numpy as np
 
-        source = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
-        if source != self._source:
-            self._graph, self._source = self._graph_for(frame), source
-        self._graph.push(frame)
-        converted: Any = self._graph.pull()
         planar = converted.format.name in PLANAR.values()
         stored = _brightest(converted) if planar and self._as_mask else converted.to_ndarray()
         pixels: Pixels = np.divide(stored, np.iinfo(stored.dtype).max, dtype=np.float32)
@@ -87,42 +117,33 @@ class Shown:
             return self._turn.apply(brightest(pixels))
         return self._turn.apply(on_background(pixels, 1.0))
 
-    def _graph_for(self, frame: VideoFrame) -> Graph:
-        parts = frame.format.components
-        alpha, deep = any(part.is_alpha for part in parts), any(part.bits > 8 for part in parts)
+    @property
+    def _own_size(self) -> str:
+        return f"w={self._size[0]}:h={self._size[1]}"
+
+    def _target(self, frame: VideoFrame) -> str:
+        alpha, deep = any(part.is_alpha for part in frame.format.components), bits_of(frame) > 8
         target = ("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24")
-        target = target if frame.format.is_rgb else PLANAR.get(target, target)
-        return scale_graph(frame, self._time_base, f"w={self._size[0]}:h={self._size[1]}", target)
+        return target if frame.format.is_rgb else PLANAR.get(target, target)
+
+    def _graph_for(self, frame: VideoFrame) -> Graph:
+        return scale_graph(frame, self._time_base, self._own_size, self._target(frame))
 
 
 def _brightest(frame: VideoFrame) -> NDArray[Any]:
     """The largest of a planar frame's channels, `[H, W, 1]` as stored."""
     import numpy as np
 
-    dtype = np.dtype(np.uint16 if frame.format.name == PLANAR["rgb48le"] else np.uint8)
-    first, *others = (
-        np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)[:, : plane.width]
-        for plane in cast("tuple[Any, ...]", frame.planes)
-    )
-    largest = first.copy()
-    for other in others:
-        np.maximum(largest, other, out=largest)
+    largest = plane_of(frame).copy()
+    for number in (1, 2):
+        np.maximum(largest, plane_of(frame, number), out=largest)
     return largest[..., None]
 
 
 def scale_graph(frame: VideoFrame, time_base: Fraction | None, options: str, pixel_format: str) -> Graph:
     """A filter graph that takes frames like this one to a pixel format, minding colour matrix and range."""
-    from av.filter import Graph
-
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=time_base or Fraction(1, 90000)
-    )
-    scale = graph.add("scale", f"{options}:{SWSCALE_FLAGS}")
-    to_format = graph.add("format", f"pix_fmts={pixel_format}")
-    sink = graph.add("buffersink")
-    source.link_to(scale)
-    scale.link_to(to_format)
-    to_format.link_to(sink)
+    filters = ("scale", f"{options}:{SWSCALE_FLAGS}"), ("format", f"pix_fmts={pixel_format}")
+    graph, last = begun(frame, time_base, *filters)
+    last.link_to(graph.add("buffersink"))
     graph.configure()
     return graph

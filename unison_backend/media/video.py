@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
+    from .fit import Fit
     from .turn import Pixels
 
 # Named one by one, because FFmpeg would follow a playlist of any name to other files and servers.
@@ -238,11 +239,17 @@ def _ascending(indices: Iterable[int]) -> Iterator[int]:
 
 
 def iter_video(
-    path: Path, indices: Sequence[int] | None = None, cancel: Cancel = never, *, as_mask: bool = False
+    path: Path,
+    indices: Sequence[int] | None = None,
+    cancel: Cancel = never,
+    *,
+    as_mask: bool = False,
+    fit: Fit | None = None,
 ) -> Iterator[Pixels]:
     """Frames of a video in the order shown, float32 `[H, W, 3]` in 0..1, one in memory at a time.
 
     as_mask: `[H, W, 1]`, the brightest channel, or with alpha `[H, W, 4]`, both as stored.
+    fit: the size that `media.resize.cover` will bring them to. Frames that FFmpeg scales so come in it, others whole.
 
     `indices`: ascending frame numbers as in `MediaInfo.starts`, repeats allowed (the same array is given again);
     None for all. A frame that the decoder had to drop is replaced by the next one. Colour depth over 8 bits is kept.
@@ -255,7 +262,7 @@ def iter_video(
         shown: Shown | None = None
         for number, frame in without_fields(clip.frames(), clip.stream.time_base):
             check(cancel, "reading video")
-            shown = shown or Shown(clip.stream, frame, path, as_mask=as_mask)
+            shown = shown or Shown(clip.stream, frame, path, as_mask=as_mask, fit=fit)
             if index is not None and index <= number:
                 pixels = shown(frame)
                 while index is not None and index <= number:

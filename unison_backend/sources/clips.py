@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..media.fit import Fit
 from ..media.resize import cover
 from ..plan.geometry import MediaInfo, cut_words, is_same_aspect
 from ..progress import Cancel, Progress, check
@@ -140,15 +141,18 @@ class Clips:
         *,
         whole: tuple[int, int] | None = None,
         as_mask: ReadMask | None = None,
+        is_exact: bool = False,
     ) -> Iterator[Tensor]:
         """The video's frame at final size for each frame that `spec` picked of `source`; each is decoded once and
         scaled as it comes.
 
         sides: a border, grey, of masks black. whole: the shape that each is stretched to with it. as_mask: what makes
-        [H, W, 1] of a mask's frame.
+        [H, W, 1] of a mask's frame, is_exact: before anything is scaled.
         """
         wanted = aligned(self.media.info(source), self.media.info(index), self.spec.source_frames)
-        decoded = self.media.frames(index, sorted(set(wanted)), self.cancel, as_mask=as_mask is not None)
+        _, height, width = self.shape
+        fit = Fit(width, height, whole) if sides is None and not is_exact else None
+        decoded = self.media.frames(index, sorted(set(wanted)), self.cancel, as_mask=as_mask is not None, fit=fit)
         current, shown = -1, torch.empty(0)
         for number, of_source in zip(wanted, self.spec.source_frames, strict=True):
             check(self.cancel, "source preparation")
@@ -172,7 +176,9 @@ class Clips:
 
     def _going_on(self, clip: PlacedClip) -> Iterator[Tensor]:
         """The frames of a clip that goes on, at final size; each is decoded once."""
-        decoded = self.media.frames(clip.medium, sorted(set(clip.frames)), self.cancel)
+        _, height, width = self.shape
+        fit = Fit(width, height)
+        decoded = self.media.frames(clip.medium, sorted(set(clip.frames)), self.cancel, fit=fit)
         for _, same in groupby(clip.frames):
             check(self.cancel, "source preparation")
             shown = self.fitted(next(decoded))

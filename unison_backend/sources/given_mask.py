@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..media.black_and_white import is_black_and_white
+from ..media.resize import cover
 from ..plan.geometry import is_same_aspect
 from . import masks
 from .clips import Clips
@@ -28,8 +29,12 @@ def given_mask(clips: Clips, source: int, index: int, *, scale: bool = False) ->
     if info.num_frames < media.info(source).num_frames:
         clips.notices.append(f"the mask {media.label(index)} is shorter than its video: its last frame is held")
     mask = torch.empty(count, height, width)
-    for number, frame in enumerate(clips.frames(index, source, sides, whole=whole, as_mask=read)):
+    frames = clips.frames(index, source, sides, whole=whole, as_mask=read, is_exact=scale)
+    for number, frame in enumerate(frames):
         mask[number] = frame[..., 0]
+    if read.brightest <= MASK_THRESHOLD and not scale:  # small things are darker once they are scaled
+        for _ in clips.frames(index, source, sides, whole=whole, as_mask=read, is_exact=True):
+            pass
     return read.scaled(mask) if scale else read.checked(mask)
 
 
@@ -77,7 +82,7 @@ class _Reading:
         """InputError where the mask is its source once more: it marks nothing, however bright its parts are."""
         if self.clips.size_of(self.index) != self.clips.size_of(self.source) or is_black_and_white([mask.numpy()]):
             return
-        own = self.clips.frame_of(self.source, of_source).amax(-1, keepdim=True)
+        own = cover(self.clips.frame_of(self.source, of_source).amax(-1, keepdim=True), mask.shape[1], mask.shape[0])
         # What is nearly one colour all over is nobody's copy.
         if float(own.std()) > 2 * SAME_COLOURS and float((own - mask).abs().mean()) < SAME_COLOURS:
             raise InputError(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, UnsupportedError
+from ..media.fit import Fit
 from ..media.resize import cover, letterbox_on_white
 from ..plan.continuing import clips_of
 from ..plan.geometry import MediaInfo, is_same_aspect
@@ -46,10 +47,13 @@ class Media(Protocol):
     def with_alpha(self, index: int) -> Tensor | None:
         """A still with its alpha, [H, W, 4] float32 0..1; None for one without."""
 
-    def frames(self, index: int, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False) -> Iterator[Tensor]:
+    def frames(
+        self, index: int, indices: Sequence[int], cancel: Cancel, *, as_mask: bool = False, fit: Fit | None = None
+    ) -> Iterator[Tensor]:
         """The video's frames at ascending `indices`: [H, W, 3] float32 0..1 each, one in memory at a time.
 
         As a mask: [H, W, 1], the brightest channel, or with alpha all as it is, [H, W, 4].
+        fit: the size that they will be brought to (`cover`). Frames may come in it, if that is the less work.
         """
 
 
@@ -194,8 +198,12 @@ class _Preparation:
         grey = torch.tensor(GREY)
         for number, frame in enumerate(video):
             check(self.clips.cancel, "source preparation")
-            marked = (mask[number] > MASK_THRESHOLD)[..., None]
-            torch.where(marked, grey if inside is None else inside[number], frame, out=frame)
+            marked = mask[number] > MASK_THRESHOLD
+            rows = marked.any(1).nonzero()
+            if len(rows):
+                part = slice(int(rows[0]), int(rows[-1]) + 1)
+                filling = grey if inside is None else inside[number, part]
+                torch.where(marked[part, :, None], filling, frame[part], out=frame[part])
         return video
 
     def _mask_of(self, source: int, video: Tensor, sides: Sides | None, *, scale: bool) -> tuple[Tensor, str]:

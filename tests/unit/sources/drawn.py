@@ -48,7 +48,7 @@ class Drawn:
     def with_alpha(self, index):
         return self.pixels[index] if self.pixels[index].shape[-1] == 4 else None
 
-    def frames(self, index, indices, cancel, *, as_mask=False):
+    def frames(self, index, indices, cancel, *, as_mask=False, fit=None):
         frames = (self.pixels[index][i] for i in indices)
         return (f.amax(-1, keepdim=True) if as_mask and f.shape[-1] == 3 else f for f in frames)
 

@@ -1,15 +1,25 @@
 """Masks that a person gives: their numbers, their alpha and their shape, still and moving."""
 
+import re
+from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
 from unison_backend.errors import InputError
+from unison_backend.media.from_files import FileMedia
+from unison_backend.media.video import iter_video
+from unison_backend.media.write import write_video
 from unison_backend.plan.borders import Borders
 from unison_backend.plan.plan import Plan
+from unison_backend.plan.prompt import Medium
+from unison_backend.plan.spec import resolve
 from unison_backend.plan.tasks import Task
+from unison_backend.plan.tokens import parse
 from unison_backend.sources.masks import MaskOptions
+from unison_backend.sources.prepare import prepare
 
 from .drawn import IMAGE, VIDEO, made, noise, quarter, run, square
 
@@ -181,3 +191,42 @@ def test_a_mask_beside_borders_lies_on_its_source(moving, mask_shape, borders):
         assert mask[:, :left].all() and mask[:, left + 64 :].all()
         assert mask[:, left : left + 15].all() and not mask[:, left + 17 : left + 63].any()
     assert any("squeezed" in notice for notice in sources.notices) == (mask_shape == (64, 128))
+
+
+def mask_file(folder, pixels):
+    """Nine grey frames of 320x192 as an edit's source, and a mask of these pixels, [H, W]."""
+    source = np.full((192, 320, 3), 90, np.uint8)
+    source[:, 160:] = 210
+    files = []
+    for name, frame in (("source", source), ("mask", np.repeat(pixels[..., None], 3, -1))):
+        files.append(write_video(folder / f"{name}.mp4", [frame] * 9, Fraction(24)))
+    media = FileMedia([Medium("video", path=str(path)) for path in files])
+    plan = replace(parse("<BOEDIT>1,0<EOEDIT><CFV>", "", (VIDEO, VIDEO)), width=96, height=64)
+    return plan, media
+
+
+def test_what_is_told_of_a_dark_mask_is_what_its_file_holds(tmp_path):
+    """Specks are darker once they are scaled, and the mask is read again for what is said of it."""
+    dark = np.zeros((192, 320), np.uint8)
+    dark[::12, ::12] = 100
+    plan, media = mask_file(tmp_path, dark)
+    with pytest.raises(InputError, match=r"marks nothing: its brightest value is (\d+) of 255") as error:
+        prepare(plan, resolve(plan, media.infos), media)
+    told = int(re.search(r"is (\d+) of 255", str(error.value)).group(1))
+    assert abs(told - 255 * max(float(f.max()) for f in iter_video(media.path(1), as_mask=True))) <= 1 and told > 60
+
+
+def test_a_faint_mask_keeps_its_soft_rims_when_it_is_scaled(tmp_path):
+    """Its values are stretched before 8 bits could round them away."""
+    faint = np.zeros((192, 320), np.uint8)
+    faint[50:150, 80:241] = 12
+    plan, media = mask_file(tmp_path, faint)
+    sources = prepare(plan, resolve(plan, media.infos), media, mask_options=MaskOptions(scale=True))
+    assert float(sources.mask.max()) > 0.95 and len(sources.mask.unique()) > 12
+
+
+def test_a_scaled_video_is_no_mask_of_itself(tmp_path):
+    plan, media = mask_file(tmp_path, np.zeros((192, 320), np.uint8))
+    twice = FileMedia([media.media[0], media.media[0]])
+    with pytest.raises(InputError, match="itself, without a transparent part"):
+        prepare(plan, resolve(plan, twice.infos), twice)

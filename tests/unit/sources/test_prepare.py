@@ -63,7 +63,10 @@ def test_a_moving_mask_follows_its_video():
 
 
 def test_files_are_scaled_while_they_are_read_as_whole_clips_were(tmp_path):
-    """Every pixel is that of the whole clip in memory, scaled in three channels (bicubic, antialiased)."""
+    """Every pixel is that of the whole clip in memory, scaled by PyTorch (bicubic, antialiased), but for its rounding.
+
+    At the rim the two filters differ: swscale repeats the outermost pixels.
+    """
     rows, columns = np.mgrid[:180, :320]
     grain = np.random.default_rng(0).integers(0, 60, (180, 320), np.uint8)
 
@@ -81,10 +84,11 @@ def test_files_are_scaled_while_they_are_read_as_whole_clips_were(tmp_path):
     sources = prepare(plan, resolve(plan, media.infos), media)
     _, height, width = sources.mask.shape
     clip, mask = (torch.stack([cover(torch.from_numpy(f), width, height) for f in load_video(p)]) for p in files)
-    assert (height, width) != (180, 320) and (sources.mask - mask.amax(-1)).abs().max() < 1 / 255
+    assert (height, width) != (180, 320) and (sources.mask - mask.amax(-1))[:, 3:-3, 3:-3].abs().max() < 1 / 255
     kept = sources.mask <= 0.5
     assert 0.3 < kept.float().mean() < 0.95
-    assert (sources.video[kept] - clip[kept]).abs().max() < 1e-5
+    away = 255 * (sources.video - clip).abs().where(kept[..., None], 0.0)
+    assert away.mean() < 0.5 and away[:, 3:-3, 3:-3].max() < 2
     assert (sources.video[~kept] == GREY).all()
 
 

@@ -51,7 +51,7 @@ class Media:
     def picture(self, index, *, as_mask=False):
         return torch.from_numpy(self.pixels[index])
 
-    def frames(self, index, indices, cancel, *, as_mask=False):
+    def frames(self, index, indices, cancel, *, as_mask=False, fit=None):
         self.asked.append((index, tuple(indices)))
         return (torch.from_numpy(self.pixels[index][i]) for i in indices)
 
