@@ -1,10 +1,11 @@
 """What preparing sources costs, in time and memory, by the length of the clip; and SAM2's following, frame by frame.
 
 Usage: python3 -m uv run python benchmarks/sources.py [--frames 21 41 81 161 321] [--rounds 3] [--full-size]
-       python3 -m uv run python benchmarks/sources.py --ten-seconds [--against FOLDER] [--media FOLDER] [--rounds 3]
+       python3 -m uv run python benchmarks/sources.py --ten-seconds [--job canny] [--against FOLDER] [--media FOLDER]
 
---ten-seconds: an edit of ten seconds of 1080p with a moving mask (81 frames of 832x480 are taken), each time in a fresh
-process; medians of CPU seconds and peak memory, and beside them, in turns, what decoding the two files alone takes (all
+--ten-seconds: ten seconds of 1080p (81 frames of 832x480 are taken) as an edit with a moving mask, as a map that is
+taken as it is, and as footage that a map is made of (--job names those that are wanted), each time in a fresh process;
+medians of CPU seconds and peak memory, and beside them, in turns, what decoding the two files alone takes (all
 240 frames of each, nothing converted), so that the ratio says what is ours on a machine of any speed. --against:
 FOLDER is another checkout of this repository (`git worktree add FOLDER COMMIT`) that does the same in turns. --media:
 where the two files are made, or lie from before.
@@ -30,6 +31,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from fractions import Fraction
 from importlib.metadata import version
 from itertools import pairwise
@@ -41,7 +43,8 @@ from core import report
 
 ROOT = Path(__file__).resolve().parents[1]
 FPS = 24
-DECODING = "decoding alone"
+DECODING, DECODING_ONE = "decoding alone", "decoding the source alone"
+FILES = {DECODING: ("source.mp4", "mask.mp4"), DECODING_ONE: ("source.mp4",)}
 LARGE, SMALL, FULL_HD = (832, 480), (416, 240), (1920, 1080)
 MB = 2**20
 JOBS = {
@@ -49,6 +52,8 @@ JOBS = {
     "first frame": "Based on the provided first frame ###first.png###, generate a video of rolling waves.",
     "canny of footage": "Make a video of a robot in a hall.",
 }
+CONTROLS = ("map", "grey", "scribble", "canny")
+TEN_SECONDS = (next(iter(JOBS)), *(f"{kind} of footage" for kind in CONTROLS))
 
 
 def write_media(folder: Path, frames: int, width: int, height: int) -> None:
@@ -91,12 +96,13 @@ def prepare(job: str, frames: int, folder: Path) -> dict[str, float]:
     from unison_backend.sources.given import GivenSources
 
     os.chdir(folder)
-    canny = job.startswith("canny")
-    given = GivenSources(control_file=folder / "source.mp4", control="canny") if canny else GivenSources()
-    planned = make_plan(parse_paths(JOBS[job]), {"num_frames": frames} if frames else {}, given=given)
+    kind = job.partition(" of footage")[0]
+    given = GivenSources(control_file=folder / "source.mp4", control=kind) if kind in CONTROLS else GivenSources()
+    words = JOBS["canny of footage" if kind in CONTROLS else job]
+    planned = make_plan(parse_paths(words), {"num_frames": frames} if frames else {}, given=given)
     hooks = annotators(AnnotatorPaths(), torch.device("cpu"), parse_target)
-    if canny and hooks.make_map:  # kornia and scipy are loaded, and are not the job
-        hooks.make_map("canny", torch.rand(1, 16, 16, 3), silent, never)
+    if kind in CONTROLS and hooks.make_map:  # kornia and scipy are loaded, and are not the job
+        hooks.make_map(kind, torch.rand(1, 16, 16, 3), silent, never)
     before, start, worked = psutil.Process().memory_info().rss, perf_counter(), process_time()
     sources = prepare_sources(planned, SourceOptions(annotators=hooks), silent, never)
     seconds, cpu_seconds, peak = perf_counter() - start, process_time() - worked, _peak()
@@ -140,32 +146,36 @@ def all_sources(lengths: list[int], rounds: int) -> dict[str, Any]:
     return figures
 
 
-def ten_seconds(other: Path | None, media: Path, rounds: int) -> dict[str, Any]:
-    """An edit of ten seconds of 1080p by this checkout and maybe another one, and decoding alone, in turns."""
-    job = next(iter(JOBS))
-    places = {"now": ROOT} | ({"before": other.resolve()} if other else {})
-    runs: dict[str, list[dict[str, float]]] = {DECODING: [], **{name: [] for name in places}}
+def ten_seconds(jobs: Sequence[str], other: Path | None, media: Path, rounds: int) -> dict[str, Any]:
+    """Each job on ten seconds of 1080p by this checkout and maybe another one, and decoding alone, in turns."""
     if not media.exists():
         write_media(media, 10 * FPS, *FULL_HD)
+    return {job: _in_turns(job, other, media, rounds) for job in jobs}
+
+
+def _in_turns(job: str, other: Path | None, media: Path, rounds: int) -> dict[str, Any]:
+    places = {"now": ROOT} | ({"before": other.resolve()} if other else {})
+    alone = DECODING if job.startswith("edit") else DECODING_ONE
+    runs: dict[str, list[dict[str, float]]] = {alone: [], **{name: [] for name in places}}
     for _ in range(rounds):
-        runs[DECODING].append(_fresh(DECODING, 0, media))
+        runs[alone].append(_fresh(alone, 0, media))
         for name, place in places.items():
             runs[name].append(_fresh(job, 0, media, place))
     medians = {name: _median(made) for name, made in runs.items()}
-    alone = medians[DECODING]["cpu_seconds"]
-    shares = {"now / decoding alone": {"cpu_seconds": round(medians["now"]["cpu_seconds"] / alone, 2)}}
+    share = round(medians["now"]["cpu_seconds"] / medians[alone]["cpu_seconds"], 2)
+    shares = {f"now / {alone}": {"cpu_seconds": share}}
     if other:
         both = {key: round(medians["now"][key] / medians["before"][key], 3) for key in ("cpu_seconds", "peak_mb")}
         shares["now / before"] = both
-    return {"job": f"{job}, 10 s of 1080p", **medians, **shares}
+    return {**medians, **shares}
 
 
-def decode(folder: Path) -> dict[str, float]:
-    """CPU seconds of decoding both files, all of their frames, as we do it (no threads)."""
+def decode(folder: Path, names: Sequence[str]) -> dict[str, float]:
+    """CPU seconds of decoding files, all of their frames, as we do it (no threads)."""
     import av
 
     start = process_time()
-    for name in ("source.mp4", "mask.mp4"):
+    for name in names:
         with av.open(str(folder / name)) as container:
             container.streams.video[0].thread_type = "NONE"
             for _ in container.decode(video=0):
@@ -256,7 +266,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[21, 41, 81, 161, 321], help="lengths, 4k + 1 each")
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes a figure")
     parser.add_argument("--full-size", action="store_true", help="only SAM2, with the large model's configuration")
-    parser.add_argument("--ten-seconds", action="store_true", help="only an edit of ten seconds of 1080p")
+    parser.add_argument("--ten-seconds", action="store_true", help="only ten seconds of 1080p")
+    parser.add_argument("--job", nargs="+", choices=("edit", *CONTROLS), help="with it: which jobs (default: edit)")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="with it: compare with another checkout")
     parser.add_argument("--media", type=Path, metavar="FOLDER", help="with it: where its files are made, or lie")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -264,12 +275,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.only:
         job, frames, folder = options.only
-        made = decode(Path(folder)) if job == DECODING else prepare(job, int(frames), Path(folder))
+        names = FILES.get(job)
+        made = decode(Path(folder), names) if names else prepare(job, int(frames), Path(folder))
         sys.stdout.write(json.dumps(made))
         return
     if options.ten_seconds:
         with tempfile.TemporaryDirectory() as folder:
-            made = ten_seconds(options.against, options.media or Path(folder) / "media", options.rounds)
+            jobs = [next(job for job in TEN_SECONDS if job.startswith(name)) for name in options.job or ("edit",)]
+            made = ten_seconds(jobs, options.against, options.media or Path(folder) / "media", options.rounds)
         report({"1080p": made, "machine": machine()}, options.json)
         return
     figures: dict[str, Any] = {} if options.full_size else {"sources": all_sources(options.frames, options.rounds)}

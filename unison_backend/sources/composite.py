@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..progress import Cancel, Progress, check, never, silent
-from .masks import FEATHER, MASK_THRESHOLD, check_feather
+from .masks import FEATHER, MASK_THRESHOLD, around, check_feather
 
 EITHER = "connect sources, or source and mask"
 TOGETHER = "has no effect alone: connect both source and mask, or neither of them"
@@ -65,5 +65,7 @@ def share(mask: Tensor, feather: int) -> Tensor:
         return marked.float()
     from scipy import ndimage
 
-    distance = torch.from_numpy(ndimage.distance_transform_edt((~marked).numpy())).float()
-    return (1 - distance / (feather + 1)).clamp(0, 1)
+    area, weight = around(marked.numpy(), feather), torch.zeros(marked.shape)
+    distance = torch.from_numpy(ndimage.distance_transform_edt((~marked[area]).numpy())).float()
+    weight[area] = (1 - distance / (feather + 1)).clamp(0, 1)
+    return weight

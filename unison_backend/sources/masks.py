@@ -24,6 +24,9 @@ OPAQUE, BLACK, SAME_COLOURS = 0.98, 0.1, 0.03
 # Of the composite that ends an edit: pixels that hide the seam, few beside anything that is edited.
 FEATHER, MAX_FEATHER = 4, 256
 
+# Up to so many pixels a disc is laid at every marked one, which takes less time than the distances of all.
+_FEW = 3
+
 Fill = Literal["none", "holes", "hull", "box"]
 FILLS: tuple[str, ...] = get_args(Fill)
 
@@ -143,15 +146,32 @@ def of_frame(mask: Tensor, frame: int, count: int) -> Tensor:
 
 def grown(marked: Marked, pixels: int) -> Marked:
     """Every pixel within `pixels` of a marked one; with a negative number, only those that deep inside."""
+    import numpy as np
     from scipy import ndimage
 
     if pixels == 0 or not marked.any():
         return marked
+    area = around(marked, max(1, pixels))
+    part, result = marked[area], np.zeros_like(marked)
     if pixels < 0:
-        result: Marked = ndimage.distance_transform_edt(marked) > -pixels
-        return result
-    result = ndimage.distance_transform_edt(~marked) <= pixels
+        result[area] = ndimage.distance_transform_edt(part) > -pixels
+    elif pixels <= _FEW:
+        rows, columns = np.ogrid[-pixels : pixels + 1, -pixels : pixels + 1]
+        result[area] = ndimage.binary_dilation(part, rows**2 + columns**2 <= pixels**2)
+    else:
+        result[area] = ndimage.distance_transform_edt(~part) <= pixels
     return result
+
+
+def around(marked: Marked, pixels: int) -> tuple[slice, slice]:
+    """Rows and columns that hold all that is marked [H, W], and `pixels` more to every side where there are some."""
+    rows, columns = (_span(marked.max(axis), pixels) for axis in (1, 0))
+    return rows, columns
+
+
+def _span(marked: Marked, pixels: int) -> slice:
+    places = marked.nonzero()[0]
+    return slice(max(0, int(places[0]) - pixels), int(places[-1]) + pixels + 1)
 
 
 def _holes(marked: Marked) -> Marked:

@@ -1,13 +1,15 @@
 """Mask options on drawn shapes with known answers, and the composite that ends an edit."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from unison_backend.errors import Cancelled, InputError
 from unison_backend.sources.composite import check_pair, composite, share
-from unison_backend.sources.masks import FILLS, MaskOptions, changed, of_frame
+from unison_backend.sources.masks import FILLS, MaskOptions, changed, grown, of_frame
 
 
 def drawn(*boxes, size=32, frames=1):
@@ -32,6 +34,28 @@ def test_growing_is_round_and_shrinking_takes_it_back():
     box = drawn((8, 8, 24, 24))
     assert torch.equal(changed(box, MaskOptions(grow=-4)), drawn((12, 12, 20, 20)))
     assert changed(box, MaskOptions(grow=-20)).sum() == 0
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 3, 4, 9, 40, -1, -3, -9, -40])
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.995, 1.0])
+def test_growing_looks_at_the_whole_frame(pixels, share):
+    """What is worked on is only where something is marked; every pixel is that of the distances of all."""
+    marked = ndimage.gaussian_filter(np.random.default_rng(3).random((50, 70)), 1)
+    marked = marked <= np.quantile(marked, share)
+    marked[:, :20] &= share > 0.9  # a part that is empty
+    inside = ndimage.distance_transform_edt(marked) > -pixels
+    assert np.array_equal(grown(marked, pixels), inside if pixels < 0 else _distances(marked) <= pixels)
+
+
+@pytest.mark.parametrize("feather", [1, 4, 30])
+def test_the_feather_is_that_of_the_whole_frame(feather):
+    mask = drawn((3, 20, 11, 32))[0]
+    wanted = (1 - torch.from_numpy(_distances(mask.numpy() > 0)).float() / (feather + 1)).clamp(0, 1)
+    assert torch.equal(share(mask, feather), wanted)
+
+
+def _distances(marked):
+    return ndimage.distance_transform_edt(~marked)
 
 
 def test_holes_hull_and_box():

@@ -33,7 +33,8 @@ def each_frame(
 ) -> Tensor:
     """`make` of each frame, put together: [H, W, 3] float32 on the CPU to [H, W] or [H, W, 3].
 
-    A still that is repeated without a copy is made once, and the result is repeated in the same way.
+    A still that is repeated without a copy is made once, and the result is repeated in the same way; so are the equal
+    channels of a map without colour: three of them take the memory of one.
     Raises InputError for another shape than [T, H, W, 3], Cancelled, ResourceError.
     """
     import torch
@@ -41,10 +42,13 @@ def each_frame(
     check_video(video)
     count = 1 if video.stride(0) == 0 else len(video)
     with memory_errors(f"making the {stage}", "use a smaller or shorter video"):
-        result = torch.empty(count, *video.shape[1:])
+        result = torch.empty(0)
         for number in range(count):
             check(cancel, stage)
             made = make(video[number].detach().to("cpu", torch.float32))
-            result[number] = made if made.ndim == 3 else made[..., None]
+            made = made if made.ndim == 3 else made[..., None]
+            if not number:
+                result = torch.empty(count, *made.shape)
+            result[number] = made
             progress(stage, number + 1, count)
     return result.expand(video.shape)

@@ -79,6 +79,12 @@ def test_shape_range_and_progress(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FREE)
+def test_equal_channels_take_the_memory_of_one(kind: str) -> None:
+    made = FREE[kind](noise(2, 33, 47))
+    assert made.shape == (2, 33, 47, 3) and made.untyped_storage().nbytes() == 4 * 2 * 33 * 47
+
+
+@pytest.mark.parametrize("kind", FREE)
 def test_a_repeated_still_is_looked_at_once(kind: str) -> None:
     make: Any = FREE[kind]
     calls: list[Any] = []
