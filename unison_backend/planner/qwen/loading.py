@@ -14,23 +14,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import (
-    InputError,
-    LibraryError,
-    ResourceError,
-    UnisonError,
-    UnsupportedError,
-    WeightsError,
-    broken_library,
-)
+from ...errors import ResourceError, UnisonError, UnsupportedError, WeightsError
 from ...plan.tokens import ADDED_TOKENS
 from ...progress import Progress, silent
-from ...weights.folder import LOAD_ERRORS, first_line, is_library_error
-from ...weights.small_json import read_json, short_repr
+from ...weights.folder import LOAD_ERRORS, first_line
 from . import single_file
 from .adapters import Adapter, attach, check_fit, read_adapter
+from .beside import generation_of, load_processor, load_tokenizer
 from .chat import pad_id
-from .checkpoint import DTYPES, Folder, mark_tied, untie
+from .checkpoint import Folder, mark_tied, untie
+from .options import options_of
 from .way_back import read_way_back
 
 if TYPE_CHECKING:
@@ -38,9 +31,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     Device = torch.device | str
-
-ATTENTIONS = ("auto", "sdpa", "eager", "flash_attention_2")
-QUANTIZATIONS = ("4bit", "8bit")
 
 _STAGE = "loading the planner"
 # The config's names for what stands around a medium and in its place.
@@ -160,8 +150,8 @@ def load_qwen(
     progress(_STAGE, 0, 4)
     files = single_file.read_planner(folder, small)
     adapter = _adapter(files, lora, answering)
-    options = _options(files, dtype, attention, device, quantize)
-    tokenizer, known = _load_tokenizer(files.beside)
+    options = options_of(files, dtype, attention, device, quantize)
+    tokenizer, known = load_tokenizer(files.beside)
     ids = {token: pad_id(tokenizer, token) for token in ADDED_TOKENS}
     if adapter:
         check_fit(adapter, files, ids, len(tokenizer))
@@ -175,7 +165,7 @@ def load_qwen(
     if adapter:
         model = attach(model, adapter)
     progress(_STAGE, 3, 4)
-    processor, problem = _load_processor(files, tokenizer)
+    processor, problem = load_processor(files, tokenizer)
     trained = known and not files.tied and max(ids.values()) < rows
     qwen = Qwen(
         model=model.eval().requires_grad_(False),
@@ -200,94 +190,6 @@ def _adapter(files: Folder, lora: Path | None, answering: bool) -> Adapter | Non
     return read_way_back(files.path) if answering else None
 
 
-def _options(files: Folder, dtype: str, attention: str, device: Device, quantize: str | None) -> dict[str, Any]:
-    """What `from_pretrained` is told, once every option is known to be possible here."""
-    import torch
-
-    if dtype != "auto" and dtype not in DTYPES:
-        raise InputError(f"dtype is {dtype!r}; it is one of auto, {', '.join(DTYPES)}")
-    name = files.dtype if dtype == "auto" else DTYPES[dtype]
-    is_cuda = torch.device(device).type == "cuda"
-    options = {"dtype": getattr(torch, name), "attn_implementation": _attention(attention, name, is_cuda)}
-    if quantize is None:
-        return options
-    if files.small:
-        raise UnsupportedError(f"{quantize} takes a folder with the bf16 weights, and {files.path} is one file")
-    if quantize not in QUANTIZATIONS:
-        raise InputError(f"quantize is {quantize!r}; it is one of {', '.join(QUANTIZATIONS)}")
-    if not _imports("bitsandbytes"):
-        raise UnsupportedError(f"{quantize} takes bitsandbytes, which is not installed: pip install bitsandbytes")
-    from transformers import BitsAndBytesConfig
-
-    bits = {f"load_in_{quantize}": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": options["dtype"]}
-    way = BitsAndBytesConfig(**bits)  # type: ignore[no-untyped-call]
-    return options | {"quantization_config": way, "device_map": {"": str(device)}}
-
-
-def _attention(name: str, dtype: str, is_cuda: bool) -> str:
-    if name not in ATTENTIONS:
-        raise InputError(f"attention is {name!r}; it is one of {', '.join(ATTENTIONS)}")
-    if name not in ("auto", "flash_attention_2"):
-        return name
-    problems = {
-        "takes a CUDA device": not is_cuda,
-        "takes bf16 or fp16": dtype == "float32",
-        "takes flash-attn, which cannot be imported: pip install flash-attn": is_cuda and not _imports("flash_attn"),
-    }
-    problem = next((text for text, applies in problems.items() if applies), None)
-    if problem and name != "auto":
-        raise UnsupportedError(f"attention flash_attention_2 {problem}; or use sdpa")
-    return "sdpa" if problem else "flash_attention_2"
-
-
-def _imports(module: str) -> bool:
-    """Whether a compiled library is installed and fits this torch."""
-    import importlib
-
-    try:
-        importlib.import_module(module)
-    except (ImportError, OSError, RuntimeError):
-        return False
-    return True
-
-
-def _load_tokenizer(folder: Path) -> tuple[Any, bool]:
-    """The folder's tokenizer with all 14 tokens, and whether it knew them before."""
-    from transformers import AutoTokenizer
-
-    if not (folder / "tokenizer.json").is_file() and not (folder / "merges.txt").is_file():
-        raise WeightsError(f"{folder} has no tokenizer.json; download the complete folder")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except BaseException as error:
-        if not is_library_error(error):
-            raise
-        raise WeightsError(f"{folder}: its tokenizer cannot be read ({first_line(error)})") from error
-    known = set(ADDED_TOKENS) <= set(tokenizer.get_vocab())
-    tokenizer.add_tokens(list(ADDED_TOKENS), special_tokens=True)
-    return tokenizer, known
-
-
-def _generation(files: Folder, tokenizer: Any) -> Any:
-    """What transformers has to know for generating: which tokens end a turn. The folder's other habits are left out.
-
-    They are its author's (beams, penalties, time limits), and ours are given with each call. Raises WeightsError.
-    """
-    from transformers import GenerationConfig
-
-    path = files.beside / "generation_config.json"
-    given = read_json(path) if path.is_file() else {}
-    said = next((part["eos_token_id"] for part in (given, files.text_config, files.config)
-                 if part.get("eos_token_id") is not None), tokenizer.eos_token_id)  # fmt: skip
-    ends = said if isinstance(said, list) else [said]
-    if not ends or not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < len(tokenizer) for n in ends):
-        raise WeightsError(
-            f"{path if given else files.beside}: eos_token_id is {short_repr(said)}; it is the number of a token, or a "
-            "list of them. Download it again"
-        )
-    return GenerationConfig(eos_token_id=ends)  # type: ignore[no-untyped-call]
-
-
 def _load_file(files: Folder, options: dict[str, Any], tokenizer: Any, adapted: bool) -> Any:
     """A LoRA takes layers in 16 bit; without one those that are fp8 stay it."""
     import torch
@@ -301,7 +203,7 @@ def _load_file(files: Folder, options: dict[str, Any], tokenizer: Any, adapted: 
         raise
     except LOAD_ERRORS as error:
         raise WeightsError(f"{files.path} cannot be loaded as a Qwen2.5-VL: {first_line(error)}") from error
-    model.generation_config = _generation(files, tokenizer)
+    model.generation_config = generation_of(files, tokenizer)
     return model
 
 
@@ -317,7 +219,7 @@ def _load_folder(files: Folder, options: dict[str, Any], tokenizer: Any) -> Any:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     options = options | {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-    options |= {"generation_config": _generation(files, tokenizer)}
+    options |= {"generation_config": generation_of(files, tokenizer)}
     try:
         config = Qwen2_5_VLConfig.from_pretrained(files.path, local_files_only=True)
         mark_tied(config, files.tied)
@@ -344,23 +246,3 @@ def _resize(model: Any, rows: int) -> None:
     with torch.no_grad():
         for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
             layer.weight[old:] = layer.weight[:old].float().mean(0).to(layer.weight.dtype)
-
-
-def _load_processor(files: Folder, tokenizer: Any) -> tuple[Any | None, UnisonError | None]:
-    """The processor with `tokenizer` in it, or None and why."""
-    from transformers import AutoProcessor
-
-    folder, read = files.beside, AutoProcessor.from_pretrained
-    try:
-        if files.small and not (folder / "preprocessor_config.json").is_file():
-            return single_file.standard_processor(tokenizer), None
-        processor = read(folder, local_files_only=True)  # type: ignore[no-untyped-call]
-    except LOAD_ERRORS as error:
-        if told := broken_library(error):
-            return None, LibraryError(f"pictures and videos cannot be shown: {told}")
-        cure = "install torchvision" if not _imports("torchvision") else "download the complete folder"
-        return None, WeightsError(f"pictures and videos cannot be shown ({first_line(error)}); {cure}")
-    if not hasattr(processor, "image_processor"):
-        return None, WeightsError(f"{folder} has no preprocessor_config.json; download the complete folder")
-    processor.tokenizer = tokenizer
-    return processor, None

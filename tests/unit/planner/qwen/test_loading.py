@@ -15,7 +15,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration as Model
 
 from unison_backend.errors import InputError, LibraryError, UnsupportedError, WeightsError
 from unison_backend.plan.tokens import ADDED_TOKENS
-from unison_backend.planner.qwen import loading
+from unison_backend.planner.qwen import options as qwen_options
 from unison_backend.planner.qwen.loading import load_qwen
 
 from .folders import change, logits, read, same, without
@@ -119,15 +119,17 @@ def test_attention(embedded: Path, attention: str, expected: str) -> None:
 def test_options_that_cannot_be(
     embedded: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    monkeypatch.setattr(loading, "_imports", lambda name: False)
+    monkeypatch.setattr(qwen_options, "imports", lambda name: False)
     with pytest.raises(error, match=message):
         load_qwen(embedded, **options)
 
 
 def test_auto_attention_takes_flash_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_imports", lambda name: name == "flash_attn")
-    assert loading._attention("auto", "bfloat16", True) == "flash_attention_2"
-    assert loading._attention("auto", "float32", True) == loading._attention("auto", "float16", False) == "sdpa"
+    monkeypatch.setattr(qwen_options, "imports", lambda name: name == "flash_attn")
+    assert qwen_options._attention("auto", "bfloat16", True) == "flash_attention_2"
+    assert (
+        qwen_options._attention("auto", "float32", True) == qwen_options._attention("auto", "float16", False) == "sdpa"
+    )
 
 
 def pickled(folder: Path) -> None:
