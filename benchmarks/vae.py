@@ -1,11 +1,11 @@
 """What the VAE's precision and tiles cost and change: seconds, memory, and how far pixels are from fp32 as a whole.
 
-Usage: OMP_NUM_THREADS=1 python3 -m uv run python benchmarks/vae.py [--size 272] [--half-size 64] [--frames 1]
+Usage: OMP_NUM_THREADS=1 python3 -m uv run python benchmarks/vae.py [--size 272] [--half-sizes 64 32] [--frames 1]
 
 Two models: the embedded one on one of its own pictures scaled up, and one of Wan's full size with random weights on the
 same picture. Each cell encodes the picture and decodes the latents that fp32 made of it as a whole, in a child process
 of its own, all in turns; its memory is what the process held at most over what it held before. Tiles are compared at
---size, 16 bits at --half-size: most CPUs spell those out.
+--size, 16 bits at --half-sizes, the embedded model's and that of Wan's size: most CPUs spell those out.
 """
 
 from __future__ import annotations
@@ -133,12 +133,13 @@ def main() -> None:
     """Run everything and write one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=272)
-    parser.add_argument("--half-size", type=int, default=64)
+    parser.add_argument("--half-sizes", type=int, nargs=2, default=(64, 32))
     parser.add_argument("--frames", type=int, default=1)
     options = parser.parse_args()
     figures: dict[str, Any] = {"machine": machine(), "frames": options.frames}
-    for model, make in (("embedded", embedded), ("full_size_random", full_size)):
-        for size, ways in ((options.size, TILED), (options.half_size, HALF)):
+    models = ("embedded", embedded), ("full_size_random", full_size)
+    for (model, make), half_size in zip(models, options.half_sizes, strict=True):
+        for size, ways in ((options.size, TILED), (half_size, HALF)):
             figures[f"{model} {size}x{size}"] = compared(make, picture(size, options.frames), ways)
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 

@@ -3,8 +3,9 @@
 Unusual: swscale is not asked to convert and scale at once. That would take half the time, but it scales colour from the
 half size in which it is stored, which moves rims of strong colours by up to 18 of 255. So frames become red, green and
 blue at their own size, and each is scaled as a grey, in the bits that it has. The filter is PyTorch's (bicubic with
--0.5, antialiased). Where a rim of full brightness bends the two differ by up to 8 of 255, since swscale cuts what
-overshoots between its two passes and PyTorch behind them; elsewhere by less than 2.
+-0.5, antialiased). Where a rim of full brightness bends the two differ by up to 15 of 255, since swscale cuts what
+overshoots between its two passes (as Pillow does) and PyTorch behind them; at the outermost pixels since swscale
+repeats the rim; elsewhere by less than 2.
 """
 
 from __future__ import annotations

@@ -135,6 +135,7 @@ def encode_pair(decoded: Decoded, engine: Any, text_encoder: Any, planner: Any, 
 
 def read_target(path: Path, shape: Sequence[int], fps: Any) -> Tensor:
     """A picture or video as [T, H, W, 3] in 0..1, cropped to cover; raises InputError for a video that is too short."""
+    from ..media.fit import Fit
     from ..media.from_files import FileMedia
     from ..media.moving import shown_kind
     from ..media.resize import cover
@@ -146,8 +147,8 @@ def read_target(path: Path, shape: Sequence[int], fps: Any) -> Tensor:
     check_target(path, kind, media.info(0), frames, fps)
     if fps is None:
         return cover(media.picture(0), width, height)[None]
-    indices = taken(media.info(0), frames, fps)
-    return torch.stack([cover(frame, width, height) for frame in media.frames(0, indices, never)])
+    indices, fit = taken(media.info(0), frames, fps), Fit(width, height)
+    return torch.stack([cover(frame, width, height) for frame in media.frames(0, indices, never, fit=fit)])
 
 
 def save_sample(sample: Sample, path: Path) -> None:

@@ -58,6 +58,17 @@ def test_frames_come_as_pytorch_scales_them(tmp_path: Path, fit: Fit, pix_fmt: s
     assert away.mean() < (0.5 if pix_fmt == "yuv420p" else 0.2)
 
 
+def test_small_white_letters_stay_as_clear(tmp_path: Path) -> None:
+    """What overshoots at white is cut between the passes, as Pillow does it: few pixels, and by little."""
+    squares = np.random.default_rng(0).random((45, 80)) > 0.8
+    marks = np.repeat(np.kron(squares, np.ones((4, 4)))[..., None] * 255, 3, -1).astype(np.uint8)
+    make_video(tmp_path / "a.mkv", [marks], codec="ffv1", pix_fmt="yuv444p")
+    made, wanted = both(tmp_path / "a.mkv", Fit(144, 80))
+    away = np.abs(made - wanted)
+    assert away.max() < 20 and away.mean() < 1 and wanted.std() > 60
+    assert abs(made.std() / wanted.std() - 1) < 0.01
+
+
 def test_fine_stripes_become_their_mean(tmp_path: Path) -> None:
     """So scaling down is antialiased: each pixel weighs all that it covers."""
     stripes = flat(60, *SIZE)
