@@ -1,6 +1,7 @@
 """How the suite runs: processes side by side, one thread each, so that it is quick beside other work too."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -14,6 +15,13 @@ os.environ["XDG_DATA_HOME"] = "/no/such/folder"
 # Else every process compiles torch and transformers anew, which takes longer than most tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell that works in the background (`pytest &`, nohup) has these ignored, and whatever is started here inherits it:
+# command lines that a test stops would run on.
+for _name, _heard in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _heard)
 
 MOST_WORKERS = 8
 WORKER_BYTES = 3 * 2**30

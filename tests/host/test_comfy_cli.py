@@ -37,6 +37,14 @@ def unison(host, *arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+def until(holds, seconds=120):
+    """Whether something comes to hold within that time."""
+    end = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return held
+
+
 def pixels(path):
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
@@ -117,18 +125,13 @@ def test_a_batch_has_rows_and_files(host, tmp_path):
 def test_a_stop_reaches_the_host_and_it_works_on(host, tmp_path):
     arguments = ["run", RED_CIRCLE, "--out", tmp_path / "a.png", "--steps", 900, "--set", "width=256", "height=256"]
     process = subprocess.Popen(command(host, *arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 120
-    while not host.get("/queue")["queue_running"] and time.monotonic() < until:
-        time.sleep(0.1)
-    assert host.get("/queue")["queue_running"]
+    assert until(lambda: host.get("/queue")["queue_running"])
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "cancelled" in told
-    while host.get("/queue")["queue_running"] and time.monotonic() < until:
-        time.sleep(0.1)
-    queue = host.get("/queue")
-    assert not queue["queue_running"] and not queue["queue_pending"]
+    assert until(lambda: not host.get("/queue")["queue_running"])
+    assert not host.get("/queue")["queue_pending"]
     status, _, told = unison(host, "run", RED_CIRCLE, "--out", tmp_path / "b.png", "--steps", 2)
     assert status == 0, told
     assert [path.name for path in tmp_path.iterdir()] == ["b.png"]
@@ -142,9 +145,7 @@ def test_a_host_that_dies_is_told_with_the_runs_name(fresh_host, tmp_path):
     )
     arguments = command(host, "run", RED_CIRCLE, "--out", tmp_path / "a.png", "--steps", 900)[3:]
     process = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 120
-    while not host.get("/queue")["queue_running"] and time.monotonic() < until:
-        time.sleep(0.1)
+    assert until(lambda: host.get("/queue")["queue_running"])
     os.kill(host.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
     _, told = process.communicate(timeout=120)
     assert process.returncode == 1
