@@ -24,7 +24,7 @@ from host_prompts import Graph, Handle, Prompt, Run
 REPOSITORY = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).resolve().parent / "inside"
 PACK = "ComfyUI-Unison"
-STARTUP_SECONDS = 120
+STARTUP_SECONDS = 300
 FOLDERS = ("custom_nodes", "models", "input", "output", "temp", "user")
 
 

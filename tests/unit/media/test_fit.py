@@ -111,7 +111,8 @@ def test_a_mask_without_colour(tmp_path: Path, span: str, code: int, pix_fmt: st
     made, wanted = both(path, Fit(128, 96), as_mask=True)
     assert made.shape == wanted.shape == (3, 96, 128, 1)
     assert np.abs(made - wanted).max() < (1.5 if pix_fmt.endswith("10le") else 0.5)
-    assert (made == 0).mean() > 0.5 and (made == 255).mean() > 0.05
+    white = 254 if pix_fmt.endswith("10le") else 255  # white of 8 bits is 1020 of 1023 for older encoders
+    assert (made == 0).mean() > 0.5 and (made >= white).mean() > 0.08
 
 
 def test_a_frame_with_colour_among_those_of_a_mask_comes_whole(tmp_path: Path) -> None:
