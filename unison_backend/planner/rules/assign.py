@@ -20,7 +20,7 @@ from .language import Language
 from .mask_model import keeps, source_of
 from .open_masks import FIRM, told_mask
 from .roles import is_called
-from .targets import excepted, target
+from .targets import excepted, somebody, target
 from .text import Text
 
 _ENDS: tuple[Place, ...] = ("first", "last")
@@ -72,7 +72,7 @@ def _edit(text: Text, language: Language) -> Roles:
     """A video before a picture; among several pictures the one that is changed; the others lend their look."""
     source = _worked_on(text, language)
     stays = excepted(text, language)
-    sought = target(text, language) if stays is None else stays
+    sought = (target(text, language) or somebody(text, language)) if stays is None else stays
     if sought is not None and is_to_be_written(sought.phrase, text, language):
         sought = None
     return Roles(

@@ -9,6 +9,13 @@ from .text import PAD, Text, index_of
 
 # What the model takes orders for that make something new of people in pictures.
 _MISTAKEN = frozenset(("ask", "edit", "restyle", "outpaint", "frames", "control"))
+# What words make of one medium.
+_OF_ONE: dict[str, Intent] = {
+    "orders.one_edit": "edit",
+    "orders.one_looks": "edit",
+    "orders.one_restyle": "restyle",
+    "orders.one_new": "reference_picture",
+}
 
 
 def firm_intent(intent: Intent, text: Text, language: Language) -> Intent:
@@ -31,6 +38,10 @@ def firm_intent(intent: Intent, text: Text, language: Language) -> Intent:
 
 def _something_new(value: str, text: Text, language: Language) -> Intent | None:
     """What is to be made of people in pictures: a new picture or video with them, or a picture set in motion."""
+    if len(text.kinds) == 1:
+        wished = next((kind for key, kind in _OF_ONE.items() if language.search(key, value)), None)
+        if wished is not None and (text.kinds == ("image",) or wished != "reference_picture"):
+            return wished
     if set(text.kinds) != {"image"}:
         return None
     if len(text.kinds) == 1 and language.search("orders.moved", value):

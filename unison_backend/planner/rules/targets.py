@@ -64,6 +64,12 @@ def target(text: Text, language: Language) -> Target | None:
     return Target(phrase, is_plural(phrase)) if phrase and not names_nothing else None
 
 
+def somebody(text: Text, language: Language) -> Target | None:
+    """A person, where an order is about how somebody looks and names nobody."""
+    looks = language.search("orders.one_looks", text.value.strip())
+    return Target(_PERSONS[language.name]["targets.person"], False) if looks and language.name in _PERSONS else None
+
+
 def _person(phrase: str, language: Language) -> str | None:
     """What to look for where a phrase only points at somebody ("me", "her"); None of other phrases."""
     for key, found in _PERSONS.get(language.name, {}).items():

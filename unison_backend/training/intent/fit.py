@@ -44,7 +44,7 @@ def train_all(
 
 def train(sentences: Sequence[Sentence], out: Path, progress: Progress = silent, cancel: Cancel = never) -> None:
     """Fit the intent model and write it to `out`, whole or not at all. Raises Cancelled, MediaError."""
-    samples = [sample_of(sentence) for sentence in sentences if not sentence.only_masks]
+    samples = [sample_of(sentence) for sentence in sentences if not sentence.teaches_no_kind]
     linear.train(samples, INTENTS, KEPT, out, "training the intent model", progress, cancel, EVENED)
 
 

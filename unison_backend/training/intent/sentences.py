@@ -25,13 +25,14 @@ _INTENTS: dict[Role, str] = {"editing": "edit", "control": "control", "frames": 
 class Sentence:
     """An instruction with pads, and what kind of order it is.
 
-    is_regression: its whole plan is known and tested. only_masks: it teaches what masks are, and not the kind of order.
+    is_regression: its whole plan is known and tested. teaches_no_kind: it teaches what masks are, or what is edited,
+    and not the kind of order.
     """
 
     prompt: str
     intent: str
     is_regression: bool = False
-    only_masks: bool = False
+    teaches_no_kind: bool = False
 
 
 def read_sentences(places: Sequence[Path] = (SENTENCES,)) -> list[Sentence]:
@@ -62,7 +63,7 @@ def _lines(file: Path) -> list[Sentence]:
             continue
         try:
             row = json.loads(line)
-            sentence = Sentence(str(row["prompt"]), row["intent"], "tokens" in row, row.get("teaches") == "masks")
+            sentence = Sentence(str(row["prompt"]), row["intent"], "tokens" in row, "teaches" in row)
         except (ValueError, TypeError, KeyError):
             raise InputError(f'{file}, line {number}: not of the form {{"prompt": "...", "intent": "..."}}') from None
         if sentence.intent not in INTENTS:

@@ -171,3 +171,34 @@ def test_one_picture_cannot_be_combined() -> None:
 
 def test_who_is_only_pointed_at_is_a_person() -> None:
     assert plan_of("<IMGPAD> \u7ed9\u5979\u6234\u6761\u9879\u94fe").target == "\u4eba"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "task", "target"),
+    [
+        ("make me look younger <IMGPAD>", Task.IMAGE_EDITING, "person"),
+        ("<IMGPAD> \u53d8\u5e74\u8f7b", Task.IMAGE_EDITING, "\u4eba"),
+        ("<IMGPAD> \u7ed9\u4ed6\u6234\u58a8\u955c", Task.IMAGE_EDITING, "\u4eba"),
+        ("<IMGPAD> put me in a suit", Task.IMAGE_EDITING, "person"),
+        ("no more glasses <IMGPAD>", Task.IMAGE_EDITING, "glasses"),
+        ("<IMGPAD> \u4e0d\u8981\u773c\u955c\u4e86", Task.IMAGE_EDITING, "\u773c\u955c"),
+        ("my living room but with a green sofa <IMGPAD>", Task.IMAGE_EDITING, "sofa"),
+        ("I'd like to see how this room looks with white walls <IMGPAD>", Task.IMAGE_EDITING, "walls"),
+        (
+            "<IMGPAD> \u60f3\u770b\u770b\u8fd9\u4e2a\u623f\u95f4\u5237\u767d\u5899\u662f\u4ec0\u4e48\u6837",
+            Task.IMAGE_EDITING,
+            "\u5899",
+        ),
+        ("<IMGPAD> \u6362\u6210\u665a\u4e0a", Task.IMAGE_CONTROL, "the whole frame"),
+        ("<IMGPAD> this but at night", Task.IMAGE_CONTROL, "the whole frame"),
+        ("my grandma would love to see this in colour <IMGPAD>", Task.IMAGE_CONTROL, "the whole frame"),
+        ("make a meme out of this <IMGPAD>", Task.IMAGE_REFERENCE, None),
+    ],
+)
+def test_a_spoken_wish_beside_a_picture(prompt: str, task: Task, target: str | None) -> None:
+    made = plan_of(prompt)
+    assert (made.task, made.target) == (task, target)
+
+
+def test_colours_that_are_wished_for_keep_the_brightness() -> None:
+    assert plan_of("my grandma would love to see this in colour <IMGPAD>").control == "grey"

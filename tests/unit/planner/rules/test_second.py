@@ -18,9 +18,11 @@ def told(text):
 SEVERAL = [
     ("Remove the car in <IMGPAD> and make the sky blue", "car", "sky blue"),
     ("Remove the car from <IMGPAD>. Then turn the sky red.", "sky", "car"),
-    ("1. remove the car 2. make the sky blue <IMGPAD>", "sky", "car"),
+    ("1. remove the car 2. make the sky blue <IMGPAD>", "car", "sky blue"),
     ("Replace the sofa with a bench, erase the lamp and paint the wall green <IMGPAD>", "sofa", "lamp, wall green"),
     ("\u628a<IMGPAD>\u91cc\u7684\u8f66\u53bb\u6389\uff0c\u518d\u628a\u5929\u7a7a\u53d8\u84dd", "\u8f66", "\u5929\u7a7a"),
+    ("<IMGPAD> 1. \u53bb\u6389\u8f66 2. \u5929\u7a7a\u53d8\u84dd", "\u8f66", "\u5929\u7a7a"),
+    ("<IMGPAD> \u53bb\u6389\u8f66\uff0c\u5929\u7a7a\u53d8\u6210\u7c89\u8272", "\u5929\u7a7a", "\u8f66"),
 ]
 # fmt: on
 
@@ -39,6 +41,7 @@ def test_a_second_change_is_told(text, target, left):
         "Swap the lemon for a lime in <IMGPAD>, and make the final file 800x600",
         "Make the car red in <IMGPAD>. The mask is <IMGPAD>. Turn the sky blue.",
         "Make the dog blue <IMGPAD>",
+        "<IMGPAD> \u628a\u5929\u7a7a\u6539\u6210\u9ec4\u660f\uff0c\u5176\u4ed6\u4e0d\u53d8",
     ],
 )
 def test_one_change_is_told_nothing(text):
