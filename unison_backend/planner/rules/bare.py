@@ -13,6 +13,8 @@ from .text import Text
 
 # A scene that is told is no question unless the model is so sure of that.
 _ASKED = 0.86
+# What the result is called outweighs a model that is less sure of a picture or a video.
+_CALLED = 0.9
 # Greetings are short.
 _MOST_GREETING = 60
 _POLITE: tuple[Intent, ...] = ("video", "picture")
@@ -33,7 +35,16 @@ def bare_intent(reading: Reading, text: Text, language: Language) -> Intent:
         polite = next((kind for kind in _POLITE if language.search(f"bare.polite_{kind}", value)), None)
         if polite is not None:
             return polite
+    if reading.sure < _CALLED and (called := _called(value, language)) is not None and reading.intent != "ask":
+        return called
     return reading.intent if "?" in value else _told(reading, value, language)
+
+
+def _called(value: str, language: Language) -> Intent | None:
+    """A picture or a video, if the words call the result so."""
+    if language.search("orders.called_video", value):
+        return "video"
+    return "picture" if language.search("bare.called_picture", value) else None
 
 
 def _told(reading: Reading, value: str, language: Language) -> Intent:

@@ -27,6 +27,8 @@ def firm_intent(intent: Intent, text: Text, language: Language) -> Intent:
         return "edit"
     if intent in ("edit", "restyle") and language.search("orders.ask", value):
         return "ask"
+    if intent in ("reference_picture", "reference_video"):
+        return _with_what_is_shown(intent, value, text, language)
     if intent != "edit":
         return intent
     if {"image", "video"} <= set(text.kinds) and language.search("orders.motion", value):
@@ -34,6 +36,16 @@ def firm_intent(intent: Intent, text: Text, language: Language) -> Intent:
     if style_medium(text, language) is not None or language.whole("orders.whole", value):
         return "restyle"
     return intent
+
+
+def _with_what_is_shown(intent: Intent, value: str, text: Text, language: Language) -> Intent:
+    """A new picture or video with what is shown, or what words leave no doubt of."""
+    if len(text.kinds) == 1:
+        if language.search("orders.clothes", value):
+            return "edit"
+        if language.search("orders.combined", value):
+            return "ask"  # what the other one is
+    return "reference_video" if language.search("orders.called_video", value) else intent
 
 
 def _something_new(value: str, text: Text, language: Language) -> Intent | None:

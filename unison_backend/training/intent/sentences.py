@@ -26,13 +26,14 @@ class Sentence:
     """An instruction with pads, and what kind of order it is.
 
     is_regression: its whole plan is known and tested. teaches_no_kind: it teaches what masks are, or what is edited,
-    and not the kind of order.
+    and not the kind of order. weight: how much it counts beside others, above 0 and at most 1.
     """
 
     prompt: str
     intent: str
     is_regression: bool = False
     teaches_no_kind: bool = False
+    weight: float = 1.0
 
 
 def read_sentences(places: Sequence[Path] = (SENTENCES,)) -> list[Sentence]:
@@ -63,11 +64,14 @@ def _lines(file: Path) -> list[Sentence]:
             continue
         try:
             row = json.loads(line)
-            sentence = Sentence(str(row["prompt"]), row["intent"], "tokens" in row, "teaches" in row)
+            weight = float(row.get("weight", 1.0))
+            sentence = Sentence(str(row["prompt"]), row["intent"], "tokens" in row, "teaches" in row, weight)
         except (ValueError, TypeError, KeyError):
             raise InputError(f'{file}, line {number}: not of the form {{"prompt": "...", "intent": "..."}}') from None
         if sentence.intent not in INTENTS:
             raise InputError(f"{file}, line {number}: intent is {sentence.intent!r}; it is one of {', '.join(INTENTS)}")
+        if not 0 < weight <= 1:
+            raise InputError(f"{file}, line {number}: weight is {weight:g}; it is above 0 and at most 1")
         if (owner := apart.get(fingerprint(sentence.prompt))) is not None:
             raise InputError(f"{file}, line {number} stands in {owner}, kept apart for measuring: leave it out")
         found.append(sentence)
