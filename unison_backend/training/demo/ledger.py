@@ -13,8 +13,8 @@ from ...files import replacing
 from ...progress import duration
 
 COSTS_FILE = "costs.json"
-# CPU hours by `benchmarks/demo_training.py` (docs/training.md); only how they compare has a say here.
-USUAL_HOURS = {"vae": 1.0, "text": 1.0, "vace": 1.0, "qwen": 1.0, "planner": 1.0, "projector": 1.0}
+# CPU hours, reckoned from seconds a step of a short run (AMD EPYC, one thread); only how they compare has a say here.
+USUAL_HOURS = {"vae": 6.5, "text": 0.3, "vace": 8.0, "qwen": 3.0, "planner": 3.3, "projector": 0.2}
 LEAST = 1.0  # seconds; a stage that took less was only found done
 
 
