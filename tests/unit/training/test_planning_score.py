@@ -40,7 +40,8 @@ def test_a_planner_that_is_always_right():
     assert score.exact == 1.0 and score.wrong == () and score.all == (36, 36)
     assert score.tasks == {task.value: (3, 3) for task in Task} and score.languages == {"en": (24, 24), "zh": (12, 12)}
     assert set(score.fields) == set(FIELDS) and all(right == count for right, count in score.fields.values())
-    assert score.fields["task"] == (36, 36) and score.fields["references"][1] == 6
+    referring = sum("<REF>" in record.tokens for record in records)  # of the reference tasks, and of an edit
+    assert score.fields["task"] == (36, 36) and score.fields["references"][1] == referring >= 6
 
 
 def four():
