@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from .data import read_json
 
 _WORD = re.compile(r"[^\W\d_]+")
 _PAD = re.compile(r"<(?:IMG|VID)PAD>")
@@ -60,7 +60,7 @@ def _vocabulary() -> frozenset[str]:
     return frozenset(
         word.lower()
         for name in ("questions.json", "words.json")
-        for text in _texts(_read(name))
+        for text in _texts(read_json(name))
         for word in _words(text)
     )
 
@@ -78,12 +78,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _names(language: str) -> list[str]:
-    return list(_read("words.json")[language]["shapes"].values())
-
-
-def _read(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((files(__package__) / name).read_text(encoding="utf-8"))
-    return read
+    return list(read_json("words.json")[language]["shapes"].values())
 
 
 @cache

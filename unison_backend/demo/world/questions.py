@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from random import Random
 from typing import Any, Literal
 
 from torch import Tensor
 
+from .data import read_json
 from .shapes import COLOURS, MOTIONS, PLACES, SHAPES, SIZES, Scene, Thing, render
 from .tasks import ENGLISH_SHARE, FRAMES, IMAGE_PAD, SIDE, VIDEO_PAD, size_of
 from .wording import Language, article
@@ -50,12 +49,11 @@ def question(subject: Subject, random: Random, *, held_out: bool = False, langua
 
 @cache
 def _words() -> dict[str, Any]:
-    package = files(__package__)
-    questions: dict[str, Any] = json.loads(package.joinpath("questions.json").read_text(encoding="utf-8"))
-    names = json.loads(package.joinpath("words.json").read_text(encoding="utf-8"))
-    for language, words in questions.items():
-        words["names"] = {group: names[language][group] for group in ("colours", "shapes")}
-    return questions
+    names = read_json("words.json")
+    return {
+        language: words | {"names": {group: names[language][group] for group in ("colours", "shapes")}}
+        for language, words in read_json("questions.json").items()
+    }
 
 
 def draw_thing(subject: Subject, random: Random) -> tuple[Thing, str, str, str]:

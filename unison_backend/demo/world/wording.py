@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from random import Random
 from typing import Any, Literal
 
 from .canvas import SHIPPED, Canvas
+from .data import read_json
 from .shapes import Scene
 
 Language = Literal["en", "zh"]
@@ -32,20 +30,14 @@ class Meaning:
 
 def words_of(language: Language) -> dict[str, Any]:
     """Colours, shapes and the rest as a language says them, and its templates."""
-    words: dict[str, Any] = _read("words.json")[language]
+    words: dict[str, Any] = read_json("words.json")[language]
     return words
 
 
 def other_names(language: Language) -> dict[str, list[str]]:
     """What else colours and shapes are called, by their own names; see `names.renamed`."""
-    names: dict[str, list[str]] = _read("other_names.json")[language]
+    names: dict[str, list[str]] = read_json("other_names.json")[language]
     return names
-
-
-@cache
-def _read(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))
-    return read
 
 
 @dataclass

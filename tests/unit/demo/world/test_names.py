@@ -9,9 +9,7 @@ from unison_backend.demo.world.known import unknown_words
 from unison_backend.demo.world.names import renamed
 from unison_backend.demo.world.shapes import COLOURS, SHAPES
 from unison_backend.demo.world.tasks import example, kinds
-from unison_backend.demo.world.wording import other_names, words_of
-
-LANGUAGES = ("en", "zh")
+from unison_backend.demo.world.wording import LANGUAGES, other_names, words_of
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
