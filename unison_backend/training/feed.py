@@ -2,7 +2,8 @@
 
 The batches are named by their numbers before they are made, so that what comes of it is the same with and without such
 processes, to the bit, and wherever a run was stopped. They ignore the signals that stop a training: it makes its step,
-saves, and ends them.
+saves, and ends them. Each begins as a new Python, on every system: a copy of a process whose libraries run threads may
+crash (a segmentation fault was seen), and nothing of the models is copied.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -52,7 +55,8 @@ class Feed(Generic[Item]):
     def made_ahead(self, order: Callable[[], Iterable[list[int]]]) -> Iterator[None]:
         """Inside, batches are made ahead in `order`, in which they have to be taken. Without workers, nothing.
 
-        Raises ResourceError where a process dies of what the system does to it (memory, mostly).
+        The items are pickled for each process. Raises ResourceError where a process dies of what the system does to it
+        (memory, mostly).
         """
         if not self._workers:
             yield
@@ -60,9 +64,13 @@ class Feed(Generic[Item]):
         loader: DataLoader[Any] = DataLoader(
             _Caught(self._items), batch_sampler=_Order(order), num_workers=self._workers, collate_fn=list,
             prefetch_factor=self._batches, worker_init_fn=_begin, generator=torch.Generator(),
+            multiprocessing_context="spawn",
         )  # fmt: skip
+        others, begun = set(active_children()), set[BaseProcess]()
         try:
-            self._ahead = iter(loader)
+            with _stops_wait():
+                self._ahead = iter(loader)
+            begun = set(active_children()) - others
             yield
         except RuntimeError as error:
             if _DIED not in str(error):
@@ -72,8 +80,11 @@ class Feed(Generic[Item]):
                 "also /dev/shm)"
             ) from error
         finally:
-            self._ahead = None  # with it the processes end
+            self._ahead = None  # with it the processes end, but where an error that is under way still holds it
             del loader
+            for process in begun & set(active_children()):
+                process.kill()  # they ignore SIGTERM
+                process.join()
 
     def take(self, numbers: Sequence[int]) -> list[Item]:
         """The items of a batch. Raises what making them raises, as if it were made here."""
@@ -110,6 +121,20 @@ class _Caught(Dataset[Any]):
             return index, self._items[index]
         except UnisonError as error:
             return index, error
+
+
+@contextmanager
+def _stops_wait() -> Iterator[None]:
+    """Processes that begin inside hear no stop before `_begin`; one that comes meanwhile is heard here afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    stops = {found for name in _STOPS if (found := getattr(signal, name, None)) is not None}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(number: int) -> None:

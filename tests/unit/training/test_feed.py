@@ -28,6 +28,31 @@ class Squares:
         return index * index, os.getpid()
 
 
+class Copied:
+    """Whether the process that makes this is a copy of one in which something was set after the start."""
+
+    set_later = False
+
+    def __getitem__(self, index):
+        return type(self).set_later
+
+
+def test_processes_are_no_copies_of_one_whose_libraries_run_threads(monkeypatch):
+    monkeypatch.setattr(Copied, "set_later", True)
+    feed = Feed(Copied(), 1)
+    with feed.made_ahead(lambda: [[1]]):
+        assert feed.take([1]) == [False]
+
+
+def test_an_error_that_is_kept_keeps_no_process():
+    feed = Feed(Squares(), 2)
+    with pytest.raises(MediaError) as kept, feed.made_ahead(lambda: [[1], [7], [2], [3]]):
+        feed.take([1])
+        iterator = feed._ahead
+        feed.take([7])
+    assert kept.value and iterator is not None and multiprocessing.active_children() == []
+
+
 def test_batches_are_the_same_with_and_without_processes():
     with_two, alone = Feed(Squares(), 2), Feed(Squares())
     with with_two.made_ahead(lambda: BATCHES), alone.made_ahead(lambda: BATCHES):
