@@ -32,11 +32,18 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     """The VAE, in Wan's own keys."""
     from ...weights.wan import load_vae
 
+    model: Any
     out = work.set / "wan_vae.safetensors"
     if out.is_file():
         return
+    if work.begin is not None:
+        model = load_vae(work.begin.vae, dtype=torch.float32, device=work.device)
+        tune = scaled_phase(demo_vae.TUNE, share)
+        demo_vae.train_phase(model, work.state("vae") / tune.name, tune, progress=progress, cancel=cancel)
+        save_original(model.state_dict(), work.begin.vae, out, vae_names)
+        return
     start = start_file(work, "vae", lambda path: models.write_vae(path, demo_vae.DIM))
-    model: Any = load_vae(start, dtype=torch.float32, device=work.device)
+    model = load_vae(start, dtype=torch.float32, device=work.device)
     *phases, decoder = (scaled_phase(phase, share) for phase in (*demo_vae.PHASES, demo_vae.DECODER))
     demo_vae.train(model, work.state("vae"), phases, decoder, progress=progress, cancel=cancel)
     save_original(model.state_dict(), start, out, vae_names)
@@ -68,15 +75,22 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     out = work.set / "wan_vace.safetensors"
     if out.is_file():
         return
-    start = start_file(work, "vace", models.write_wan)
+    phases: tuple[demo_vace.Phase, ...] = demo_vace.PHASES
+    examples_share = share
+    if work.begin is None:
+        start = start_file(work, "vace", models.write_wan)
+    else:
+        start, phases, examples_share = work.begin.vace, (demo_vace.TUNE,), share * demo_vace.TUNE_SHARE
     transformer: Any = load_transformer(start, dtype=torch.float32, device=work.device)
     encode = Engine.load(start, work.set / "wan_vae.safetensors", work.device).encode
     examples = work.state("examples")
     with demo_vae.single_frames_as_pictures():
-        groups = demo_vace.encode_groups(encode, examples, share=share, progress=progress, cancel=cancel)
+        groups = demo_vace.encode_groups(encode, examples, share=examples_share, progress=progress, cancel=cancel)
     encoder = load_text_encoder(work.set / "umt5.safetensors", dtype=torch.float32, device=work.device)
-    phases = [scaled_phase(phase, share) for phase in demo_vace.PHASES]
-    demo_vace.train(transformer, encoder, groups, work.state("vace"), phases, progress=progress, cancel=cancel)
+    demo_vace.train(
+        transformer, encoder, groups, work.state("vace"), [scaled_phase(phase, share) for phase in phases],
+        anew=work.begin is None, progress=progress, cancel=cancel,
+    )  # fmt: skip
     save_original(transformer.state_dict(), start, out, vace_names)
 
 

@@ -123,6 +123,14 @@ PHASES = (
     Phase("first", _shares(0.45, 0.35, 0.20), Schedule(steps=6000, lr=1e-3, warmup=200, ema=0.999, seed=81), muon=True),
     Phase("more", _shares(0.35, 0.47, 0.18), Schedule(steps=9000, lr=9e-4, warmup=100, ema=0.999, seed=82), muon=True),
 )
+# A trained video model learns the sizes, lengths and outlines that it does not know yet.
+TUNE = Phase(
+    "tune",
+    _shares(0.28, 0.54, 0.18),
+    Schedule(steps=4000, lr=4e-4, warmup=50, ema=0.995, seed=182, save_every=50),
+    muon=True,
+)
+TUNE_SHARE = 0.45  # of the examples
 
 
 def encode_groups(
@@ -156,10 +164,14 @@ def _drawn(group: Group, kinds: dict[str, int]) -> Iterator[tuple[Sources, Tenso
 
 def train(
     transformer: Any, encoder: TextEncoder, groups: dict[str, Latents], folder: Path,
-    phases: Sequence[Phase] = PHASES, *, progress: Progress = silent, cancel: Cancel = never,
+    phases: Sequence[Phase] = PHASES, *, anew: bool = True, progress: Progress = silent, cancel: Cancel = never,
 ) -> None:  # fmt: skip
-    """Train diffusers' `WanVACETransformer3DModel` in place (float32 weights), resuming from `folder`."""
-    start(transformer)
+    """Train diffusers' `WanVACETransformer3DModel` in place (float32 weights), resuming from `folder`.
+
+    anew: from nothing; otherwise from the weights that it has.
+    """
+    if anew:
+        start(transformer)
     compact_text(transformer)
     texts = {name: read_texts(encoder, group.texts, progress, cancel) for name, group in groups.items()}
     unguided = encoder.encode(clean_text(negative_prompt())).bfloat16()

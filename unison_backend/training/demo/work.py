@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from ...demo.set import DemoSet
 from ...weights.state import load_state_dict
 from ...weights.write import write_tensors
 from ..log import LOG_FILE
@@ -23,10 +24,14 @@ AnyPhase = TypeVar("AnyPhase", demo_vae.Phase, demo_vace.Phase)
 
 @dataclass(frozen=True)
 class Work:
-    """The folders of one training: `set` holds finished files, `states` what is resumed and encoded examples."""
+    """The folders of one training: `set` holds finished files, `states` what is resumed and encoded examples.
+
+    begin: a trained set to go on from.
+    """
 
     folder: Path
     device: torch.device
+    begin: DemoSet | None = None
 
     @property
     def set(self) -> Path:

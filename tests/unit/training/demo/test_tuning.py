@@ -1,0 +1,72 @@
+"""`unison train demo --from SET`: what draws learns on, what reads stays, and one folder holds one training."""
+
+import shutil
+from random import Random
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unison_backend.demo import set as demo
+from unison_backend.demo.world.tasks import example
+from unison_backend.engine.settings import SamplingSettings
+from unison_backend.errors import InputError
+from unison_backend.training.demo import stages
+from unison_backend.training.demo.making import load, make
+
+KEPT = (
+    "umt5.safetensors",
+    "projector.safetensors",
+    "qwen/model.safetensors",
+    "planning_lora/adapter_model.safetensors",
+)
+SHARE = 0.0004
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuned")
+    said = []
+    finished = stages.train(folder, share=SHARE, begin=demo.shipped().folder, device="cpu", say=said.append)
+    return folder, demo.demo_set(finished), said
+
+
+def test_the_decoder_and_the_video_model_learn_on_and_the_rest_stays(tuned):
+    _, files, said = tuned
+    before = demo.shipped()
+    for name in KEPT:
+        assert (files.folder / name).read_bytes() == (before.folder / name).read_bytes(), name
+    vae, old = load_file(files.vae), load_file(before.vae)
+    assert vae.keys() == old.keys()
+    changed = {key.split(".")[0] for key in vae if not torch.equal(vae[key], old[key])}
+    assert changed == {"decoder", "conv2"}
+    vace, old = load_file(files.vace), load_file(before.vace)
+    assert vace.keys() == old.keys() and sum(not torch.equal(vace[key], old[key]) for key in vace) > 50
+    assert [line.split(":")[0] for line in said] == list(stages.STAGES)
+
+
+def test_what_was_learned_is_gone_on_from(tuned):
+    """Two steps spoil nothing: a picture of before is made as before, nearly."""
+    _, files, _ = tuned
+    drawn = example("text_to_image", Random("tuned"))
+    one, other = (make(load(each), drawn, SamplingSettings(6, 3.0, seed=1)) for each in (files, demo.shipped()))
+    assert (one - other).abs().mean() < 0.05
+
+
+def test_a_folder_is_gone_on_with_as_it_was_begun(tuned, tmp_path):
+    folder, files, _ = tuned
+    made = files.vace.stat().st_mtime_ns
+    with pytest.raises(InputError, match=r"was begun from another set, it cannot go on without --from"):
+        stages.train(folder, share=SHARE, device="cpu")
+    stages.train(folder, share=SHARE, begin=demo.shipped().folder, device="cpu")
+    assert files.vace.stat().st_mtime_ns == made
+    (tmp_path / "states" / "vae").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"was begun from nothing, it cannot go on with --from"):
+        stages.train(tmp_path, share=SHARE, begin=demo.shipped().folder, device="cpu")
+
+
+def test_what_is_no_set_is_said(tmp_path):
+    shutil.copytree(demo.shipped().folder, tmp_path / "half", ignore=shutil.ignore_patterns("umt5*", "qwen"))
+    with pytest.raises(InputError, match=r"half is no trained set to go on from: it has no umt5.safetensors, qwen"):
+        stages.train(tmp_path / "out", begin=tmp_path / "half", device="cpu")
+    assert not (tmp_path / "out").exists()
