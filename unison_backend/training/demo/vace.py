@@ -127,7 +127,7 @@ PHASES = (
 TUNE = Phase(
     "tune",
     _shares(0.28, 0.54, 0.18),
-    Schedule(steps=4000, lr=4e-4, warmup=50, ema=0.995, seed=182, save_every=50),
+    Schedule(steps=3000, lr=4e-4, warmup=50, ema=0.995, seed=182, save_every=50),
     muon=True,
 )
 TUNE_SHARE = 0.45  # of the examples
