@@ -18,7 +18,7 @@ const SENTENCES = [
   [/^the plan edits (.+) without a mask; finding (.+) takes a detector and a segmenter,.*$/s, "规划要编辑 $1，但没有遮罩；寻找 $2 需要检测器和分割器，而这里没有。请连接它们，或给出遮罩（白 = 要改）"],
   [/^the plan follows the (\w+) of (.+); making that map from ordinary footage is not possible here\..*$/s, "规划要跟随 $2 的 $1；这里无法从普通素材制作该控制图。请给出现成的控制图；若它已经是，请把 control 设为 map"],
   [/^(\w+) marks nothing \(all black\): it counts as not connected$/, "$1 没有标出任何地方（全黑）：按未连接处理"],
-  [/^demo models: they know coloured shapes, in pictures of 64x64 and videos of 9 frames, and nothing else$/, "演示模型：只认识彩色图形，64x64 的图片和 9 帧的视频"],
+  [/^demo models: they know coloured shapes, in pictures and videos of 64x64, 96x64, 64x96, 9 or 17 frames, and nothing else$/, "演示模型：只认识彩色图形，64x64、96x64、64x96 的图片和视频，9 或 17 帧"],
   [/^this instruction names none of the shapes that the embedded models know \((.+)\), so what they make will not show what it says\. (.+)$/s, "这条指令没有提到演示模型认识的图形（$1），生成的内容不会符合指令。$2"],
   [/^(.+): more colours than flat drawings have, as in a photograph\. The embedded models know coloured shapes on plain backgrounds only, so [^.]+\. (.+)$/s, "$1：颜色多于平面图形，像是照片。演示模型只认识纯色背景上的彩色图形，结果不会与它相符。$2"],
   [/^no projector and no features: no projected tokens$/, "没有投影器，也没有特征：不产生投影 token"],

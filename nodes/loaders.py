@@ -181,8 +181,8 @@ class UnisonDemoModels(io.ComfyNode):
             "Loaders",
             display_name="Models: yours or demo",
             description="Five models for a whole Unison graph. Nothing connected: the tiny embedded set, which runs "
-            "on any CPU without a download and knows coloured shapes (64x64 pixels, 9 frames). Connect model, clip and "
-            "vae (and a planner and projector, if you have them) and yours are used instead.",
+            "on any CPU without a download and knows coloured shapes (64x64, 96x64, 64x96; 9 or 17 frames). Connect "
+            "model, clip and vae (and a planner and projector, if you have them) and yours are used instead.",
             search_aliases=["unison", "demo", "embedded models", "test models"],
             inputs=[
                 io.Model.Input("model", optional=True, tooltip="Wan2.1-VACE-1.3B, with LoRAs if you like."),

@@ -25,7 +25,7 @@ PARTS = (
     "'a' is not in the models folders. What goes there: b. Then press R, or reload the page.",
     "There is no detector in the models folders yet. What goes there: b. Then press R, or reload the page.",
     "prompt is longer than 512 tokens: the rest is cut",
-    "demo models: they know coloured shapes, in pictures of 64x64 and videos of 9 frames, and nothing else",
+    "demo models: they know coloured shapes, in pictures and videos of 64x64, 96x64, 64x96, 9 or 17 frames, and nothing else",
     "no projector and no features: no projected tokens",
     "no features: no projected tokens",
     "made in segments: 3 (frames 0 to 8, 4 to 12, 8 to 16)",

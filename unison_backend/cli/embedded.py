@@ -21,8 +21,8 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", type=number, default=1.0, help="of steps and examples, for a quick look")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--from", dest="begin", type=Path, metavar="DIR",
-                        help="a trained set to go on from: the VAE's decoder and the video model learn on, the rest "
-                        "stays as it is (default: from nothing)")  # fmt: skip
+                        help="a trained set to go on from: its video model learns on, the rest stays as it is "
+                        "(default: from nothing)")  # fmt: skip
     parser.add_argument("--plots", type=Path, metavar="DIR", help="a picture of the losses of each stage there")
     parser.set_defaults(command=_train)
 

@@ -20,7 +20,8 @@ from ..unfinished import finished, unfinished
 
 CFG = 3.0  # the guidance that suits these models: the reference's 5 bends their outlines (model card)
 VERSION = 1  # goes up whenever the files would come out differently
-SIDE, FRAMES = 64, 9  # pixels and frames of what they are trained on
+SIDE, FRAMES = 64, 9  # pixels and frames of most of what they are trained on, and of what is made where nothing is said
+SIZES, LENGTHS = ("64x64", "96x64", "64x96"), (9, 17)  # all of it
 CACHE_VARIABLE = "UNISON_CACHE"
 
 _NAME = f"demo-v{VERSION}"
@@ -49,7 +50,7 @@ class DemoSet:
     def known(self) -> str:
         """What can be asked of the models, for whoever sees their pictures."""
         if self.trained:
-            sizes = f"pictures of {SIDE}x{SIDE} and videos of {FRAMES} frames"
+            sizes = f"pictures and videos of {', '.join(SIZES)}, {' or '.join(map(str, LENGTHS))} frames"
             return f"they know coloured shapes, in {sizes}, and nothing else"
         return "they are untrained and make NOISE"
 

@@ -106,6 +106,9 @@ def _extend(text: Text, language: Language) -> Roles:
     return Roles("video", frames=tuple(Frame(clip, place) for clip, place in zip(clips, places, strict=False)))
 
 
+_SHOWS_NOBODY = ("canny", "depth")
+
+
 def _control(text: Text, language: Language) -> Roles:
     """What is followed: what words call a map or say to follow, else the first video, else the first picture."""
     medium, kind = controls.control_input(text, language) or (_first_medium(text), controls.kind_said(text, language))
@@ -134,6 +137,9 @@ def _frames(text: Text, language: Language) -> Roles:
 
 
 def _reference_picture(text: Text, language: Language) -> Roles:
+    """A lone picture of which only edges or depth are spoken of shows nobody who could appear: it steers."""
+    if len(text.kinds) == 1 and (steers := controls.control_input(text, language)) and steers[1] in _SHOWS_NOBODY:
+        return _control(text, language)
     return Roles("image", references=_rest(text, set()))
 
 

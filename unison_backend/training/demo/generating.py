@@ -32,18 +32,11 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     """The VAE, in Wan's own keys."""
     from ...weights.wan import load_vae
 
-    model: Any
     out = work.set / "wan_vae.safetensors"
     if out.is_file():
         return
-    if work.begin is not None:
-        model = load_vae(work.begin.vae, dtype=torch.float32, device=work.device)
-        tune = scaled_phase(demo_vae.TUNE, share)
-        demo_vae.train_phase(model, work.state("vae") / tune.name, tune, progress=progress, cancel=cancel)
-        save_original(model.state_dict(), work.begin.vae, out, vae_names)
-        return
     start = start_file(work, "vae", lambda path: models.write_vae(path, demo_vae.DIM))
-    model = load_vae(start, dtype=torch.float32, device=work.device)
+    model: Any = load_vae(start, dtype=torch.float32, device=work.device)
     *phases, decoder = (scaled_phase(phase, share) for phase in (*demo_vae.PHASES, demo_vae.DECODER))
     demo_vae.train(model, work.state("vae"), phases, decoder, progress=progress, cancel=cancel)
     save_original(model.state_dict(), start, out, vae_names)

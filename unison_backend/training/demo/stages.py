@@ -41,9 +41,10 @@ def train(
     """Train every stage that is not done, in `folder`; returns the finished set's folder.
 
     share: of the steps and examples (for a quick look; the shipped set has 1). only: the name of the one stage to do.
-    device: auto, cpu or cuda. begin: a trained set to go on from: its VAE's decoder and its video model learn on, the
-    rest is taken as it is, so that what was learned on its latents and texts stays right. plots: a folder for one
-    picture a stage of its losses. say: hears what each stage cost and about how long the rest takes.
+    device: auto, cpu or cuda. begin: a trained set to go on from: its video model learns on, the rest is taken as it
+    is, so that latents and texts mean what they meant (its decoder alone, taught further, made what the video model
+    draws worse). plots: a folder for one picture a stage of its losses. say: hears what each stage cost and about how
+    long the rest takes.
     Raises InputError for an unknown stage, a `begin` that is no trained set or not the one that `folder` was begun
     with, ResourceError, Cancelled.
     """
@@ -71,7 +72,7 @@ def train(
 
 def _trained(folder: Path) -> DemoSet:
     files = demo_set(Path(folder))
-    missing = [path for path in (files.vace, files.vae, *_kept(files)) if not path.exists()]
+    missing = [path for path in (files.vace, *_kept(files)) if not path.exists()]
     if missing:
         raise InputError(f"{folder} is no trained set to go on from: it has no {', '.join(p.name for p in missing)}")
     return files
@@ -96,7 +97,7 @@ def _hold_to_begin(work: Work) -> None:
 
 def _kept(files: DemoSet) -> tuple[Path, ...]:
     """What stays as it is where a set is gone on from."""
-    return files.text_encoder, files.planner, files.folder / "planning_lora", files.projector
+    return files.vae, files.text_encoder, files.planner, files.folder / "planning_lora", files.projector
 
 
 def _take_over(files: DemoSet, out: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +79,6 @@ DECODER = Phase(
     3 * 9 * 40 * 40,
     Schedule(steps=1500, lr=8e-4, warmup=50, ema=0.995, seed=73, save_every=20),
     decoder_only=True,
-)
-# The same for a trained set whose video model goes on with the latents that it knows.
-TUNE = replace(
-    DECODER,
-    name="tune",
-    schedule=Schedule(steps=1500, lr=4e-4, warmup=30, ema=0.99, seed=173, save_every=50),
 )
 
 

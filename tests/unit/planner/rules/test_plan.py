@@ -185,3 +185,20 @@ def test_a_video_that_words_call_the_mask_of_a_still_is_no_source(words):
 def test_a_video_that_no_word_calls_a_mask_is_edited_as_before():
     made = plan(parse_paths("In ###b.mp4### put the square of ###a.png###"))
     assert (made.source, made.references, made.mask) == (0, (1,), None)
+
+
+@pytest.mark.parametrize(
+    ("words", "task"),
+    [
+        (
+            "With the edges in ###a.png###, draw an image of a black star in front of a purple background.",
+            "image_control",
+        ),
+        ("With the edges in ###a.png###, draw an image of a black square on a purple background.", "image_control"),
+        ("With the person in ###a.png###, draw a knight", "image_reference"),
+        ("Put the woman from ###a.png### at the edge of a cliff", "image_reference"),
+        ("Show the man in ###a.png### in a forest, shallow depth of field", "image_reference"),
+    ],
+)
+def test_a_lone_picture_of_which_edges_are_spoken_of_steers(words, task):
+    assert plan(parse_paths(words)).task.value == task

@@ -15,6 +15,7 @@ from unison_backend.training.demo import stages
 from unison_backend.training.demo.making import load, make
 
 KEPT = (
+    "wan_vae.safetensors",
     "umt5.safetensors",
     "projector.safetensors",
     "qwen/model.safetensors",
@@ -31,15 +32,11 @@ def tuned(tmp_path_factory):
     return folder, demo.demo_set(finished), said
 
 
-def test_the_decoder_and_the_video_model_learn_on_and_the_rest_stays(tuned):
+def test_the_video_model_learns_on_and_the_rest_stays(tuned):
     _, files, said = tuned
     before = demo.shipped()
     for name in KEPT:
         assert (files.folder / name).read_bytes() == (before.folder / name).read_bytes(), name
-    vae, old = load_file(files.vae), load_file(before.vae)
-    assert vae.keys() == old.keys()
-    changed = {key.split(".")[0] for key in vae if not torch.equal(vae[key], old[key])}
-    assert changed == {"decoder", "conv2"}
     vace, old = load_file(files.vace), load_file(before.vace)
     assert vace.keys() == old.keys() and sum(not torch.equal(vace[key], old[key]) for key in vace) > 50
     assert [line.split(":")[0] for line in said] == list(stages.STAGES)
