@@ -75,6 +75,7 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     else:
         start, phases, examples_share = work.begin.vace, (demo_vace.TUNE,), share * demo_vace.TUNE_SHARE
     transformer: Any = load_transformer(start, dtype=torch.float32, device=work.device)
+    before = {name: value.clone() for name, value in transformer.state_dict().items()}
     encode = Engine.load(start, work.set / "wan_vae.safetensors", work.device).encode
     examples = work.state("examples")
     with demo_vae.single_frames_as_pictures():
@@ -84,7 +85,10 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
         transformer, encoder, groups, work.state("vace"), [scaled_phase(phase, share) for phase in phases],
         anew=work.begin is None, progress=progress, cancel=cancel,
     )  # fmt: skip
-    save_original(transformer.state_dict(), start, out, vace_names)
+    state = transformer.state_dict()
+    if work.begin is not None:
+        state = {name: before[name].lerp(value, demo_vace.TUNED) for name, value in state.items()}
+    save_original(state, start, out, vace_names)
 
 
 def vae_names(original: Mapping[str, str]) -> dict[str, str]:
