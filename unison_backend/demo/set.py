@@ -47,6 +47,13 @@ class DemoSet:
     trained: bool = False
 
     @property
+    def missing(self) -> list[Path]:
+        """The files of a trained set that are not there."""
+        planner, lora = self.planner / "model.safetensors", self.folder / _LORA / "adapter_model.safetensors"
+        needed = (self.vace, self.vae, self.text_encoder, planner, lora, self.projector)
+        return [path for path in needed if not path.is_file()]
+
+    @property
     def known(self) -> str:
         """What can be asked of the models, for whoever sees their pictures."""
         if self.trained:
@@ -86,8 +93,7 @@ def demo_set(folder: Path) -> DemoSet:
 def shipped() -> DemoSet | None:
     """The trained set that comes with the package; None where it, or a file of it, is missing."""
     files = demo_set(_SHIPPED)
-    needed = (files.vace, files.vae, files.text_encoder, files.projector, files.planner / "model.safetensors")
-    return files if files.trained and all(path.is_file() for path in needed) else None
+    return None if files.missing else files
 
 
 def ensure(cache: Path | None = None, progress: Progress = silent) -> DemoSet:

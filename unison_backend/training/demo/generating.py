@@ -75,7 +75,6 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     else:
         start, phases, examples_share = work.begin.vace, (demo_vace.TUNE,), share * demo_vace.TUNE_SHARE
     transformer: Any = load_transformer(start, dtype=torch.float32, device=work.device)
-    before = {name: value.clone() for name, value in transformer.state_dict().items()}
     encode = Engine.load(start, work.set / "wan_vae.safetensors", work.device).encode
     examples = work.state("examples")
     with demo_vae.single_frames_as_pictures():
@@ -87,7 +86,8 @@ def vace(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     )  # fmt: skip
     state = transformer.state_dict()
     if work.begin is not None:
-        state = {name: before[name].lerp(value, demo_vace.TUNED) for name, value in state.items()}
+        before: Any = load_transformer(start, dtype=torch.float32, device=work.device)
+        state = {name: value.lerp(state[name], demo_vace.TUNED) for name, value in before.state_dict().items()}
     save_original(state, start, out, vace_names)
 
 

@@ -72,9 +72,9 @@ def train(
 
 def _trained(folder: Path) -> DemoSet:
     files = demo_set(Path(folder))
-    missing = [path for path in (files.vace, *_kept(files)) if not path.exists()]
-    if missing:
-        raise InputError(f"{folder} is no trained set to go on from: it has no {', '.join(p.name for p in missing)}")
+    if files.missing:
+        missing = ", ".join(path.relative_to(files.folder).as_posix() for path in files.missing)
+        raise InputError(f"{folder} is no trained set to go on from: it has no {missing}")
     return files
 
 
