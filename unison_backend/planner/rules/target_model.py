@@ -1,12 +1,11 @@
 """Which words of an order name the thing that is edited: a linear model that marks them word by word.
 
-It helps where no rule reads a target ("blue door, please, not a brown one"). Every word is scored as the beginning,
-the inside or the outside of the phrase; the phrase is the span with the best sum.
+Every word is scored as the beginning of the phrase, as one inside it and as what comes behind it; the phrase is the one
+with the best sum. It was trained as it chooses (`training/phrase.py`): by the chances of whole phrases.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +14,16 @@ from itertools import accumulate
 from pathlib import Path
 
 from .fired import judge
-from .linear import LinearModel
+from .linear import LinearModel, softmax
 
 WEIGHTS = Path(__file__).with_name("targets.weights")
-BEGIN, INSIDE, OUTSIDE = CLASSES = ("begin", "inside", "outside")
+BEGIN, INSIDE, BEHIND = CLASSES = ("begin", "inside", "behind")
 MOST_TOKENS = 120  # that are read
 LONGEST_WORD = 40  # characters; what is longer names nothing
 LONGEST = 8  # words of a phrase
 LONGEST_UNSPACED = 10  # characters of one, where characters are words
 AROUND = 3  # words on each side that are looked at
-LEAST = -3.0  # log odds that a phrase has to have
+NONE = -1.0  # the score of no phrase at all: trained as 0, and taken where none comes near it
 
 _TOKEN = re.compile("[\ue000-\ue7ff]|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\\W_]+(?:['-][^\\W_]+)*|[^\\w\\s]")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -52,7 +51,7 @@ def tokens(text: str, most: int = MOST_TOKENS) -> list[Token]:
 
 
 def features(words: list[Token], place: int) -> Iterator[str]:
-    """What the model looks at for one word: itself, its ends, and the words around it."""
+    """What the model looks at for one word: itself, its ends, the words around it, and whether it is said again."""
 
     def at(offset: int) -> str:
         where = place + offset
@@ -72,8 +71,14 @@ def features(words: list[Token], place: int) -> Iterator[str]:
     if words[place].is_unspaced:
         for first in (-2, -1, 0):
             yield "c" + "".join(at(first + step) for step in range(3))
+    else:  # what is spoken of twice is what it is about ("there is a bin by the door, move the bin")
+        yield f"r{_stands(word, words[:place])}{_stands(word, words[place + 1 :])}"
     yield f"n{min(place, 6)}"
     yield f"o{min(sum(1 for w in words[:place] if w.text[0].isalnum()), 3)}"
+
+
+def _stands(word: str, words: list[Token]) -> int:
+    return int(any(other.text == word for other in words))
 
 
 @dataclass(frozen=True)
@@ -88,23 +93,27 @@ def span(text: str) -> Span | None:
     """The words that most likely name what is edited; None where none likely do."""
     words = tokens(text)
     scores = [target_model().scores(features(words, place)) for place in range(len(words))]
-    odds = [score[INSIDE] - score[OUTSIDE] for score in scores]
-    inside = list(accumulate(odds, initial=0.0))
-    best, found = LEAST, None
-    for start, score in enumerate(scores):
-        for end in _ends(words, start):
-            value = score[BEGIN] - score[OUTSIDE] + inside[end] - inside[start + 1]
-            # Where the phrase ends, the next word has to be outside.
-            value -= max(0.0, odds[end]) if end < len(words) else 0.0
-            if value > best:
-                best, found = value, (start, end)
+    scores.append(target_model().scores(()))  # behind the last word
+    inside = list(accumulate((score[INSIDE] for score in scores), initial=0.0))
+    sums: dict[tuple[int, int] | None, float] = {None: NONE}
+    for first, behind in phrases(words):
+        sums[first, behind] = scores[first][BEGIN] + inside[behind] - inside[first + 1] + scores[behind][BEHIND]
+    found = max(sums, key=sums.__getitem__)
+    chance = softmax(sums)[found]
     if found is None:
-        judge("what is edited", "nothing that it knows", 1 / (1 + math.exp(best)))
+        judge("what is edited", "nothing that it knows", chance)
         return None
     first, last = words[found[0]], words[found[1] - 1]
     said = text[first.start : last.end]
-    judge("what is edited", said, 1 / (1 + math.exp(-best)))
+    judge("what is edited", said, chance)
     return Span(said, first.start)
+
+
+def phrases(words: list[Token]) -> Iterator[tuple[int, int]]:
+    """All phrases that the words could hold: the first word, and the one behind the last."""
+    for start in range(len(words)):
+        for end in _ends(words, start):
+            yield start, end
 
 
 def _ends(words: list[Token], start: int) -> Iterator[int]:
