@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .controls import control_input
 from .intent_model import Intent
 from .language import Language
 from .phrases import is_
@@ -15,6 +16,7 @@ _OF_ONE: dict[str, Intent] = {
     "orders.one_looks": "edit",
     "orders.one_restyle": "restyle",
     "orders.one_new": "reference_picture",
+    "orders.one_steers": "control",
 }
 
 
@@ -27,6 +29,8 @@ def firm_intent(intent: Intent, text: Text, language: Language) -> Intent:
         return "edit"
     if intent in ("edit", "restyle") and language.search("orders.ask", value):
         return "ask"
+    if intent == "control" and text.kinds == ("image",) and language.search("orders.focus", text.words):
+        return intent if control_input(text, language) else "reference_picture"
     if intent in ("reference_picture", "reference_video"):
         return _with_what_is_shown(intent, value, text, language)
     if intent != "edit":
@@ -54,6 +58,8 @@ def _something_new(value: str, text: Text, language: Language) -> Intent | None:
         wished = next((kind for key, kind in _OF_ONE.items() if language.search(key, value)), None)
         if wished is not None and (text.kinds == ("image",) or wished != "reference_picture"):
             return wished
+        if text.kinds == ("image",) and language.search("orders.styled", text.words.strip()):
+            return "reference_picture"
     if set(text.kinds) != {"image"}:
         return None
     if len(text.kinds) == 1 and language.search("orders.moved", value):

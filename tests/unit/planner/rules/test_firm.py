@@ -202,3 +202,34 @@ def test_a_spoken_wish_beside_a_picture(prompt: str, task: Task, target: str | N
 
 def test_colours_that_are_wished_for_keep_the_brightness() -> None:
     assert plan_of("my grandma would love to see this in colour <IMGPAD>").control == "grey"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target"),
+    [
+        ("<IMGPAD> motorbike -> horse", "motorbike"),
+        ("red door => green door <IMGPAD>", "door"),
+        ("<IMGPAD>\u6469\u6258\u8f66\u2192\u9a6c", "\u6469\u6258\u8f66"),
+    ],
+)
+def test_an_arrow_between_two_things_is_an_edit(prompt: str, target: str) -> None:
+    made = plan_of(prompt)
+    assert (made.task, made.source) == (Task.IMAGE_EDITING, 0) and target in str(made.target)
+
+
+@pytest.mark.parametrize("prompt", ["photo -> oil painting <IMGPAD>", "<IMGPAD>\u7167\u7247\u2192\u6cb9\u753b"])
+def test_an_arrow_from_the_picture_itself_changes_all_of_it(prompt: str) -> None:
+    assert is_whole_frame(plan_of(prompt).target)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "task"),
+    [
+        ("A portrait of the girl in <IMGPAD>, shallow depth of field", Task.IMAGE_REFERENCE),
+        ("Draw my dog in the style of this sketch <IMGPAD>", Task.IMAGE_REFERENCE),
+        ("With the lines in <IMGPAD>, paint a castle", Task.IMAGE_CONTROL),
+        ("Follow the depth of <IMGPAD> for a forest, shallow depth of field", Task.IMAGE_CONTROL),
+    ],
+)
+def test_a_lone_picture_lends_what_is_said_of_it(prompt: str, task: Task) -> None:
+    assert plan_of(prompt).task is task
