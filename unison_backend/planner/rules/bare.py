@@ -9,6 +9,7 @@ from unicodedata import category
 
 from .intent_model import Intent, Reading
 from .language import ANY, Language, load
+from .measures import length
 from .text import Text
 
 # A scene that is told is no question unless the model is so sure of that.
@@ -37,7 +38,11 @@ def bare_intent(reading: Reading, text: Text, language: Language) -> Intent:
             return polite
     if reading.sure < _CALLED and (called := _called(value, language)) is not None and reading.intent != "ask":
         return called
-    return reading.intent if "?" in value else _told(reading, value, language)
+    if "?" in value:
+        return reading.intent
+    told = _told(reading, value, language)
+    is_sure = told == "ask" and reading.sure >= _ASKED and not language.search("bare.timed", value)
+    return "video" if told in ("ask", "picture") and not is_sure and _lasts(value, language) else told
 
 
 def _called(value: str, language: Language) -> Intent | None:
@@ -56,6 +61,14 @@ def _told(reading: Reading, value: str, language: Language) -> Intent:
         return reading.intent if other else "video"
     told = reading.intent == "ask" and language.search("bare.told", value)
     return reading.other if told and reading.other is not None else reading.intent
+
+
+def _lasts(value: str, language: Language) -> bool:
+    """Whether what is told has a length ("2.5 s of lava flowing", "a swan lands --frames 33")."""
+    if _is_for_text(value, language) or language.search("bare.still", value):
+        return False
+    keys = ("bare.timed", "lengths.said", "lengths.frames_field", "lengths.clock")
+    return any(language.search(key, value) for key in keys) and length(value, language) is not None
 
 
 def _is_for_text(value: str, language: Language) -> bool:

@@ -35,7 +35,8 @@ _LABELS_VIDEO = re.compile("(?:[ -]{1,2}[a-z]+){0,2}\\W{0,3}[\ue400-\ue7ff]")
 _SHARES = {
     "half": Fraction(1, 2), "a quarter of": Fraction(1, 4), "quarter of": Fraction(1, 4),
     "three quarters of": Fraction(3, 4), "3/4 of": Fraction(3, 4), "1/2 of": Fraction(1, 2), "1/2": Fraction(1, 2),
-    "1/4 of": Fraction(1, 4), "a dozen": Fraction(12), "half a dozen": Fraction(6),
+    "1/4 of": Fraction(1, 4), "a dozen": Fraction(12), "half a dozen": Fraction(6), "two dozen": Fraction(24), "three dozen": Fraction(36),
+    "a couple of": Fraction(2), "a couple": Fraction(2),
 }  # fmt: skip
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,6})?")
 # "this 5-second clip <video>" in an order to make it longer.
@@ -129,8 +130,10 @@ def in_frames(text: str, language: Language) -> bool:
 
 def _without_rates(text: str, language: Language) -> str:
     """A rate is no number of frames."""
-    for match in list(language.find("lengths.rate", text)):
-        text = blanked(text, match)
+    end = 0  # what one rate takes is no part of another ("60 fps 2 seconds")
+    for match in sorted(language.find("lengths.rate", text), key=lambda m: m.start()):
+        if match.start() >= end:
+            text, end = blanked(text, match), match.end()
     return text
 
 
@@ -154,6 +157,8 @@ def length(text: str, language: Language, *, added: bool = False) -> int | None:
         return _frames(*(time for time in times if not _LABELLED.match(text[time.end :])))
     if len(times) > 1 and language.search("lengths.sequence", text):
         parts = [time for time in times if not _is_scene(time, text, language)]
+        if (whole := _whole(text, times, language)) is not None:
+            parts = [time for time in parts if time == whole or not _is_acts(time, text)]
         return _frames(*parts) if len(parts) > 1 else _said(text, times, language)
     return _said(text, times, language)
 
@@ -164,6 +169,19 @@ def length_in_all(text: str, language: Language) -> int | None:
     times = _times(text, language)
     found = max(language.find("lengths.in_all", text), key=lambda match: match.end(), default=None)
     return None if found is None else _frames(_time_at(found.start("n"), times) or _time(found, language))
+
+
+def _whole(text: str, times: Sequence[_Time], language: Language) -> _Time | None:
+    """The first time of which the words say that all happens in it ("a 10 second video where ...")."""
+    for match in language.find("lengths.said", text):
+        if language.search("lengths.meant", match.group()) and language.match("lengths.tells", text[match.end() :]):
+            return _time_at(match.start("n"), times)
+    return None
+
+
+def _is_acts(time: _Time, text: str) -> bool:
+    """Behind "for" a time says how long something in the scene lasts, where another one is that of all."""
+    return text[max(0, time.start - _BEFORE) : time.start].endswith("for ")
 
 
 def _said(text: str, times: Sequence[_Time], language: Language) -> int | None:
@@ -271,7 +289,7 @@ def _listed_number(words: str, language: Language) -> Fraction | None:
 
 def _english_number(words: str, language: Language) -> Fraction | None:
     half = Fraction(0)
-    for start, share in _SHARES.items():
+    for start, share in sorted(_SHARES.items(), key=lambda known: -len(known[0])):
         if words.startswith(start):
             rest = words.removeprefix(start).strip()
             return share if rest in ("", "a", "an") else share * (_english_number(rest, language) or 1)
