@@ -25,6 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).resolve().parent / "inside"
 PACK = "ComfyUI-Unison"
 STARTUP_SECONDS = 300
+TAKEN = "address already in use"
 FOLDERS = ("custom_nodes", "models", "input", "output", "temp", "user")
 
 
@@ -68,16 +69,27 @@ class ComfyHost:
         try:
             self._begin()
             self._wait_until_ready()
+        except HostError:
+            # Another program took the port between its choice and the host's start: once more, with another.
+            if self.alive or TAKEN not in self.log():
+                self.stop()
+                raise
+            return self.start_host()
         except BaseException:
             self.stop()
             raise
         self.startup_log = self.log()
         return self
 
-    def _begin(self) -> None:
+    def free_port(self) -> int:
+        """A port that nothing listens on now."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+            port: int = free.getsockname()[1]
+        return port
+
+    def _begin(self) -> None:
+        self.port = self.free_port()
         main = [str(INSIDE / "_launch.py")] if self.watched else []
         command = [str(self.install.python), *main, str(self.install.folder / "main.py")]
         command += ["--cpu", "--port", str(self.port), "--base-directory", str(self.base)]

@@ -4,6 +4,7 @@ Only the host's own nodes appear here, and a few of a test pack where the host h
 """
 
 import os
+import socket
 import subprocess
 import sys
 from io import BytesIO
@@ -148,6 +149,20 @@ def gates(host_install, tmp_path_factory):
 def test_the_pack_loads_without_a_word(plain_host, host):
     assert plain_host.startup_faults() == []
     assert host.startup_faults() == []
+
+
+def test_a_port_that_another_program_took_meanwhile_is_not_the_last_word(host_install, host_environment, tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        ports = [other.getsockname()[1]]
+
+        class Late(ComfyHost):
+            def free_port(self) -> int:
+                return ports.pop() if ports else super().free_port()
+
+        with Late(host_install, base=tmp_path, env=host_environment, watch=False) as running:
+            assert not ports and running.alive and running.port != other.getsockname()[1]
 
 
 def test_faults_are_found(gates):

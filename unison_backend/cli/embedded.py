@@ -23,6 +23,8 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="begin", type=Path, metavar="DIR",
                         help="a trained set to go on from: its video model learns on, the rest stays as it is "
                         "(default: from nothing)")  # fmt: skip
+    parser.add_argument("--with-vae", action="store_true",
+                        help="with --from: its VAE learns on first, made wider")  # fmt: skip
     parser.add_argument("--plots", type=Path, metavar="DIR", help="a picture of the losses of each stage there")
     parser.set_defaults(command=_train)
 
@@ -39,6 +41,7 @@ def _train(options: argparse.Namespace) -> int:
             only=options.stage,
             device=options.device,
             begin=options.begin,
+            with_vae=options.with_vae,
             plots=options.plots,
             say=note,
             progress=progress,

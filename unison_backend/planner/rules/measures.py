@@ -35,8 +35,8 @@ _LABELS_VIDEO = re.compile("(?:[ -]{1,2}[a-z]+){0,2}\\W{0,3}[\ue400-\ue7ff]")
 _SHARES = {
     "half": Fraction(1, 2), "a quarter of": Fraction(1, 4), "quarter of": Fraction(1, 4),
     "three quarters of": Fraction(3, 4), "3/4 of": Fraction(3, 4), "1/2 of": Fraction(1, 2), "1/2": Fraction(1, 2),
-    "1/4 of": Fraction(1, 4), "a dozen": Fraction(12), "half a dozen": Fraction(6), "two dozen": Fraction(24), "three dozen": Fraction(36),
-    "a couple of": Fraction(2), "a couple": Fraction(2),
+    "1/4 of": Fraction(1, 4), "a dozen": Fraction(12), "half a dozen": Fraction(6), "two dozen": Fraction(24),
+    "three dozen": Fraction(36), "a couple of": Fraction(2), "a couple": Fraction(2),
 }  # fmt: skip
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{1,6})?")
 # "this 5-second clip <video>" in an order to make it longer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from ...weights.state import load_state_dict
 from . import text as demo_text
 from . import vace as demo_vace
 from . import vae as demo_vae
+from .widen import widen
 from .work import Work, save, save_original, scaled, scaled_phase, start_file
 
 TEXT = models.TEXT | {"heads": 4, "d_kv": 8}  # more heads in the same width: each looks for one thing
@@ -35,10 +37,27 @@ def vae(work: Work, share: float, progress: Progress, cancel: Cancel) -> None:
     out = work.set / "wan_vae.safetensors"
     if out.is_file():
         return
+    if work.begin is not None:
+        _vae_on(work, work.begin.vae, out, share, progress, cancel)
+        return
     start = start_file(work, "vae", lambda path: models.write_vae(path, demo_vae.DIM))
     model: Any = load_vae(start, dtype=torch.float32, device=work.device)
     *phases, decoder = (scaled_phase(phase, share) for phase in (*demo_vae.PHASES, demo_vae.DECODER))
     demo_vae.train(model, work.state("vae"), phases, decoder, progress=progress, cancel=cancel)
+    save_original(model.state_dict(), start, out, vae_names)
+
+
+def _vae_on(work: Work, path: Path, out: Path, share: float, progress: Progress, cancel: Cancel) -> None:
+    """A trained VAE that learns on, as wide as one from nothing."""
+    from ...weights.wan import load_vae
+
+    before: Any = load_vae(path, dtype=torch.float32, device=work.device)
+    dim = max(demo_vae.DIM, int(before.config.base_dim))
+    start = start_file(work, "vae", lambda path: models.write_vae(path, dim))
+    model: Any = load_vae(start, dtype=torch.float32, device=work.device)
+    widen(before, model)
+    phase = scaled_phase(demo_vae.WIDER, share)
+    demo_vae.train_on(model, before, work.state("vae"), phase, progress=progress, cancel=cancel)
     save_original(model.state_dict(), start, out, vae_names)
 
 

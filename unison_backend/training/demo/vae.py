@@ -35,6 +35,7 @@ SMALLEST_KERNEL = 16  # channels of a kernel that Muon trains
 DIM = 24  # base width: 16 loses corners of what moves, and with 32 the set would not stay below 48 MB
 SMALL: tuple[Size, ...] = ((40, 40), (40, 40), (48, 40), (64, 64))
 WHOLE: tuple[Size, ...] = ((64, 64), (64, 96), (96, 64))
+ANCHOR = 0.01  # what a latent's squared distance (in deviations) from that of the VAE before counts where one goes on
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,14 @@ DECODER = Phase(
     Schedule(steps=1500, lr=8e-4, warmup=50, ema=0.995, seed=73, save_every=20),
     decoder_only=True,
 )
+# A trained VAE, made wider, learns on: the encoder too, since it is what loses the corners of small things that move.
+WIDER = Phase(
+    "wider",
+    (1, 9, 9, 9, 17),
+    (*SMALL, *WHOLE),
+    3 * 9 * 40 * 40,
+    Schedule(steps=4000, lr=1.2e-3, warmup=100, ema=0.998, seed=74, save_every=50),
+)
 
 
 def train(
@@ -94,8 +103,21 @@ def train(
     train_phase(vae, folder / decoder.name, decoder, progress=progress, cancel=cancel)
 
 
-def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = silent, cancel: Cancel = never) -> None:
-    """One phase, from the weights that `vae` has; ends with the averaged ones in it."""
+def train_on(
+    vae: Any, before: Any, folder: Path, phase: Phase = WIDER, *, progress: Progress = silent, cancel: Cancel = never
+) -> None:
+    """Let `vae`, which does what the trained VAE `before` does, learn on; its latents stay near those of `before`."""
+    train_phase(vae, folder / phase.name, phase, before=before, progress=progress, cancel=cancel)
+    normalise(vae, MOMENT_BATCHES)
+
+
+def train_phase(
+    vae: Any, folder: Path, phase: Phase, *, before: Any = None, progress: Progress = silent, cancel: Cancel = never
+) -> None:
+    """One phase, from the weights that `vae` has; ends with the averaged ones in it.
+
+    before: the trained VAE near whose latents those of `vae` have to stay.
+    """
     vae.train().requires_grad_(True)
     if phase.decoder_only:
         vae.encoder.requires_grad_(False)
@@ -107,18 +129,31 @@ def train_phase(vae: Any, folder: Path, phase: Phase, *, progress: Progress = si
         clip = batch(generator, phase.lengths, phase.sizes, phase.pixels).to(device)
         with mixed_precision(device), single_frames_as_pictures():
             with torch.set_grad_enabled(not phase.decoder_only):
-                latents = encode(vae, clip)
+                latents = plain = encode(vae, clip)
             if step >= phase.quiet:
                 spread = latents.detach().float().std((0, 2, 3, 4), keepdim=True)
                 latents = latents + LATENT_NOISE * spread * torch.randn(latents.shape, generator=generator).to(device)
             decoded = decode(vae, latents).float()
         error = decoded - clip
         weight = edge_weight(clip)
-        return {"mse": (weight * error**2).mean(), "l1": L1_WEIGHT * (weight * error.abs()).mean()}
+        terms = {"mse": (weight * error**2).mean(), "l1": L1_WEIGHT * (weight * error.abs()).mean()}
+        return terms if before is None else terms | {"anchor": ANCHOR * _distance(plain, before, clip)}
 
     fit.run(loss, stage=f"training the VAE on {phase.name}", progress=progress, cancel=cancel)
     fit.use_averaged()
     vae.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def _before(before: Any, clip: Tensor) -> Tensor:
+    with mixed_precision(clip.device), single_frames_as_pictures():
+        return encode(before, clip).float()
+
+
+def _distance(latents: Tensor, before: Any, clip: Tensor) -> Tensor:
+    """Mean squared distance of latents from those that `before` makes of a clip, in deviations of each channel."""
+    deviation = torch.tensor(before.config.latents_std, device=clip.device)[:, None, None, None]
+    return (((latents.float() - _before(before, clip)) / deviation) ** 2).mean()
 
 
 def is_kernel(name: str, value: Tensor) -> bool:

@@ -26,12 +26,13 @@ AnyPhase = TypeVar("AnyPhase", demo_vae.Phase, demo_vace.Phase)
 class Work:
     """The folders of one training: `set` holds finished files, `states` what is resumed and encoded examples.
 
-    begin: a trained set to go on from.
+    begin: a trained set to go on from; with_vae: its VAE learns on too.
     """
 
     folder: Path
     device: torch.device
     begin: DemoSet | None = None
+    with_vae: bool = False
 
     @property
     def set(self) -> Path:
