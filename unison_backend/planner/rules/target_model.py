@@ -103,10 +103,9 @@ def span(text: str) -> Span | None:
     if found is None:
         judge("what is edited", "nothing that it knows", chance)
         return None
-    first, last = words[found[0]], words[found[1] - 1]
-    said = text[first.start : last.end]
-    judge("what is edited", said, chance)
-    return Span(said, first.start)
+    start, end = words[found[0]].start, words[found[1] - 1].end
+    judge("what is edited", text[start:end], chance)
+    return Span(text[start:end], start)
 
 
 def phrases(words: list[Token]) -> Iterator[tuple[int, int]]:
