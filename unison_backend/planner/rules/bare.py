@@ -41,8 +41,7 @@ def bare_intent(reading: Reading, text: Text, language: Language) -> Intent:
     if "?" in value:
         return reading.intent
     told = _told(reading, value, language)
-    is_sure = told == "ask" and reading.sure >= _ASKED and not language.search("bare.timed", value)
-    return "video" if told in ("ask", "picture") and not is_sure and _lasts(value, language) else told
+    return "video" if _may_last(told, reading, value, language) and _lasts(value, language) else told
 
 
 def _called(value: str, language: Language) -> Intent | None:
@@ -61,6 +60,13 @@ def _told(reading: Reading, value: str, language: Language) -> Intent:
         return reading.intent if other else "video"
     told = reading.intent == "ask" and language.search("bare.told", value)
     return reading.other if told and reading.other is not None else reading.intent
+
+
+def _may_last(told: Intent, reading: Reading, value: str, language: Language) -> bool:
+    """Whether what is told is open to be a video: a picture, or a question that is not sure or begins with a time."""
+    if told == "ask":
+        return reading.sure < _ASKED or language.search("bare.timed", value) is not None
+    return told == "picture"
 
 
 def _lasts(value: str, language: Language) -> bool:

@@ -29,17 +29,26 @@ def firm_intent(intent: Intent, text: Text, language: Language) -> Intent:
         return "edit"
     if intent in ("edit", "restyle") and language.search("orders.ask", value):
         return "ask"
-    if intent == "control" and text.kinds == ("image",) and language.search("orders.focus", text.words):
-        return intent if control_input(text, language) else "reference_picture"
+    if intent == "control" and _is_out_of_focus(text, language):
+        return "reference_picture"
     if intent in ("reference_picture", "reference_video"):
         return _with_what_is_shown(intent, value, text, language)
-    if intent != "edit":
-        return intent
+    return _all_of_it(value, text, language) if intent == "edit" else intent
+
+
+def _is_out_of_focus(text: Text, language: Language) -> bool:
+    """Whether the only depth that is spoken of beside a picture is how sharp what is far away is."""
+    is_said = text.kinds == ("image",) and language.search("orders.focus", text.words) is not None
+    return is_said and control_input(text, language) is None
+
+
+def _all_of_it(value: str, text: Text, language: Language) -> Intent:
+    """An edit, or one of a whole medium, or a video that moves as another does."""
     if {"image", "video"} <= set(text.kinds) and language.search("orders.motion", value):
         return "reference_video"
     if style_medium(text, language) is not None or language.whole("orders.whole", value):
         return "restyle"
-    return intent
+    return "edit"
 
 
 def _with_what_is_shown(intent: Intent, value: str, text: Text, language: Language) -> Intent:

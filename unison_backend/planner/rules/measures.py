@@ -155,12 +155,18 @@ def length(text: str, language: Language, *, added: bool = False) -> int | None:
         return _frames(_time(leading, language))
     if added:
         return _frames(*(time for time in times if not _LABELLED.match(text[time.end :])))
-    if len(times) > 1 and language.search("lengths.sequence", text):
-        parts = [time for time in times if not _is_scene(time, text, language)]
-        if (whole := _whole(text, times, language)) is not None:
-            parts = [time for time in parts if time == whole or not _is_acts(time, text)]
-        return _frames(*parts) if len(parts) > 1 else _said(text, times, language)
-    return _said(text, times, language)
+    parts = _sequence(text, times, language)
+    return _frames(*parts) if len(parts) > 1 else _said(text, times, language)
+
+
+def _sequence(text: str, times: Sequence[_Time], language: Language) -> list[_Time]:
+    """Times that follow each other and add up; none where no word puts one behind the other."""
+    if len(times) < 2 or not language.search("lengths.sequence", text):
+        return []
+    parts = [time for time in times if not _is_scene(time, text, language)]
+    if (whole := _whole(text, times, language)) is None:
+        return parts
+    return [time for time in parts if time == whole or not _is_acts(time, text)]
 
 
 def length_in_all(text: str, language: Language) -> int | None:
