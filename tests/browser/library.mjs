@@ -5,12 +5,17 @@ const FOUND = '[data-testid=result-item], .comfy-vue-node-search-box li[role=opt
 const BOX = '[role=search] input, .comfy-vue-node-search-box input'
 const LISTED = '[class*="tree-node"]'
 const SETTLE_MS = 700
+const OPEN_MS = 2000
 const PRESSES = 5
 
 /** Double click on the empty canvas at `place` unless that was done, and type: the names found, best first. */
 export async function search(page, text, place) {
   const box = page.locator(BOX).first()
-  if (!(await box.isVisible())) await page.mouse.dblclick(...place)
+  // A canvas that is still being drawn hears no double click; one does it again, as a person would.
+  for (let press = 0; press < PRESSES && !(await box.isVisible()); press++) {
+    await page.mouse.dblclick(...place)
+    await box.waitFor({ state: 'visible', timeout: OPEN_MS }).catch(() => {})
+  }
   await box.fill(text)
   await page.waitForTimeout(SETTLE_MS)
   return page.locator(FOUND).allInnerTexts()

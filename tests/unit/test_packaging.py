@@ -163,8 +163,8 @@ def test_what_the_registry_gets():
     sizes = {name: (ROOT / name).stat().st_size for name in sent}
     models = sum(size for name, size in sizes.items() if name.startswith("unison_backend/demo/weights/"))
     assert (
-        models < 34_000_000 and sum(sizes.values()) - models < 5_800_000
-    )  # graphs are 1.2 MB of it, rules 1.3, help with its pictures 0.5
+        models < 34_000_000 and sum(sizes.values()) - models < 5_900_000
+    )  # graphs are 1.2 MB of it, rules 1.4, help with its pictures 0.5
 
 
 def test_the_registrys_pictures_are_as_it_wants_them():

@@ -71,10 +71,10 @@ def _may_last(told: Intent, reading: Reading, value: str, language: Language) ->
 
 def _lasts(value: str, language: Language) -> bool:
     """Whether what is told has a length ("2.5 s of lava flowing", "a swan lands --frames 33")."""
-    if _is_for_text(value, language) or language.search("bare.still", value):
-        return False
     keys = ("bare.timed", "lengths.said", "lengths.frames_field", "lengths.clock")
-    return any(language.search(key, value) for key in keys) and length(value, language) is not None
+    if not any(language.search(key, value) for key in keys) or length(value, language) is None:
+        return False
+    return not _is_for_text(value, language) and not language.search("bare.still", value)
 
 
 def _is_for_text(value: str, language: Language) -> bool:

@@ -78,9 +78,9 @@ def clip():
 
 
 def test_a_vae_is_made_wider_without_a_change_and_all_of_it_learns(tmp_path):
-    models.write_vae(tmp_path / "narrow", 8)
-    models.write_vae(tmp_path / "wide", 12)
-    narrow, wide = vae_of(tmp_path / "narrow"), vae_of(tmp_path / "wide").requires_grad_(True)
+    models.write_vae(tmp_path / "narrow.safetensors", 8)
+    models.write_vae(tmp_path / "wide.safetensors", 12)
+    narrow, wide = vae_of(tmp_path / "narrow.safetensors"), vae_of(tmp_path / "wide.safetensors").requires_grad_(True)
     widen(narrow, wide)
     one, other = (demo_vae.encode(vae, clip()) for vae in (narrow, wide))
     torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
