@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).resolve().parent / "inside"
 PACK = "ComfyUI-Unison"
 STARTUP_SECONDS = 300
-TAKEN = "address already in use"
+TAKEN = "already in use"
 FOLDERS = ("custom_nodes", "models", "input", "output", "temp", "user")
 
 
