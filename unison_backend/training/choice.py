@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..planner.rules.linear import fingerprint
-from ..progress import Cancel, Progress, check, never, silent
-from .linear import LEAST_SEEN, MORE_ROUNDS, ROUNDS, write
+from ..progress import Cancel, Progress, never, silent
+from .linear import LEAST_SEEN, MORE_ROUNDS, ROUNDS, Descent, rows_of, write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ class _Fit:
         self._sizes = np.array([len(choice.candidates) for choice in choices])
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)[:-1]])
         self._right = self._starts + np.array([choice.right for choice in choices])
-        self._stage, self._progress, self._cancel, self._rounds = stage, progress, cancel, 0
+        self._descent = Descent(stage, ROUNDS + MORE_ROUNDS, progress, cancel)
 
     def seen(self) -> list[int]:
         """Features that choices have often enough."""
@@ -71,9 +71,8 @@ class _Fit:
     def fitted(self, marks: Sequence[int], rounds: int, start: Floats | None = None) -> Floats:
         """Weights [marks]."""
         import numpy as np
-        from scipy.optimize import minimize
 
-        given = self._rows(marks)
+        given = rows_of((each for choice in self._marks for each in choice), marks)
         back = given.T.tocsr()
         count = len(self._sizes)
 
@@ -88,24 +87,4 @@ class _Fit:
             return missed + PENALTY * float(weights @ weights) / 2, slope
 
         first = np.zeros(len(marks)) if start is None else start
-        options = {"maxiter": rounds, "maxcor": 6}
-        found: Floats = minimize(loss, first, jac=True, method="L-BFGS-B", callback=self._told, options=options).x
-        return found
-
-    def _told(self, _: Any) -> None:
-        self._rounds += 1
-        check(self._cancel, self._stage)
-        self._progress(self._stage, min(self._rounds, ROUNDS + MORE_ROUNDS), ROUNDS + MORE_ROUNDS)
-
-    def _rows(self, marks: Sequence[int]) -> Any:
-        """The candidates' features as rows of length 1."""
-        from scipy.sparse import csr_matrix
-
-        place = {mark: number for number, mark in enumerate(marks)}
-        starts, places, values = [0], [], []
-        for each in (each for choice in self._marks for each in choice):
-            found = [place[mark] for mark in each if mark in place]
-            places += found
-            values += [len(found) ** -0.5] * len(found)
-            starts.append(len(places))
-        return csr_matrix((values, places, starts), shape=(len(starts) - 1, len(marks)))
+        return self._descent.lowest(loss, first, rounds)

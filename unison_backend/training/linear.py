@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,8 +79,8 @@ class _Fit:
         weights = np.array([sample.weight * counts[sample.label] ** -evened for sample in samples])
         self._weights = (weights / weights.sum())[:, None]
 
-        self._samples, self._classes, self._stage = samples, classes, stage
-        self._progress, self._cancel, self._rounds = progress, cancel, 0
+        self._samples, self._classes = samples, classes
+        self._descent = Descent(stage, ROUNDS + MORE_ROUNDS, progress, cancel)
         self._truth = np.array([[float(name == sample.label) for name in classes] for sample in samples])
         self._allowed = np.array(
             [[0.0 if name in sample.among else _IMPOSSIBLE for name in classes] for sample in samples]
@@ -91,10 +91,9 @@ class _Fit:
     ) -> tuple[Floats, Floats]:
         """Weights [marks, classes] and bias [classes]."""
         import numpy as np
-        from scipy.optimize import minimize
 
         shape = (len(marks), len(self._classes))
-        given = self._rows(marks)
+        given = rows_of((set(map(fingerprint, sample.features)) for sample in self._samples), marks)
         back = given.T.tocsr()
 
         def loss(values: Floats) -> tuple[float, Floats]:
@@ -111,27 +110,43 @@ class _Fit:
         first = np.zeros(shape[0] * shape[1] + shape[1])
         if start is not None:
             first = np.concatenate([start[0].ravel(), start[1]])
-        options = {"maxiter": rounds, "maxcor": 6}
-        found = minimize(loss, first, jac=True, method="L-BFGS-B", callback=self._told, options=options).x
+        found = self._descent.lowest(loss, first, rounds)
         return found[: -shape[1]].reshape(shape), found[-shape[1] :]
+
+
+def rows_of(found: Iterable[Collection[int]], marks: Sequence[int]) -> Any:
+    """Fingerprints of features as sparse rows of length 1, a column for each of `marks`; empty where none is known."""
+    from scipy.sparse import csr_matrix
+
+    place = {mark: number for number, mark in enumerate(marks)}
+    starts, places, values = [0], [], []
+    for each in found:
+        known = sorted({place[mark] for mark in each if mark in place})
+        places += known
+        values += [max(1, len(known)) ** -0.5] * len(known)
+        starts.append(len(places))
+    return csr_matrix((values, places, starts), shape=(len(starts) - 1, len(marks)))
+
+
+class Descent:
+    """L-BFGS that tells its rounds, over all fits of one training, and can be stopped between them."""
+
+    def __init__(self, stage: str, most: int, progress: Progress, cancel: Cancel) -> None:
+        self._stage, self._most, self._progress, self._cancel = stage, most, progress, cancel
+        self._rounds = 0
+
+    def lowest(self, loss: Callable[[Floats], tuple[float, Floats]], first: Floats, rounds: int) -> Floats:
+        """The values at which `loss`, which gives its slope too, is lowest, from `first` on. Raises Cancelled."""
+        from scipy.optimize import minimize
+
+        options = {"maxiter": rounds, "maxcor": 6}
+        found: Floats = minimize(loss, first, jac=True, method="L-BFGS-B", callback=self._told, options=options).x
+        return found
 
     def _told(self, _: Any) -> None:
         self._rounds += 1
         check(self._cancel, self._stage)
-        self._progress(self._stage, min(self._rounds, ROUNDS + MORE_ROUNDS), ROUNDS + MORE_ROUNDS)
-
-    def _rows(self, marks: list[int]) -> Any:
-        """The samples' features as rows of length 1."""
-        from scipy.sparse import csr_matrix
-
-        place = {mark: number for number, mark in enumerate(marks)}
-        starts, places, values = [0], [], []
-        for sample in self._samples:
-            found = sorted({place[mark] for mark in map(fingerprint, sample.features) if mark in place})
-            places += found
-            values += [len(found) ** -0.5] * len(found)
-            starts.append(len(places))
-        return csr_matrix((values, places, starts), shape=(len(self._samples), len(marks)))
+        self._progress(self._stage, min(self._rounds, self._most), self._most)
 
 
 def write(path: Path, classes: Sequence[str], marks: Sequence[int], weights: Floats, bias: Floats) -> None:

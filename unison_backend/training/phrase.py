@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..planner.rules.linear import fingerprint
-from ..progress import Cancel, Progress, check, never, silent
-from .linear import LEAST_SEEN, write
+from ..progress import Cancel, Progress, never, silent
+from .linear import LEAST_SEEN, Descent, rows_of, write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,8 +66,8 @@ class _Fit:
     def __init__(self, texts: Sequence[Marked], stage: str, progress: Progress, cancel: Cancel) -> None:
         import numpy as np
 
-        self._texts, self._stage = texts, stage
-        self._progress, self._cancel, self._rounds = progress, cancel, 0
+        self._texts = texts
+        self._descent = Descent(stage, ROUNDS + MORE_ROUNDS, progress, cancel)
         begins, ends, right, owners = [], [], [], []
         row = 0
         for number, text in enumerate(texts):
@@ -89,10 +89,11 @@ class _Fit:
     ) -> tuple[Floats, Floats]:
         """Weights [marks, classes] and bias [classes]."""
         import numpy as np
-        from scipy.optimize import minimize
 
         shape = (len(marks), 3)
-        given = self._rows(marks)
+        # An empty row behind each text: what is behind its last word.
+        words = (set(map(fingerprint, word)) for text in self._texts for word in (*text.words, ()))
+        given = rows_of(words, marks)
         back = given.T.tocsr()
 
         def loss(values: Floats) -> tuple[float, Floats]:
@@ -105,8 +106,7 @@ class _Fit:
         first = np.zeros(shape[0] * 3 + 3)
         if start is not None:
             first = np.concatenate([start[0].ravel(), start[1]])
-        options = {"maxiter": rounds, "maxcor": 6}
-        found = minimize(loss, first, jac=True, method="L-BFGS-B", callback=self._told, options=options).x
+        found = self._descent.lowest(loss, first, rounds)
         return found[:-3].reshape(shape), found[-3:]
 
     def _loss(self, scores: Floats) -> tuple[float, Floats]:
@@ -137,22 +137,3 @@ class _Fit:
         odds = np.exp(values - best[self._owners])
         sums = np.add.reduceat(odds, self._starts)
         return best + np.log(sums), odds / sums[self._owners]
-
-    def _told(self, _: Any) -> None:
-        self._rounds += 1
-        check(self._cancel, self._stage)
-        self._progress(self._stage, min(self._rounds, ROUNDS + MORE_ROUNDS), ROUNDS + MORE_ROUNDS)
-
-    def _rows(self, marks: list[int]) -> Any:
-        """The words' features as rows of length 1, and an empty row behind each text."""
-        from scipy.sparse import csr_matrix
-
-        place = {mark: number for number, mark in enumerate(marks)}
-        starts, places, values = [0], [], []
-        for text in self._texts:
-            for word in (*text.words, ()):
-                found = sorted({place[mark] for mark in map(fingerprint, word) if mark in place})
-                places += found
-                values += [max(1, len(found)) ** -0.5] * len(found)
-                starts.append(len(places))
-        return csr_matrix((values, places, starts), shape=(len(starts) - 1, len(marks)))
